@@ -1,0 +1,64 @@
+# Sets up .venv on first use, and again when pyproject.toml or constraints.txt changes.
+#   make search ARGS="--help"     make test ARGS="-k grid"     make test PYTHON=python3.12
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_READY := $(VENV)/.run-ready
+DEV_READY := $(VENV)/.dev-ready
+
+# Without isolation the build uses the pinned setuptools of the venv, and downloads nothing of its own.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv search test lint clean
+
+help:
+	@echo "make search   set up, then run a search       (ARGS= passes options, see ARGS=--help)"
+	@echo "make test     set up, then run the tests      (ARGS= passes pytest options)"
+	@echo "make lint     set up, then ruff and mypy"
+	@echo "make venv     set up only, with the tools for tests and lint"
+	@echo "make clean    remove .venv and caches; models/ stays"
+	@echo "PYTHON=...    the interpreter for .venv, 3.11 or newer (default: python3)"
+
+venv: $(DEV_READY)
+
+search: $(RUN_READY)
+	@$(BIN)/python scripts/search.py $(ARGS)
+
+test: $(DEV_READY)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV_READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+# Two stamps, so that a search does not wait for test and lint tools.
+$(RUN_READY): pyproject.toml constraints.txt
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "make: '$(PYTHON)' is not installed. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: raygrid needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." \
+	       "Name a newer one: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make: '$(PYTHON)' cannot make a virtual environment: its venv or ensurepip module is missing." \
+	       "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  echo "Making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "Installing raygrid into $(VENV) (TensorFlow and Ray are large: minutes on the first run)"
+	@$(PIP_INSTALL) pip setuptools wheel
+	@$(PIP_INSTALL) --no-build-isolation -e .
+	@touch $@
+
+$(DEV_READY): $(RUN_READY)
+	@echo "Installing the tools for tests and lint"
+	@$(PIP_INSTALL) --no-build-isolation -e '.[test,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist raygrid.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find raygrid tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,50 @@
+"""Grid search for Keras models on Ray Tune: trains every point once, keeps the best, loads it in seconds.
+
+Importing raygrid loads neither TensorFlow nor Ray; its names are resolved when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from raygrid import datasets, errors
+    from raygrid.artifacts import ModelArtifacts
+    from raygrid.model import GridSearchModel
+    from raygrid.progress import SearchListener
+    from raygrid.tuning.resources import Resources
+    from raygrid.zoo.autoencoder import Autoencoder
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Autoencoder",
+    "GridSearchModel",
+    "ModelArtifacts",
+    "Resources",
+    "SearchListener",
+    "__version__",
+    "datasets",
+    "errors",
+]
+
+_HOME = {
+    "Autoencoder": "raygrid.zoo.autoencoder",
+    "GridSearchModel": "raygrid.model",
+    "ModelArtifacts": "raygrid.artifacts",
+    "Resources": "raygrid.tuning.resources",
+    "SearchListener": "raygrid.progress",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    if name in ("datasets", "errors"):
+        return importlib.import_module(f"raygrid.{name}")
+    raise AttributeError(f"module 'raygrid' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

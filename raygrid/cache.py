@@ -1,0 +1,101 @@
+"""The published model as a call finds it: read, checked, and held against the data, code and versions of today."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from raygrid.artifacts import ModelArtifacts
+from raygrid.errors import CorruptArtifactError, StaleCacheError, VersionError
+from raygrid.identity import Identity, installed_version, major
+from raygrid.manifest import Manifest
+from raygrid.publishing import read_published
+from raygrid.records import tuples
+from raygrid.scaler import StandardScaler
+from raygrid.storage import decode_json
+
+log = logging.getLogger("raygrid")
+
+
+@dataclass(frozen=True)
+class CachedModel:
+    """A published model whose bytes are verified; the Keras model itself is still to be loaded.
+
+    Attributes:
+        manifest: what it depends on; that of a set without a manifest is empty.
+        config: the winner's config, sequences as tuples.
+        metrics: the winner's metrics.
+        scaler: None where none is used.
+        model_bytes: the ``.keras`` file.
+        legacy: whether another implementation of the pattern made it, so that nothing is known of data and code.
+    """
+
+    manifest: Manifest
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    scaler: StandardScaler | None
+    model_bytes: bytes
+    legacy: bool
+
+
+def read_cached(paths: ModelArtifacts) -> CachedModel | None:
+    """The published model, None where there is none.
+
+    Raises:
+        CorruptArtifactError: a file is damaged, missing or edited.
+        VersionError: another major version of Keras, or a newer raygrid, wrote it.
+    """
+    published = read_published(paths)
+    if published is None:
+        return None
+    if published.legacy:
+        log.warning(
+            "%s has no manifest of raygrid: it was made by another implementation, and nothing is known of its data "
+            "and code. It is loaded as it is; reset_experiment=True trains anew.",
+            paths.config_path,
+        )
+    else:
+        _check_keras(paths, published.manifest)
+    files = published.files
+    config = decode_json(files[paths.config_path.name], paths.config_path)
+    metrics = decode_json(files[paths.metrics_path.name], paths.metrics_path)
+    for path, value in ((paths.config_path, config), (paths.metrics_path, metrics)):
+        if not isinstance(value, dict):
+            raise CorruptArtifactError(f"{path} is damaged: it holds {type(value).__name__}, not a mapping.")
+    scaler = None
+    if paths.scaler_path.name in files:
+        value = decode_json(files[paths.scaler_path.name], paths.scaler_path)
+        scaler = StandardScaler.from_json(value, str(paths.scaler_path))
+    return CachedModel(
+        published.manifest, tuples(config), metrics, scaler, files[paths.model_path.name], published.legacy
+    )
+
+
+def _check_keras(paths: ModelArtifacts, manifest: Manifest) -> None:
+    written, installed = manifest.versions.get("keras", "unknown"), installed_version("keras")
+    if major(written) != major(installed):
+        raise VersionError(
+            f"{paths.model_path} was written by Keras {written}, and Keras {installed} is installed; install "
+            f"'keras=={major(written)}.*' to load it, or call fit(..., reset_experiment=True) to train anew."
+        )
+    if written != installed:
+        log.warning("%s was written by Keras %s; Keras %s loads it.", paths.model_path, written, installed)
+
+
+def require_current(paths: ModelArtifacts, cached: CachedModel, identity: Identity) -> None:
+    """Refuses a model of other data, code or settings.
+
+    Raises:
+        StaleCacheError: what differs, old and new, and the ways out.
+    """
+    if cached.legacy:
+        return
+    differences = identity.differences(cached.manifest.depends_on)
+    if differences:
+        raise StaleCacheError(
+            f"the model saved as {paths.model_path} does not belong to what fit was given:\n  "
+            + "\n  ".join(differences)
+            + "\nTo train anew: fit(..., reset_experiment=True). To keep both: another cache_prefix. "
+            "To take the saved model as it is: load()."
+        )

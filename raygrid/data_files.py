@@ -1,0 +1,361 @@
+"""Data files: Parquet, Arrow, CSV and numpy files into checked float32 arrays.
+
+A file that would need more memory than there is, is refused before it is read.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raygrid.data_arrays import as_features, as_targets, is_numeric_arrow_type
+from raygrid.errors import ArgumentError, DataError, DataTypeError
+
+_LOG = logging.getLogger("raygrid")
+_PARQUET = (".parquet",)
+_IPC = (".arrow", ".feather")
+_CSV = (".csv",)
+_NUMPY = (".npz", ".npy")
+_SUFFIXES = _PARQUET + _IPC + _CSV + _NUMPY
+_ROLES = {
+    "X": "X",
+    "x": "X",
+    "X_train": "X",
+    "x_train": "X",
+    "y": "y",
+    "y_train": "y",
+    "X_val": "X_val",
+    "x_val": "X_val",
+    "y_val": "y_val",
+}
+_NUMPY_ERRORS = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+_NAMES_IN_MESSAGE = 20
+_VALUES_IN_MESSAGE = 3
+_CHOOSE = "choose columns with features=[...], on the command line --features a,b,c"
+
+
+@dataclass(frozen=True, eq=False)
+class DataFile:
+    """The arrays of one data file.
+
+    Attributes:
+        X: float32, shape (rows, ..., features).
+        y: float32, int32 or int64, shape (rows,) for one target column, (rows, targets) for several; or None.
+        X_val: validation features, where an .npz file holds them.
+        y_val: validation targets, where an .npz file holds them.
+        feature_names: the columns of ``X``; empty for .npz and .npy files, which have no names.
+    """
+
+    X: npt.NDArray[np.float32]
+    y: npt.NDArray[Any] | None = None
+    X_val: npt.NDArray[np.float32] | None = None
+    y_val: npt.NDArray[Any] | None = None
+    feature_names: tuple[str, ...] = ()
+
+
+def read_data(
+    path: str | os.PathLike[str],
+    *,
+    features: Sequence[str] | None = None,
+    target: Sequence[str] | None = None,
+) -> DataFile:
+    """Read a data file, chosen by its suffix.
+
+    ``.parquet``, ``.arrow`` and ``.feather`` (file or stream) and ``.csv`` (comma separated, with a header
+    line) hold columns. ``.npz`` holds ``X`` and ``y``, or ``X_train``, ``y_train``, ``X_val`` and ``y_val``, or
+    one array of any name; ``.npy`` holds ``X``.
+
+    Args:
+        path: a local file.
+        features: the columns of ``X``, in this order. None: all but the target.
+        target: the columns of ``y``. None: no targets.
+
+    Raises:
+        DataTypeError: a column or array that is not numeric.
+        DataError: a file that is missing, empty, damaged, of an unknown kind or too big for the memory; a
+            column that is unknown, chosen twice, or has missing values.
+        ArgumentError: columns are chosen from a file that has no names.
+    """
+    file = Path(path).expanduser()
+    suffix = file.suffix.lower()
+    _check_file(file, suffix)
+    features = _column_list("features", features)
+    target = _column_list("target", target)
+    if suffix not in _NUMPY:
+        return _read_columns(file, suffix, features, target)
+    if features or target:
+        raise ArgumentError(
+            f"{file}: a {suffix} file has no column names to choose by. "
+            "Leave features and target out, store y as an array named 'y' in an .npz file, or use "
+            "Parquet or CSV."
+        )
+    return _read_npy(file) if suffix == ".npy" else _read_npz(file)
+
+
+def available_memory() -> int | None:
+    """Return the bytes this process can still take, by ``/proc/meminfo`` and the limit of its container.
+
+    None where the system does not say.
+    """
+    limits = []
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                limits.append(int(line.split()[1]) * 1024)
+    except OSError:
+        pass
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(name).read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            limits.append(int(text))
+    return min(limits, default=None)
+
+
+def _check_file(file: Path, suffix: str) -> None:
+    if suffix not in _SUFFIXES:
+        raise DataError(f"{file} has the suffix {suffix!r}. Known are {', '.join(_SUFFIXES)}.")
+    try:
+        size = file.stat().st_size
+        if not file.is_file():
+            raise DataError(f"{file} is not a regular file. Pass the path of one data file.")
+        file.open("rb").close()
+    except OSError as error:
+        raise DataError(
+            f"{file.absolute()} cannot be read: {error.strerror}. "
+            f"Check the path; a relative one starts at {Path.cwd()}."
+        ) from error
+    if size == 0:
+        raise DataError(f"{file} is empty: 0 bytes. Write the file again.")
+
+
+def _column_list(name: str, columns: Sequence[str] | None) -> list[str] | None:
+    if columns is None:
+        return None
+    if isinstance(columns, str):
+        raise DataTypeError(f"{name}={columns!r} is one string. Pass a list of column names: {name}=[{columns!r}].")
+    listed = list(columns)
+    if not listed:
+        raise DataError(f"{name} is an empty list. Name at least one column, or leave {name} out.")
+    twice = [column for column, count in Counter(listed).items() if count > 1]
+    if twice:
+        raise DataError(f"{name} names {_quoted(twice)} more than once. Name each column once.")
+    return listed
+
+
+def _read_columns(file: Path, suffix: str, features: list[str] | None, target: list[str] | None) -> DataFile:
+    import pyarrow as pa  # slow to import, and not needed for numpy files
+
+    read = _read_csv if suffix in _CSV else _read_parquet if suffix in _PARQUET else _read_ipc
+    try:
+        table, chosen, targets = read(file, features, target)
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{file} is damaged, or not a {suffix} file: {reason}. Write the file again.") from error
+    X = as_features(f"X of {file.name}", table.select(chosen))
+    if not targets:
+        return DataFile(X, feature_names=tuple(chosen))
+    y = as_targets(f"y of {file.name}", table.select(targets), table.num_rows)
+    return DataFile(X, y.reshape(-1) if len(targets) == 1 else y, feature_names=tuple(chosen))
+
+
+def _read_csv(file: Path, features: list[str] | None, target: list[str] | None) -> tuple[Any, list[str], list[str]]:
+    import pyarrow.csv as pa_csv
+
+    # A number of text becomes eight bytes in the table and four in the array: about twice the file.
+    _require_memory(file, 2 * file.stat().st_size)
+    with pa_csv.open_csv(file) as reader:
+        names = reader.schema.names
+    if all(_is_number(name) for name in names):
+        raise DataError(f"{file} has numbers in its first line ({_quoted(names)}). Add a line of column names.")
+    chosen, targets = _choose(file, names, features, target)
+    # The streaming reader takes the types from the first block and fails on a later one that differs.
+    table = pa_csv.read_csv(file, convert_options=pa_csv.ConvertOptions(include_columns=chosen + targets))
+    _check_numeric(file, table, chosen, targets)
+    return table, chosen, targets
+
+
+def _read_parquet(file: Path, features: list[str] | None, target: list[str] | None) -> tuple[Any, list[str], list[str]]:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as parquet:
+        chosen, targets = _choose(file, parquet.schema_arrow.names, features, target)
+        _check_numeric(file, parquet.schema_arrow.empty_table(), chosen, targets)
+        # At most eight bytes a value in the table, and four in the array.
+        _require_memory(file, parquet.metadata.num_rows * (len(chosen) + len(targets)) * (8 + 4))
+        return parquet.read(columns=chosen + targets), chosen, targets
+
+
+def _read_ipc(file: Path, features: list[str] | None, target: list[str] | None) -> tuple[Any, list[str], list[str]]:
+    import pyarrow as pa
+
+    with pa.OSFile(str(file)) as stream:
+        is_file = stream.read(6) == b"ARROW1"
+        stream.seek(0)
+        reader = pa.ipc.open_file(stream) if is_file else pa.ipc.open_stream(stream)
+        chosen, targets = _choose(file, reader.schema.names, features, target)
+        _check_numeric(file, reader.schema.empty_table(), chosen, targets)
+        _require_memory(file, 2 * file.stat().st_size)
+        return reader.read_all().select(chosen + targets), chosen, targets
+
+
+def _choose(
+    file: Path, names: list[str], features: list[str] | None, target: list[str] | None
+) -> tuple[list[str], list[str]]:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"{file} has more than one column named {_quoted(twice)}. Rename them, so that each is unique.")
+    targets = target or []
+    unknown = [name for name in (features or []) + targets if name not in names]
+    if unknown:
+        near = {name: difflib.get_close_matches(name, names, n=1) for name in unknown}
+        hints = "".join(f" Did you mean {match[0]!r} for {name!r}?" for name, match in near.items() if match)
+        raise DataError(f"{file} has no column {_quoted(unknown)}.{hints} Its columns are {_quoted(names)}.")
+    both = [name for name in features or [] if name in targets]
+    if both:
+        raise DataError(f"{_quoted(both)} is both a feature and the target. Leave it out of one of the two.")
+    chosen = features if features is not None else [name for name in names if name not in targets]
+    if not chosen:
+        raise DataError(f"{file} has no columns left for features: all are targets ({_quoted(targets)}).")
+    return chosen, targets
+
+
+def _check_numeric(file: Path, table: Any, chosen: list[str], targets: list[str]) -> None:
+    wrong = [name for name in chosen + targets if not is_numeric_arrow_type(table.schema.field(name).type)]
+    if not wrong:
+        return
+    described = [f"{name!r} ({table.schema.field(name).type}{_examples(table, name)})" for name in wrong]
+    fixes = []
+    if any(name in chosen for name in wrong):
+        fixes.append(_CHOOSE)
+    if any(name in targets for name in wrong):
+        fixes.append(
+            "encode a target of labels as integers, for example with classes, y = np.unique(y, return_inverse=True)"
+        )
+    raise DataTypeError(
+        f"{file} has columns that are not numeric: {_first_of(described)}. To fix it: {'; '.join(fixes)}."
+    )
+
+
+def _examples(table: Any, name: str) -> str:
+    """The first values that made a column of a CSV file something other than numbers."""
+    found: list[str] = []
+    for value in table.column(name):
+        text = None if value.as_py() is None else str(value.as_py())
+        if text is not None and not _is_number(text):
+            found.append(repr(text))
+            if len(found) == _VALUES_IN_MESSAGE:
+                break
+    return f", such as {', '.join(found)}" if found else ""
+
+
+def _read_npy(file: Path) -> DataFile:
+    with file.open("rb") as stream:
+        start = stream.read(6)
+    if start.startswith(b"PK"):
+        raise DataError(f"{file} is an .npz file by its content. Rename it to {file.stem}.npz.")
+    if start != b"\x93NUMPY":  # numpy would take it for a pickle, and say how to load it unsafely
+        raise DataError(f"{file} is damaged, or not a .npy file: its first bytes are {start!r}. Write the file again.")
+    try:
+        # Mapped first: the header tells the size before any memory is taken.
+        mapped = np.load(file, mmap_mode="r", allow_pickle=False)
+    except _NUMPY_ERRORS as error:
+        raise _unreadable_numpy(file, error) from error
+    _require_memory(file, mapped.size * (mapped.itemsize + 4))
+    return DataFile(as_features(f"X of {file.name}", np.array(mapped)))
+
+
+def _read_npz(file: Path) -> DataFile:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
+        # Beside the arrays as they are, a float32 copy of at most half their size.
+        _require_memory(file, unpacked_bytes * 3 // 2)
+        with np.load(file, allow_pickle=False) as loaded:
+            names = _roles(file, loaded.files)
+            arrays = {role: loaded[name] for role, name in names.items()}
+    except DataError:
+        raise
+    except _NUMPY_ERRORS as error:
+        raise _unreadable_numpy(file, error) from error
+    labels = {role: f"{name} of {file.name}" for role, name in names.items()}
+    X = as_features(labels["X"], arrays["X"])
+    y = as_targets(labels["y"], arrays["y"], len(X)) if "y" in arrays else None
+    if "X_val" not in arrays:
+        if "y_val" in arrays:
+            raise DataError(f"{file} holds 'y_val' but no 'X_val'. Add the features, or leave it out.")
+        return DataFile(X, y)
+    X_val = as_features(labels["X_val"], arrays["X_val"])
+    y_val = as_targets(labels["y_val"], arrays["y_val"], len(X_val)) if "y_val" in arrays else None
+    return DataFile(X, y, X_val, y_val)
+
+
+def _roles(file: Path, names: list[str]) -> dict[str, str]:
+    """Which array of an .npz file plays which part, by name."""
+    if len(names) == 1 and names[0] not in _ROLES:
+        return {"X": names[0]}
+    found: dict[str, str] = {}
+    for name in names:
+        role = _ROLES.get(name)
+        if role is not None and role in found:
+            raise DataError(f"{file} holds both {found[role]!r} and {name!r}. Keep one of them.")
+        if role is not None:
+            found[role] = name
+    if "X" not in found:
+        raise DataError(
+            f"{file} holds {_quoted(names) or 'no arrays'}, and none is named 'X' or 'X_train'. "
+            "Save it with np.savez(path, X=..., y=...)."
+        )
+    ignored = [name for name in names if name not in _ROLES]
+    if ignored:
+        _LOG.warning("%s: arrays %s are not used; known names are %s", file, _quoted(ignored), _quoted(_ROLES))
+    return found
+
+
+def _unreadable_numpy(file: Path, error: Exception) -> DataError:
+    if "Object arrays" in str(error) or "Python objects" in str(error):
+        return DataTypeError(
+            f"{file} holds Python objects, which are not numeric and are not loaded, because loading could "
+            "run code. Save it with a numeric dtype: array.astype('float32')."
+        )
+    return DataError(f"{file} is damaged, or not a {file.suffix} file: {error}. Write the file again.")
+
+
+def _require_memory(file: Path, needed_bytes: int) -> None:
+    available = available_memory()
+    if available is not None and needed_bytes > available:
+        raise DataError(
+            f"{file} would need about {needed_bytes / 2**30:.1f} GiB of memory, and "
+            f"{available / 2**30:.1f} GiB are available. Write a file with fewer rows or columns; "
+            "of a Parquet file, features=[...] (--features a,b,c) reads the named columns only."
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _quoted(names: Any) -> str:
+    return _first_of([repr(name) for name in names])
+
+
+def _first_of(items: list[str]) -> str:
+    more = len(items) - _NAMES_IN_MESSAGE
+    return ", ".join(items[:_NAMES_IN_MESSAGE]) + (f" and {more} more" if more > 0 else "")

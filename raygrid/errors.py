@@ -1,0 +1,113 @@
+"""Every error that raygrid raises on purpose.
+
+Each class is also a builtin, so code that knows nothing of raygrid can catch it, and each message names the
+value, the place and the fix.
+
+    RaygridError
+    ├── ArgumentError (ValueError)                arguments of a call that cannot be right, or contradict each other
+    │   ├── GridError                             a grid or a config
+    │   │   └── GridTypeError (TypeError)         a value of a type that a grid or config cannot hold
+    │   ├── DataError                             arrays or data files
+    │   │   └── DataTypeError (TypeError)         a type or dtype that is not numeric
+    │   ├── PrefixError                           a prefix that is not a plain file name
+    │   └── ResourceError                         more CPUs or GPUs than there are
+    ├── BackendError (RuntimeError)               Keras runs on another backend than TensorFlow
+    ├── BuilderError (TypeError)                  build_model gave something other than a compiled keras.Model
+    ├── UserCodeError (ImportError)               the user's module or class cannot be imported
+    ├── NotFittedError (RuntimeError)             a result is asked for before there is one
+    ├── MissingArtifactError (FileNotFoundError)  nothing is saved under the prefix
+    ├── CorruptArtifactError (ValueError)         a saved file is damaged, missing or edited
+    ├── StaleCacheError (RuntimeError)            the saved model is of other data, code or settings
+    ├── VersionError (RuntimeError)               saved by another major version of Keras, or a newer raygrid
+    ├── LockTimeoutError (TimeoutError)           another process holds the prefix for too long
+    ├── ClusterError (ConnectionError)            no Ray cluster at the address, or one that cannot be used
+    ├── AllTrialsFailedError (RuntimeError)       no point of the grid has a usable result
+    ├── RebuildError (RuntimeError)               the rebuilt winner does not reproduce its val_loss
+    └── SearchInterrupted (KeyboardInterrupt)     the search was stopped; finished points are kept
+"""
+
+from __future__ import annotations
+
+
+class RaygridError(Exception):
+    """Base of all errors that raygrid raises on purpose."""
+
+
+class ArgumentError(RaygridError, ValueError):
+    """An argument that cannot be right, or two that contradict each other."""
+
+
+class GridError(ArgumentError):
+    """A grid or a config that cannot be searched or trained."""
+
+
+class GridTypeError(GridError, TypeError):
+    """A value of a type that a grid or a config cannot hold."""
+
+
+class DataError(ArgumentError):
+    """Arrays or data files that cannot be trained on."""
+
+
+class DataTypeError(DataError, TypeError):
+    """Data of a type or dtype that is not numeric."""
+
+
+class PrefixError(ArgumentError):
+    """A ``cache_prefix`` that is not a plain file name."""
+
+
+class ResourceError(ArgumentError):
+    """More CPUs or GPUs for a trial than any node has."""
+
+
+class BackendError(RaygridError, RuntimeError):
+    """Keras is set to another backend than TensorFlow."""
+
+
+class BuilderError(RaygridError, TypeError):
+    """``build_model`` returned something other than a compiled ``keras.Model``."""
+
+
+class UserCodeError(RaygridError, ImportError):
+    """A user's module, class or function cannot be imported."""
+
+
+class NotFittedError(RaygridError, RuntimeError):
+    """A result is asked for before ``fit`` or ``load`` gave one."""
+
+
+class MissingArtifactError(RaygridError, FileNotFoundError):
+    """Nothing is saved under the prefix."""
+
+
+class CorruptArtifactError(RaygridError, ValueError):
+    """A saved file is damaged, missing, edited by hand, or a link."""
+
+
+class StaleCacheError(RaygridError, RuntimeError):
+    """The saved model belongs to other data, other code or other settings."""
+
+
+class VersionError(RaygridError, RuntimeError):
+    """The artifacts were written by a version that this one cannot read."""
+
+
+class LockTimeoutError(RaygridError, TimeoutError):
+    """Another process held the prefix for longer than the wait limit."""
+
+
+class ClusterError(RaygridError, ConnectionError):
+    """There is no Ray cluster at the address, or it cannot be used."""
+
+
+class AllTrialsFailedError(RaygridError, RuntimeError):
+    """No point of the grid has a result that could win."""
+
+
+class RebuildError(RaygridError, RuntimeError):
+    """The model rebuilt from the winner's weights does not reproduce its ``val_loss``."""
+
+
+class SearchInterrupted(RaygridError, KeyboardInterrupt):
+    """The search was stopped from outside; every finished point is kept."""

@@ -1,0 +1,113 @@
+"""``FittedModel``: what can be done with a published model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raygrid.artifacts import ModelArtifacts
+from raygrid.data import as_features, as_targets
+from raygrid.errors import ArgumentError, NotFittedError
+from raygrid.ledger import results_text
+from raygrid.manifest import Manifest
+from raygrid.point_store import PointStore
+from raygrid.scaler import StandardScaler
+from raygrid.search_run import results_of_published
+
+if TYPE_CHECKING:
+    import keras
+    import pyarrow as pa
+
+_PREDICT_BATCH_SIZE = 1024
+
+
+class FittedModel:
+    """A published model and its results.
+
+    Attributes:
+        best_config: the winner's config, sequences as tuples; None before ``fit`` or ``load``.
+        best_model: the winner's ``keras.Model``; it sees scaled inputs.
+        best_metrics: what ``{prefix}_metrics.json`` holds: at the best epoch ``loss``, ``val_loss`` and every compiled
+            metric with and without ``val_``, then ``best_epoch`` (from 1), ``epochs_run`` and ``seconds``.
+    """
+
+    def __init__(self, model_dir: Path, cache_prefix: str) -> None:
+        self.model_dir = model_dir
+        self.cache_prefix = cache_prefix
+        self.best_config: dict[str, Any] | None = None
+        self.best_model: keras.Model | None = None
+        self.best_metrics: dict[str, Any] | None = None
+        self._scaler: StandardScaler | None = None
+        self._manifest: Manifest | None = None
+
+    def predict(self, X: object) -> np.ndarray[Any, Any]:
+        """The model's output for rows of ``X``; where the targets are the inputs, it is in original units too.
+
+        Args:
+            X: inputs in original units, rows first, of the width that was trained on.
+
+        Returns:
+            float32 array, rows first.
+        """
+        model = self._fitted()
+        x = self._scaled(as_features("X", X))
+        output = model.predict(x, batch_size=_PREDICT_BATCH_SIZE, verbose=0)
+        if self._scaler is not None and self._targets_are_inputs(model):
+            return self._scaler.inverse_transform(output)
+        return np.asarray(output)
+
+    def evaluate(self, X: object, y: object = None) -> dict[str, float]:
+        """Loss and compiled metrics on ``X`` (inputs in original units), in scaled units.
+
+        Args:
+            X: inputs, rows first.
+            y: targets; None: the (scaled) inputs.
+        """
+        model = self._fitted()
+        x = self._scaled(as_features("X", X))
+        if y is None and not self._targets_are_inputs(model):
+            raise ArgumentError("evaluate needs y: the model was trained with targets. Pass the targets of X as y.")
+        target = x if y is None else as_targets("y", y, len(x))
+        metrics = model.evaluate(x, target, batch_size=_PREDICT_BATCH_SIZE, verbose=0, return_dict=True)
+        return {name: float(value) for name, value in metrics.items()}
+
+    @property
+    def results(self) -> pa.Table:
+        """All recorded points; the columns are those of ``raygrid.ledger.results_table``. ``summary()`` prints it."""
+        self._fitted()
+        assert self._manifest is not None
+        return results_of_published(self._get_artifacts(), self._manifest)
+
+    @property
+    def history(self) -> dict[str, list[float | None]]:
+        """Every metric of the winner by epoch; empty where its record is not there."""
+        self._fitted()
+        assert self._manifest is not None
+        record = PointStore(self._get_artifacts().points_dir).get(str(self._manifest.winner.get("key")))
+        return {} if record is None else {name: list(column) for name, column in record.history.items()}
+
+    def summary(self, rows: int = 10) -> str:
+        """The best points as text, and what failed."""
+        return results_text(self.results, rows)
+
+    def _get_artifacts(self) -> ModelArtifacts:
+        """The paths of this prefix' files."""
+        return ModelArtifacts.for_prefix(self.model_dir.absolute(), self.cache_prefix)
+
+    def _fitted(self) -> keras.Model:
+        if self.best_model is None:
+            raise NotFittedError(f"{type(self).__name__} has no model yet; call fit or load first.")
+        return self.best_model
+
+    def _scaled(self, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return x if self._scaler is None else self._scaler.transform(x)
+
+    def _targets_are_inputs(self, model: keras.Model) -> bool:
+        assert self._manifest is not None
+        data = self._manifest.depends_on.get("data")
+        if data is None:
+            # A legacy set does not say; a model that gives back what it gets is taken for an autoencoder.
+            return bool(model.output_shape == model.input_shape)
+        return "y_train" not in data

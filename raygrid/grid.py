@@ -1,0 +1,237 @@
+"""Grids and configs: what a hyperparameter may be, and how a grid becomes configs.
+
+A *grid* maps names of hyperparameters to lists of values; a *config* maps each name to one value. Both hold only
+what JSON can carry, so that a config is the same before and after it was saved: ``None``, ``bool``, ``int``,
+``float`` (finite), ``str``, sequences (tuples in memory, lists in JSON) and mappings with string keys. Pure: no
+Ray, no TensorFlow, no I/O.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import logging
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from raygrid.errors import GridError, GridTypeError
+from raygrid.fingerprint import canonical_json
+
+log = logging.getLogger("raygrid")
+
+Config = dict[str, Any]
+Grid = dict[str, tuple[Any, ...]]
+
+DEFAULT_MAX_POINTS = 10_000
+
+# Ray Tune evaluates {"eval": ...} and expands {"grid_search": ...} wherever it meets them.
+RESERVED_KEYS = frozenset({"eval", "grid_search"})
+
+# What raygrid itself reads from every config; a builder may read them too.
+TRAINING_DEFAULTS: Config = {"batch_size": 32, "epochs": 10, "patience": None}
+
+
+def native_value(value: object, where: str) -> Any:
+    """``value`` in native Python types, sequences as tuples.
+
+    Raises:
+        GridTypeError: the value is of a type that JSON cannot carry.
+        GridError: it is a number that is not finite, or a mapping with a reserved key.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise GridError(f"{where} is {value}, which JSON cannot carry; use a finite number, or None for 'off'.")
+        return float(value)
+    if isinstance(value, np.ndarray):
+        return native_value(value.tolist(), where)
+    if isinstance(value, list | tuple):
+        return tuple(native_value(item, f"{where}[{i}]") for i, item in enumerate(value))
+    if isinstance(value, Mapping):
+        return _native_mapping(value, where)
+    raise GridTypeError(
+        f"{where} is {value!r} of type {type(value).__name__}, which JSON cannot carry; give a number, a string, "
+        "None, or a list of these, and turn it into the object you need inside build_model."
+    )
+
+
+def _native_mapping(value: Mapping[Any, Any], where: str) -> Config:
+    out: Config = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise GridTypeError(f"{where} has the key {key!r} of type {type(key).__name__}; keys must be strings.")
+        if key in RESERVED_KEYS:
+            raise GridError(
+                f"{where} has the key {key!r}, which Ray Tune would evaluate; rename the key. "
+                "A grid of raygrid is a plain mapping of names to lists of values."
+            )
+        out[str(key)] = native_value(item, f"{where}[{key!r}]")
+    return out
+
+
+def normalize_grid(
+    grid: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    known: Collection[str] | None,
+    max_points: int = DEFAULT_MAX_POINTS,
+) -> Grid:
+    """The grid with sorted names, native values, types as in ``defaults`` and no duplicates.
+
+    Args:
+        grid: names to lists of values (list, tuple, range or 1-D numpy array).
+        defaults: the default config; its values say which type a hyperparameter has.
+        known: every allowed name; None allows any.
+        max_points: the largest number of points that may be asked for.
+
+    Raises:
+        GridTypeError: ``grid`` is no mapping, or a value is no list or holds what JSON cannot carry.
+        GridError: the grid or a list is empty, a name is unknown or reserved, or there are too many points.
+            All bad names are gathered in one message.
+    """
+    if not isinstance(grid, Mapping):
+        raise GridTypeError(
+            f"param_grid is a {type(grid).__name__}; give a mapping of names to lists of values, "
+            'such as {"units": [32, 64]}.'
+        )
+    if not grid:
+        raise GridError("param_grid is empty; give at least one name with a list of values.")
+    _native_mapping(dict.fromkeys(grid), "param_grid")
+    problems = _unknown_names(grid, known)
+    out: Grid = {}
+    wrong_type = False
+    for name in sorted(grid):
+        try:
+            out[name] = _normalize_values(name, grid[name], defaults)
+        except GridError as error:
+            problems.append(str(error))
+            wrong_type |= isinstance(error, GridTypeError)
+    if problems:
+        raise (GridTypeError if wrong_type else GridError)("\n".join(problems))
+    count = math.prod(len(values) for values in out.values())
+    if count > max_points:
+        raise GridError(
+            f"param_grid has {count:,} points ({' x '.join(str(len(v)) for v in out.values())}), more than "
+            f"max_points={max_points:,}; leave values out, or raise max_points."
+        )
+    return out
+
+
+def _normalize_values(name: str, values: Any, defaults: Mapping[str, Any]) -> tuple[Any, ...]:
+    where = f"param_grid[{name!r}]"
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        values = values.tolist()
+    if not isinstance(values, list | tuple | range):
+        raise GridTypeError(f"{where} is {values!r} of type {type(values).__name__}; wrap it in a list: [{values!r}].")
+    if not values:
+        raise GridError(f"{where} is an empty list; give it at least one value, or leave {name!r} out.")
+    kept: dict[str, Any] = {}
+    repeated = []
+    for i, value in enumerate(values):
+        item = _coerce(native_value(value, f"{where}[{i}]"), defaults.get(name), f"{where}[{i}]")
+        _check_training_value(name, item, f"{where}[{i}]")
+        if kept.setdefault(canonical_json(item), item) is not item:
+            repeated.append(item)
+    if repeated:
+        log.warning("%s repeats %s; each value is trained once.", where, ", ".join(map(repr, repeated)))
+    return tuple(kept.values())
+
+
+def normalize_config(config: Mapping[str, Any], defaults: Mapping[str, Any], known: Collection[str] | None) -> Config:
+    """The whole config: ``defaults`` overlaid with ``config``, sorted names, native values, types as in defaults.
+
+    Raises:
+        GridTypeError: ``config`` is no mapping or holds what JSON cannot carry.
+        GridError: unknown names or values that cannot be; all of them in one message.
+    """
+    if not isinstance(config, Mapping):
+        raise GridTypeError(f"model_config is a {type(config).__name__}; give a mapping of names to values.")
+    _native_mapping(dict.fromkeys(config), "config")
+    problems = _unknown_names(config, known)
+    merged = {**defaults, **config}
+    out: Config = {}
+    wrong_type = False
+    for name in sorted(merged):
+        where = f"config[{name!r}]"
+        try:
+            value = _coerce(native_value(merged[name], where), defaults.get(name), where)
+            _check_training_value(name, value, where)
+            out[name] = value
+        except GridError as error:
+            problems.append(str(error))
+            wrong_type |= isinstance(error, GridTypeError)
+    if problems:
+        raise (GridTypeError if wrong_type else GridError)("\n".join(problems))
+    return out
+
+
+def iter_param_grid(grid: Mapping[str, Sequence[Any]]) -> Iterator[Config]:
+    """Every combination of the grid's values: names sorted, the last name varying fastest."""
+    names = sorted(grid)
+    for values in itertools.product(*(grid[name] for name in names)):
+        yield dict(zip(names, values, strict=True))
+
+
+def varying_names(grid: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+    """The names that have more than one value, sorted."""
+    return tuple(name for name in sorted(grid) if len(grid[name]) > 1)
+
+
+def _unknown_names(given: Mapping[str, Any], known: Collection[str] | None) -> list[str]:
+    if known is None:
+        return []
+    problems = []
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            problems.append(f"{name!r} is not a hyperparameter of this model.{hint} Known: {', '.join(sorted(known))}.")
+    return problems
+
+
+def _coerce(value: Any, like: Any, where: str) -> Any:
+    """``value`` in the type of the default ``like``.
+
+    JSON and YAML files blur the difference of 1 and 1.0, and 1e-3 in YAML is text.
+    """
+    if value is None or like is None or isinstance(like, bool) or isinstance(value, bool):
+        return value
+    if isinstance(like, int | float):
+        if isinstance(value, str):
+            try:
+                value = float(value)
+            except ValueError:
+                raise GridTypeError(f"{where} is {value!r}, text; a number is expected, like {like!r}.") from None
+        if isinstance(value, tuple | Mapping):
+            raise GridTypeError(f"{where} is {value!r}; a single number is expected, like {like!r}.")
+        if isinstance(like, float):
+            return float(value)
+        return int(value) if float(value).is_integer() else value
+    if isinstance(like, tuple | list):
+        if not isinstance(value, tuple):
+            raise GridTypeError(f"{where} is {value!r}; a sequence is expected, like {list(like)!r}: [{value!r}].")
+        return tuple(_coerce(item, like[0] if like else None, f"{where}[{i}]") for i, item in enumerate(value))
+    return value
+
+
+def _check_training_value(name: str, value: Any, where: str) -> None:
+    if name in ("batch_size", "epochs"):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise GridError(f"{where} is {value!r}; {name} must be a whole number of at least 1.")
+    elif (
+        name == "patience"
+        and value is not None
+        and (isinstance(value, bool) or not isinstance(value, int) or value < 0)
+    ):
+        raise GridError(
+            f"{where} is {value!r}; patience must be a whole number of epochs, or 0 or None for 'never stop early'."
+        )

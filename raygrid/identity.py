@@ -1,0 +1,103 @@
+"""What a result depends on: data, code, settings and versions, as digests. Makes keys, and tells what differs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raygrid.fingerprint import digest_json
+from raygrid.training_inputs import TRAINING_RULES
+
+_RECORDED_PACKAGES = ("raygrid", "keras", "tensorflow", "ray", "numpy")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Everything that the points of a search depend on, apart from their configs.
+
+    Attributes:
+        data: digest, shape and dtype of each array, in original units.
+        code: name and digest of the builder.
+        settings: seed, scaler, shuffling, dtype policy.
+    """
+
+    data: dict[str, dict[str, Any]]
+    code: dict[str, str]
+    settings: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the manifest."""
+        return {"data": self.data, "code": self.code, "settings": self.settings}
+
+    def context(self, experiment: str) -> str:
+        """The digest of all that a point's key holds but its config and seed.
+
+        The name of the builder is not in it: a class that was only moved or renamed gives the same results. Nor is
+        the seed, which belongs to the point.
+        """
+        return digest_json(
+            {
+                "data": {name: [entry["digest"], entry["shape"]] for name, entry in self.data.items()},
+                "code": self.code["digest"],
+                "settings": {name: value for name, value in self.settings.items() if name != "seed"},
+                "keras": major(installed_version("keras")),
+                "rules": TRAINING_RULES,
+                "experiment": experiment,
+            }
+        )
+
+    def differences(self, saved: Mapping[str, Any]) -> list[str]:
+        """What differs from ``saved``, which stood in a manifest: a line each, old and new. Empty: nothing does."""
+        lines = []
+        old_data = saved.get("data", {})
+        for name in sorted({*self.data, *old_data}):
+            old, new = old_data.get(name), self.data.get(name)
+            if old is None or new is None or (old["digest"], old["shape"]) != (new["digest"], new["shape"]):
+                lines.append(f"data {name}: was {_array_text(old)}, now {_array_text(new)}")
+        old_code = saved.get("code", {})
+        if old_code.get("digest") != self.code["digest"]:
+            lines.append(
+                f"code: was {old_code.get('name')} ({_short(old_code.get('digest'))}), "
+                f"now {self.code['name']} ({_short(self.code['digest'])})"
+            )
+        old_settings = saved.get("settings", {})
+        for name in sorted({*self.settings, *old_settings}):
+            if old_settings.get(name) != self.settings.get(name):
+                lines.append(f"setting {name}: was {old_settings.get(name)!r}, now {self.settings.get(name)!r}")
+        return lines
+
+
+def point_key(context: str, config: Mapping[str, Any], seed: int) -> str:
+    """The digest of everything that the result of one point depends on."""
+    return digest_json({"context": context, "config": dict(config), "seed": seed})
+
+
+def installed_version(package: str) -> str:
+    """The version of an installed package, without importing it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions that a manifest records."""
+    return {name: installed_version(name) for name in _RECORDED_PACKAGES} | {"python": platform.python_version()}
+
+
+def major(version: str) -> str:
+    """The part of a version before its first dot."""
+    return version.partition(".")[0]
+
+
+def _array_text(entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
+        return "absent"
+    return f"{tuple(entry['shape'])} {_short(entry['digest'])}"
+
+
+def _short(digest: str | None) -> str:
+    return (digest or "unknown")[:12]

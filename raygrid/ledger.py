@@ -1,0 +1,151 @@
+"""The ledger: the table of all points' results, a view that is made from the point store."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from raygrid.artifacts import ModelArtifacts
+from raygrid.records import PointRecord
+from raygrid.storage import read_bytes, write_bytes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CONFIG_PREFIX = "config."
+METRIC_PREFIX = "metric."
+
+
+def results_table(records: Iterable[PointRecord], numbers: Mapping[str, int]) -> pa.Table:
+    """One row a point: those of the grid that was asked for in its order, then the points of earlier grids.
+
+    Args:
+        records: the points.
+        numbers: point number in the grid by key.
+
+    Returns:
+        Columns ``point`` (null for a point of an earlier grid), ``status``, ``val_loss``, one ``config.<name>`` a
+        hyperparameter (text, as JSON, where a column's values differ in type), one ``metric.<name>`` a metric at
+        the best epoch, ``best_epoch`` (from 1), ``epochs_run``, ``seconds``, ``worker``, ``device``, ``threads``,
+        ``seed``, ``error``, ``key``.
+    """
+    import pyarrow as pa
+
+    rows = sorted(records, key=lambda r: (numbers.get(r.key, len(numbers)), r.key))
+    columns: dict[str, Any] = {
+        "point": pa.array([numbers.get(r.key) for r in rows], pa.int64()),
+        "status": pa.array([r.status for r in rows], pa.string()),
+        "val_loss": pa.array([r.val_loss for r in rows], pa.float64()),
+    }
+    for name in sorted({name for r in rows for name in r.config}):
+        columns[CONFIG_PREFIX + name] = _config_column([r.config.get(name) for r in rows])
+    for name in sorted({name for r in rows for name in r.metrics}):
+        columns[METRIC_PREFIX + name] = pa.array([r.metrics.get(name) for r in rows], pa.float64())
+    columns |= {
+        "best_epoch": pa.array([r.best_epoch for r in rows], pa.int64()),
+        "epochs_run": pa.array([r.epochs_run for r in rows], pa.int64()),
+        "seconds": pa.array([r.seconds for r in rows], pa.float64()),
+        "worker": pa.array([r.worker for r in rows], pa.string()),
+        "device": pa.array([r.device for r in rows], pa.string()),
+        "threads": pa.array([r.threads for r in rows], pa.int64()),
+        "seed": pa.array([r.seed for r in rows], pa.int64()),
+        "error": pa.array([r.error for r in rows], pa.string()),
+        "key": pa.array([r.key for r in rows], pa.string()),
+    }
+    return pa.table(columns)
+
+
+def _config_column(values: Sequence[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    given = [v for v in values if v is not None]
+    kinds = {type(v) for v in given}
+    if kinds <= {int, float} or len(kinds) == 1:
+        try:
+            if kinds == {int, float}:
+                return pa.array([None if v is None else float(v) for v in values])
+            if kinds and kinds <= {bool, int, float, str, tuple}:
+                return pa.array([list(v) if isinstance(v, tuple) else v for v in values])
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            pass
+    return pa.array([None if v is None else json.dumps(v) for v in values], pa.string())
+
+
+def write_ledger(paths: ModelArtifacts, table: pa.Table) -> None:
+    """Puts the table in place of the ledger, whole or not at all."""
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    write_bytes(paths.ledger_path, buffer.getvalue())
+
+
+def read_ledger(paths: ModelArtifacts) -> pa.Table | None:
+    """The ledger as it was last written; None where there is none."""
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(io.BytesIO(read_bytes(paths.ledger_path)))
+    except FileNotFoundError:
+        return None
+
+
+def results_text(table: pa.Table, rows: int = 10) -> str:
+    """The best points as text, lowest ``val_loss`` first, with the hyperparameters that vary, then what failed.
+
+    Args:
+        table: as ``results_table`` gives it.
+        rows: how many of the best points to show.
+    """
+    points = table.to_pylist()
+    done = sorted(
+        (p for p in points if p["status"] == "done"),
+        key=lambda p: (p["val_loss"], p["point"] is None, p["point"] or 0),
+    )
+    names = [n for n in table.column_names if n.startswith(CONFIG_PREFIX) and _varies(points, n)]
+    header = ["point", "val_loss", *(n.removeprefix(CONFIG_PREFIX) for n in names), "best epoch", "epochs", "seconds"]
+    body = [
+        [
+            "-" if p["point"] is None else str(p["point"]),
+            f"{p['val_loss']:.6g}",
+            *(_cell(p[n]) for n in names),
+            str(p["best_epoch"]),
+            str(p["epochs_run"]),
+            f"{p['seconds']:.1f}",
+        ]
+        for p in done[:rows]
+    ]
+    lines = _aligned([header, *body]) if body else []
+    counts = {status: sum(p["status"] == status for p in points) for status in ("done", "diverged", "failed")}
+    lines.append(f"{len(points)} points: " + ", ".join(f"{n} {status}" for status, n in counts.items() if n))
+    causes = [p for p in points if p["status"] != "done"]
+    lines += [f"  {p['status']}: {_describe(p, names)}: {_last_line(p['error'])}" for p in causes[:rows]]
+    if len(causes) > rows:
+        lines.append(f"  and {len(causes) - rows} more")
+    return "\n".join(lines)
+
+
+def _varies(points: Sequence[Mapping[str, Any]], name: str) -> bool:
+    return len({json.dumps(p[name]) for p in points}) > 1
+
+
+def _describe(point: Mapping[str, Any], names: Sequence[str]) -> str:
+    number = "an earlier point" if point["point"] is None else f"point {point['point']}"
+    values = ", ".join(f"{n.removeprefix(CONFIG_PREFIX)}={_cell(point[n])}" for n in names)
+    return f"{number} ({values})" if values else number
+
+
+def _cell(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _last_line(error: str | None) -> str:
+    lines = (error or "").strip().splitlines()
+    return lines[-1] if lines else "no cause was recorded"
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]

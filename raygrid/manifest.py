@@ -1,0 +1,101 @@
+"""The manifest: the one record that says which files are the model, and what they depend on."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from raygrid.errors import CorruptArtifactError, VersionError
+from raygrid.storage import sha256
+
+MANIFEST_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Size in bytes and SHA-256 of one published file."""
+
+    size_bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> FileEntry:
+        """The entry for a file that holds ``data``."""
+        return cls(len(data), sha256(data))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A committed set of artifacts.
+
+    Attributes:
+        generation: the folder under ``generations`` that raygrid loads from.
+        files: name of each file in the generation, and beside the manifest, to its size and digest.
+        depends_on: what the result depends on: digests and shapes of the data, digest of the builder, settings.
+        request: what was asked for: ``{"grid": ...}`` or ``{"config": ...}``.
+        experiment: the experiment that the records belong to; a reset begins a new one.
+        context: digest that the records of the same data, code, settings and experiment share.
+        winner: key and point number of the winning point.
+        model_class: ``module:qualname`` of the class or builder.
+        input_shape: shape of one row of the input.
+        versions: of raygrid, keras, tensorflow, ray, numpy and python.
+        created: date and time in UTC, for people; nothing is decided by it.
+    """
+
+    generation: str
+    files: dict[str, FileEntry]
+    depends_on: dict[str, Any] = field(default_factory=dict)
+    request: dict[str, Any] = field(default_factory=dict)
+    experiment: str = ""
+    context: str = ""
+    winner: dict[str, Any] = field(default_factory=dict)
+    model_class: str = ""
+    input_shape: list[int] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    created: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as JSON values."""
+        return {"format": MANIFEST_FORMAT, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Any, source: Path) -> Manifest:
+        """The manifest in ``value``, which was read from ``source``.
+
+        Raises:
+            VersionError: a newer raygrid wrote it.
+            CorruptArtifactError: it is not a manifest.
+        """
+        try:
+            written = value["format"]
+            if isinstance(written, int) and written > MANIFEST_FORMAT:
+                raise VersionError(
+                    f"{source} has format {written}, and this raygrid reads up to {MANIFEST_FORMAT}; upgrade raygrid."
+                )
+            if written != MANIFEST_FORMAT:
+                raise ValueError(f"format {written!r} is unknown")
+            fields = {f.name: value[f.name] for f in dataclasses.fields(cls)}
+            fields["files"] = {name: FileEntry(**entry) for name, entry in fields["files"].items()}
+            for name, entry in fields["files"].items():
+                plain_file_name(name)
+                if type(entry.size_bytes) is not int or not isinstance(entry.sha256, str):
+                    raise ValueError(f"the entry of {name!r} is not a size and a digest")
+            plain_file_name(fields["generation"])
+            for name in ("depends_on", "request", "winner", "versions"):
+                if not isinstance(fields[name], dict):
+                    raise ValueError(f"{name} is not a mapping")
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CorruptArtifactError(
+                f"{source} is damaged: it is not a manifest ({error!r}). Put it back from a copy, or call "
+                "fit(..., reset_experiment=True) to train anew."
+            ) from error
+
+
+def plain_file_name(name: Any) -> str:
+    """``name`` if it names a file in its own folder; a manifest must not lead anywhere else."""
+    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise ValueError(f"{name!r} is not a plain file name")
+    return name

@@ -1,0 +1,152 @@
+"""A trained Keras model to bytes and back, and the winner rebuilt from its weights. Importing it imports TensorFlow."""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from raygrid.errors import CorruptArtifactError, RebuildError
+from raygrid.records import PointRecord
+from raygrid.training import Builder, begin_session, build_checked, user_state_kept
+from raygrid.training_inputs import TrainingArrays, TrainSettings
+
+log = logging.getLogger("raygrid")
+
+# Relative difference of val_loss that a rebuilt model may show on a like device.
+VAL_LOSS_TOLERANCE = 1e-4
+
+Rebuild = Callable[[], keras.Model]
+
+
+def model_bytes(model: keras.Model) -> bytes:
+    """The model as a ``.keras`` file."""
+    with tempfile.TemporaryDirectory(prefix="raygrid-") as folder:
+        path = Path(folder, "model.keras")
+        model.save(path)
+        return path.read_bytes()
+
+
+def model_from_bytes(data: bytes, source: Path, rebuild: Rebuild | None) -> keras.Model:
+    """The model in ``data``, which was read from ``source`` and verified.
+
+    Keras loads from a path, so the verified bytes go to a private temporary file: the file at ``source`` could be
+    another one by now. ``safe_mode`` is on: nothing in the file is run.
+
+    Args:
+        data: a ``.keras`` file.
+        source: for messages.
+        rebuild: builds the untrained model; used where Keras cannot find a custom class by itself. None: there is no
+            builder.
+
+    Raises:
+        CorruptArtifactError: Keras cannot load it.
+    """
+    with tempfile.TemporaryDirectory(prefix="raygrid-") as folder:
+        path = Path(folder, "model.keras")
+        path.write_bytes(data)
+        try:
+            return keras.saving.load_model(path, safe_mode=True)
+        except Exception as error:
+            if rebuild is None:
+                raise CorruptArtifactError(
+                    f"{source} cannot be loaded by Keras ({_first_line(error)}). If it holds classes of your own, "
+                    "decorate them with @keras.saving.register_keras_serializable() and import them first, or call "
+                    "load() on the class that trained it; otherwise call fit(..., reset_experiment=True)."
+                ) from error
+            log.warning(
+                "Keras alone cannot load %s (%s); it is rebuilt with build_model. For other tools, decorate your "
+                "classes with @keras.saving.register_keras_serializable().",
+                source,
+                _first_line(error),
+            )
+            model = rebuild()
+            model.load_weights(path)
+            return model
+
+
+def rebuild_winner(
+    build: Builder,
+    record: PointRecord,
+    weights: Sequence[np.ndarray[Any, Any]],
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+    source: Path,
+) -> tuple[keras.Model, bytes]:
+    """The winner's model and its ``.keras`` file, checked against the winner's ``val_loss``.
+
+    What is checked is what the next call will load: the model as it comes back from its file.
+
+    Raises:
+        RebuildError: the weights do not fit the model, or it does not reproduce the ``val_loss``.
+    """
+    with user_state_kept():
+
+        def fresh() -> keras.Model:
+            begin_session(record.seed, settings.dtype_policy)
+            return build_checked(build, record.config, arrays.input_shape)
+
+        model = fresh()
+        try:
+            model.set_weights(list(weights))
+        except ValueError as error:
+            raise RebuildError(
+                f"the weights of the winner {record.config} do not fit the model that build_model gives now: {error}. "
+                "Does build_model depend on anything but its arguments?"
+            ) from error
+        # A file without the optimizer's variables makes Keras warn whenever it is loaded.
+        model.optimizer.build(model.trainable_variables)
+        data = model_bytes(model)
+        model = model_from_bytes(data, source, fresh)
+        _check_val_loss(model, record, arrays)
+        return model, data
+
+
+def _check_val_loss(model: keras.Model, record: PointRecord, arrays: TrainingArrays) -> None:
+    expected = record.val_loss
+    assert expected is not None
+    found = evaluate(model, arrays, record.config["batch_size"])
+    if _agree(found, expected):
+        return
+    message = (
+        f"the model rebuilt from the winner's weights has a val_loss of {found:.9g}, training reported {expected:.9g}"
+    )
+    if record.device != "CPU":
+        log.warning("%s; it was trained on %s and is checked on the CPU.", message, record.device)
+    elif not _agree(evaluate(model, arrays, record.config["batch_size"]), found):
+        log.warning(
+            "%s; two evaluations of the same weights differ as well, so the model is random by nature.", message
+        )
+    else:
+        raise RebuildError(
+            f"{message}, for {record.config}. Nothing is published. Does build_model, or a custom layer's call, depend "
+            "on anything but its arguments?"
+        )
+
+
+def _agree(found: float, expected: float) -> bool:
+    return math.isclose(found, expected, rel_tol=VAL_LOSS_TOLERANCE, abs_tol=1e-12)
+
+
+def evaluate(model: keras.Model, arrays: TrainingArrays, batch_size: int) -> float:
+    """The model's ``val_loss`` on the validation rows."""
+    columns = arrays.val_columns()
+    metrics = model.evaluate(
+        columns[0],
+        columns[1],
+        sample_weight=columns[2] if len(columns) > 2 else None,
+        batch_size=batch_size,
+        verbose=0,
+        return_dict=True,
+    )
+    return float(metrics["loss"])
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

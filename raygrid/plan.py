@@ -1,0 +1,93 @@
+"""What a search will do: which points are done, which trials are run, in which order, what it will cost. Pure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from raygrid.records import PointRecord
+
+# Per training step and per search, where nothing was measured yet: a small Keras model on one slow CPU core, and
+# the start of Ray and of TensorFlow in the workers and the driver.
+ASSUMED_STEP_S = 0.010
+ASSUMED_TRIAL_S = 3.0
+STARTUP_S = 30.0
+
+
+@dataclass(frozen=True)
+class Point:
+    """One config of a grid: its position in the grid (from 0), its whole config, its seed and its key."""
+
+    number: int
+    config: dict[str, Any]
+    seed: int
+    key: str
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One Ray Tune trial: the points that it answers, and the most training steps that it may take."""
+
+    points: tuple[Point, ...]
+    steps: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How long the trials may take, and whether that was measured on earlier points or is only assumed."""
+
+    seconds: float
+    measured: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All points of the grid, the records of those that are done, and the trials for the others."""
+
+    points: tuple[Point, ...]
+    done: dict[str, PointRecord]
+    trials: tuple[PlannedTrial, ...]
+
+    @property
+    def to_train(self) -> int:
+        """How many points the trials will answer."""
+        return sum(len(trial.points) for trial in self.trials)
+
+
+def training_steps(config: Mapping[str, Any], rows: int) -> int:
+    """The most training steps that a config takes on ``rows`` rows."""
+    return int(config["epochs"]) * math.ceil(rows / int(config["batch_size"]))
+
+
+def make_plan(points: Iterable[Point], recorded: Mapping[str, PointRecord], rows: int) -> Plan:
+    """The plan for ``points``: those with a final record are done, the others are trained, longest first.
+
+    Longest first, because a long trial that starts last leaves the other workers idle.
+    """
+    points = tuple(points)
+    done = {p.key: recorded[p.key] for p in points if p.key in recorded and recorded[p.key].final}
+    trials = [PlannedTrial((p,), training_steps(p.config, rows)) for p in points if p.key not in done]
+    trials.sort(key=lambda trial: (-trial.steps, trial.points[0].number))
+    return Plan(points, done, tuple(trials))
+
+
+def estimate(plan: Plan, recorded: Iterable[PointRecord], rows: int, workers: int) -> Estimate:
+    """How long the plan's trials will take at most on ``workers`` workers.
+
+    From the median seconds a step of the recorded points, which holds their share of building and tracing; from an
+    assumed speed where nothing is recorded. Early stopping makes it shorter.
+    """
+    if not plan.trials:
+        return Estimate(0.0, measured=True)
+    speeds = [
+        record.seconds / (record.epochs_run * math.ceil(rows / int(record.config["batch_size"])))
+        for record in recorded
+        if record.epochs_run > 0
+    ]
+    steps = sum(trial.steps for trial in plan.trials)
+    assumed = steps * ASSUMED_STEP_S + len(plan.trials) * ASSUMED_TRIAL_S
+    work = steps * statistics.median(speeds) if speeds else assumed
+    return Estimate(work / max(1, min(workers, len(plan.trials))) + STARTUP_S, measured=bool(speeds))

@@ -1,0 +1,162 @@
+"""The store of finished points: one file a point, written at once and whole. Resuming and growing a grid read it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import logging
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raygrid.errors import CorruptArtifactError
+from raygrid.records import PointRecord, WeightsFile
+from raygrid.storage import (
+    MAX_MODEL_BYTES,
+    decode_json,
+    leftovers,
+    make_folder,
+    read_bytes,
+    remove_file,
+    sync_folder,
+    temporary_name,
+    write_json,
+)
+
+log = logging.getLogger("raygrid")
+
+
+class PointStore:
+    """The finished points of a prefix, by key.
+
+    A point's record is ``<key>.json``, its weights ``<key>.npz``. The weights are there before the record names them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, key: str) -> PointRecord | None:
+        """The record under ``key``; None where there is none. A damaged one counts as none, with a warning."""
+        path = self.folder / f"{key}.json"
+        try:
+            return PointRecord.from_json(decode_json(read_bytes(path), path), str(path))
+        except FileNotFoundError:
+            return None
+        except CorruptArtifactError as error:
+            log.warning("%s The point is trained again.", error)
+            return None
+
+    def get_all(self, keys: Iterable[str]) -> dict[str, PointRecord]:
+        """The records of those ``keys`` that have one."""
+        present = self._keys()
+        found = ((key, self.get(key)) for key in keys if key in present)
+        return {key: record for key, record in found if record is not None}
+
+    def of_context(self, context: str) -> list[PointRecord]:
+        """All records of a context, in the order of their keys."""
+        return [record for record in self._records() if record.context == context]
+
+    def add(self, record: PointRecord, weights: Path | None = None) -> PointRecord:
+        """Records a finished point; ``weights`` is a file that its best weights are taken from.
+
+        Returns:
+            The record as it was written: with the name, size and digest of the weights.
+
+        Raises:
+            OSError: it could not be written; nothing of it is there then.
+        """
+        make_folder(self.folder)
+        if weights is not None:
+            record = replace(record, weights=self._take_weights(record.key, weights))
+        write_json(self.folder / f"{record.key}.json", record.to_json())
+        return record
+
+    def _take_weights(self, key: str, source: Path) -> WeightsFile:
+        name = f"{key}.npz"
+        temporary = self.folder / temporary_name(name)
+        try:
+            try:
+                os.link(source, temporary)
+            except OSError:
+                # Another file system than the trial's, or one without hard links.
+                shutil.copyfile(source, temporary)
+            with open(temporary, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                size = os.fstat(file.fileno()).st_size
+                os.fsync(file.fileno())
+            os.replace(temporary, self.folder / name)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        sync_folder(self.folder)
+        return WeightsFile(name, size, digest)
+
+    def weights(self, record: PointRecord) -> list[np.ndarray[Any, Any]] | None:
+        """The best weights of a point, in the order of ``model.get_weights()``; None where they are gone or damaged."""
+        if record.weights is None:
+            return None
+        path = self.folder / f"{record.key}.npz"
+        try:
+            data = read_bytes(path, MAX_MODEL_BYTES)
+        except FileNotFoundError:
+            return None
+        except CorruptArtifactError as error:
+            log.warning("%s", error)
+            return None
+        if hashlib.sha256(data).hexdigest() != record.weights.sha256:
+            log.warning("%s is damaged: its SHA-256 is not the one in the point's record.", path)
+            return None
+        return read_weights(io.BytesIO(data))
+
+    def drop_weights(self, keep: Collection[str]) -> int:
+        """Removes the weights of all points but ``keep``; returns the bytes that became free."""
+        freed = 0
+        for path in self.folder.glob("*.npz"):
+            if path.stem not in keep:
+                freed += path.stat().st_size
+                remove_file(path)
+        for path in leftovers(self.folder):
+            remove_file(path)
+        return freed
+
+    def drop_records(self, keep_context: str) -> int:
+        """Removes the records of other contexts (other data, code, settings, earlier experiments); returns how many."""
+        dropped = 0
+        for record in self._records():
+            if record.context != keep_context:
+                remove_file(self.folder / f"{record.key}.npz")
+                remove_file(self.folder / f"{record.key}.json")
+                dropped += 1
+        return dropped
+
+    def _keys(self) -> set[str]:
+        try:
+            return {path.stem for path in self.folder.glob("[!.]*.json")}
+        except FileNotFoundError:
+            return set()
+
+    def _records(self) -> Iterator[PointRecord]:
+        for key in sorted(self._keys()):
+            record = self.get(key)
+            if record is not None:
+                yield record
+
+
+def write_weights(path: Path, weights: Sequence[np.ndarray[Any, Any]]) -> None:
+    """Writes weights in the order of ``model.get_weights()``, to the last bit, without pickle."""
+    arrays: dict[str, Any] = {f"{i:05d}": array for i, array in enumerate(weights)}
+    with open(path, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def read_weights(file: io.BytesIO) -> list[np.ndarray[Any, Any]]:
+    """What ``write_weights`` wrote."""
+    with np.load(file, allow_pickle=False) as arrays:
+        return [arrays[name] for name in sorted(arrays.files)]

@@ -1,0 +1,272 @@
+"""Publishes a set of artifacts, and reads the published one: old or new, never mixed.
+
+A set is written whole into a folder of its own (a *generation*), then exported file by file beside the manifest,
+and the manifest, replaced last, commits it. raygrid loads from the generation that the manifest names, after
+checking its digests; the flat files are exports for people and other tools, and are checked too. While a set is
+being published, a tool that reads the flat files can see some of the new and some of the old.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from raygrid.artifacts import ModelArtifacts
+from raygrid.errors import CorruptArtifactError
+from raygrid.manifest import FileEntry, Manifest
+from raygrid.storage import (
+    MAX_MODEL_BYTES,
+    TEMPORARY_PREFIX,
+    decode_json,
+    encode_json,
+    leftovers,
+    make_folder,
+    read_bytes,
+    remove_file,
+    rename_folder,
+    sha256,
+    sync_folder,
+    temporary_name,
+    write_bytes,
+    write_new,
+)
+
+log = logging.getLogger("raygrid")
+
+MANIFEST_NAME = "manifest.json"
+# A set without a manifest, made by another implementation of the pattern, becomes a generation of this kind.
+ADOPTED_PREFIX = "adopted-"
+_RESET_HINT = "Put the file back from a copy, or call fit(..., reset_experiment=True) to train anew."
+_READ_ATTEMPTS = 50
+
+
+@dataclass(frozen=True)
+class PublishedSet:
+    """A committed set: its manifest, and the verified bytes of its files by file name."""
+
+    manifest: Manifest
+    files: Mapping[str, bytes]
+
+    @property
+    def legacy(self) -> bool:
+        """Whether another implementation of the pattern made it: then nothing is known of data and code."""
+        return not self.manifest.depends_on
+
+
+def published_exists(paths: ModelArtifacts) -> bool:
+    """Whether ALL required files of a published set are there; reads at most the manifest."""
+    if not all(path.is_file() for path in paths.required):
+        return False
+    manifest = read_manifest(paths)
+    if manifest is None:
+        return _is_legacy(paths)
+    return all((paths.model_dir / name).is_file() for name in manifest.files)
+
+
+def read_manifest(paths: ModelArtifacts) -> Manifest | None:
+    """The committed manifest, None where there is none.
+
+    Raises:
+        CorruptArtifactError: it is damaged.
+    """
+    try:
+        data = read_bytes(paths.manifest_path)
+    except FileNotFoundError:
+        return None
+    return Manifest.from_json(decode_json(data, paths.manifest_path), paths.manifest_path)
+
+
+def read_published(paths: ModelArtifacts) -> PublishedSet | None:
+    """The committed set, every byte checked; None where nothing is published.
+
+    Raises:
+        CorruptArtifactError: a file is damaged, missing or edited.
+    """
+    problem: CorruptArtifactError | None = None
+    previous: Manifest | None = None
+    for _ in range(_READ_ATTEMPTS):
+        manifest = read_manifest(paths)
+        if manifest is None:
+            return _read_legacy(paths)
+        # A writer may have committed another generation while this one was read; only what is wrong twice with
+        # the same manifest is wrong.
+        if problem is not None and manifest == previous:
+            raise problem
+        previous = manifest
+        try:
+            files = _read_generation(paths, manifest)
+            _check_flat_files(paths, manifest)
+            return PublishedSet(manifest, files)
+        except CorruptArtifactError as error:
+            problem = error
+    raise problem or CorruptArtifactError(f"{paths.manifest_path} changed {_READ_ATTEMPTS} times while it was read.")
+
+
+def _read_generation(paths: ModelArtifacts, manifest: Manifest) -> dict[str, bytes]:
+    folder = paths.generations_dir / manifest.generation
+    files = {}
+    for name, entry in manifest.files.items():
+        path = folder / name
+        try:
+            data = read_bytes(path, MAX_MODEL_BYTES)
+        except FileNotFoundError:
+            raise _missing(path, paths) from None
+        _check_bytes(path, data, entry)
+        files[name] = data
+    return files
+
+
+def _missing(path: Path, paths: ModelArtifacts) -> CorruptArtifactError:
+    return CorruptArtifactError(f"{path} is missing, though {paths.manifest_path} names it. {_RESET_HINT}")
+
+
+def _check_bytes(path: Path, data: bytes, entry: FileEntry) -> None:
+    if len(data) != entry.size_bytes:
+        raise CorruptArtifactError(
+            f"{path} is damaged: it has {len(data):,} bytes, the manifest says {entry.size_bytes:,}. {_RESET_HINT}"
+        )
+    if sha256(data) != entry.sha256:
+        raise CorruptArtifactError(
+            f"{path} is damaged or was edited by hand: its SHA-256 is not the one in the manifest. {_RESET_HINT}"
+        )
+
+
+def _check_flat_files(paths: ModelArtifacts, manifest: Manifest) -> None:
+    others: list[Manifest] | None = None
+    for name, entry in manifest.files.items():
+        path = paths.model_dir / name
+        try:
+            data = read_bytes(path, MAX_MODEL_BYTES)
+        except FileNotFoundError:
+            raise _missing(path, paths) from None
+        try:
+            _check_bytes(path, data, entry)
+        except CorruptArtifactError:
+            # A publish that was cut short leaves files of the newer generation; the next writer repairs them.
+            others = _complete_generations(paths) if others is None else others
+            if not any(name in other.files and other.files[name] == FileEntry.of(data) for other in others):
+                raise
+
+
+def _complete_generations(paths: ModelArtifacts) -> list[Manifest]:
+    manifests = []
+    for folder in _generation_folders(paths):
+        path = folder / MANIFEST_NAME
+        try:
+            manifests.append(Manifest.from_json(decode_json(read_bytes(path), path), path))
+        except (FileNotFoundError, CorruptArtifactError):
+            continue
+    return manifests
+
+
+def _generation_folders(paths: ModelArtifacts) -> list[Path]:
+    try:
+        return sorted(p for p in paths.generations_dir.iterdir() if not p.name.startswith(TEMPORARY_PREFIX))
+    except FileNotFoundError:
+        return []
+
+
+def _is_legacy(paths: ModelArtifacts) -> bool:
+    return all(folder.name.startswith(ADOPTED_PREFIX) for folder in _generation_folders(paths))
+
+
+def _read_legacy(paths: ModelArtifacts) -> PublishedSet | None:
+    if not all(path.is_file() for path in paths.required) or not _is_legacy(paths):
+        return None
+    names = [path for path in (*paths.required, paths.scaler_path) if path.is_file() or path.is_symlink()]
+    files = {path.name: read_bytes(path, MAX_MODEL_BYTES) for path in names}
+    return PublishedSet(Manifest("", {name: FileEntry.of(data) for name, data in files.items()}), files)
+
+
+def publish(paths: ModelArtifacts, files: Mapping[str, bytes], manifest: Manifest) -> Manifest:
+    """Puts a new set in place of the published one. The caller holds the prefix' lock.
+
+    Args:
+        paths: the names of the prefix.
+        files: the bytes of every file by its flat name.
+        manifest: what the set depends on; generation and files are filled in.
+
+    Returns:
+        The committed manifest.
+
+    Raises:
+        OSError: it could not be written; the set that was published stays.
+    """
+    make_folder(paths.generations_dir)
+    _remove_leftovers(paths)
+    if read_manifest_or_damaged(paths) is None:
+        _adopt_legacy(paths)
+    manifest = _write_generation(paths, secrets.token_hex(8), files, manifest)
+    for name in _scaler_first_metrics_last(paths, files):
+        write_bytes(paths.model_dir / name, files[name])
+    write_bytes(paths.manifest_path, encode_json(manifest.to_json()))
+    remove_superseded(paths, manifest)
+    return manifest
+
+
+def read_manifest_or_damaged(paths: ModelArtifacts) -> Manifest | Exception | None:
+    """The committed manifest, the error if it is damaged (a reset may replace it), or None where there is none."""
+    try:
+        return read_manifest(paths)
+    except CorruptArtifactError as error:
+        return error
+
+
+def _adopt_legacy(paths: ModelArtifacts) -> None:
+    legacy = _read_legacy(paths)
+    if legacy is None:
+        return
+    generation = ADOPTED_PREFIX + secrets.token_hex(8)
+    manifest = _write_generation(paths, generation, legacy.files, legacy.manifest)
+    write_bytes(paths.manifest_path, encode_json(manifest.to_json()))
+
+
+def _write_generation(
+    paths: ModelArtifacts, generation: str, files: Mapping[str, bytes], manifest: Manifest
+) -> Manifest:
+    manifest = replace(
+        manifest, generation=generation, files={name: FileEntry.of(data) for name, data in files.items()}
+    )
+    folder = paths.generations_dir / temporary_name()
+    folder.mkdir()
+    try:
+        for name, data in files.items():
+            write_new(folder / name, data)
+        write_new(folder / MANIFEST_NAME, encode_json(manifest.to_json()))
+        sync_folder(folder)
+        rename_folder(folder, paths.generations_dir / generation)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return manifest
+
+
+def _scaler_first_metrics_last(paths: ModelArtifacts, names: Mapping[str, bytes]) -> list[str]:
+    # Other tools take a set to be complete once its metrics are there.
+    order = [paths.scaler_path.name, paths.config_path.name, paths.model_path.name]
+    rank = {name: i for i, name in enumerate(order)}
+    rank[paths.metrics_path.name] = len(names) + len(order)
+    return sorted(names, key=lambda name: rank.get(name, len(order)))
+
+
+def remove_superseded(paths: ModelArtifacts, manifest: Manifest) -> None:
+    """Removes what the committed set no longer has: a flat scaler, and other generations. Can be repeated."""
+    if paths.scaler_path.name not in manifest.files:
+        remove_file(paths.scaler_path)
+    for folder in _generation_folders(paths):
+        if folder.name != manifest.generation:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_leftovers(paths: ModelArtifacts) -> None:
+    flat = (*paths.required, paths.scaler_path, paths.manifest_path, paths.ledger_path)
+    found = [path for target in flat for path in leftovers(paths.model_dir, target.name)]
+    for path in (*found, *leftovers(paths.generations_dir)):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            remove_file(path)

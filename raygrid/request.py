@@ -1,0 +1,57 @@
+"""What a call to ``fit`` asks for: a grid, or one config. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raygrid.fingerprint import canonical_json
+from raygrid.grid import Config, Grid, iter_param_grid, varying_names
+from raygrid.records import tuples
+
+
+@dataclass(frozen=True)
+class Request:
+    """A grid with the defaults under it, or a single whole config; normalised.
+
+    Attributes:
+        grid: None where a single config is asked for.
+        config: the whole config; None where a grid is asked for.
+        defaults: the values of the hyperparameters that the grid leaves out.
+    """
+
+    grid: Grid | None = None
+    config: Config | None = None
+    defaults: Config = field(default_factory=dict)
+
+    @classmethod
+    def for_grid(cls, grid: Grid, defaults: Mapping[str, Any]) -> Request:
+        """A grid over ``defaults``."""
+        return cls(grid=grid, defaults={name: value for name, value in defaults.items() if name not in grid})
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Request:
+        """What ``to_json`` gave, after JSON."""
+        return cls(**{name: tuples(value) for name, value in saved.items()})
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the manifest."""
+        return {"config": self.config} if self.grid is None else {"grid": self.grid, "defaults": self.defaults}
+
+    def same_as(self, saved: Mapping[str, Any]) -> bool:
+        """Whether a manifest's request asks for the same points."""
+        return canonical_json(self.to_json()) == canonical_json(dict(saved))
+
+    def configs(self) -> Iterator[Config]:
+        """The whole config of each point, in the order of the points' numbers."""
+        if self.grid is None:
+            yield dict(self.config or {})
+            return
+        for point in iter_param_grid(self.grid):
+            yield dict(sorted({**self.defaults, **point}.items()))
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """The hyperparameters that differ between the points."""
+        return () if self.grid is None else varying_names(self.grid)

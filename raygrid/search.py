@@ -1,0 +1,192 @@
+"""From a plan to the winner: trains what is missing, picks the lowest ``val_loss``, rebuilds the model."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from raygrid.backend import load_tensorflow
+from raygrid.errors import AllTrialsFailedError
+from raygrid.plan import Plan, PlannedTrial, Point
+from raygrid.point_store import write_weights
+from raygrid.progress import Audience, SearchListener
+from raygrid.records import PointRecord, pick_best
+from raygrid.search_run import SearchRun
+from raygrid.tensorboard_listener import TensorBoardListener
+from raygrid.tuning.resources import Resources
+
+if TYPE_CHECKING:
+    import keras
+
+log = logging.getLogger("raygrid")
+
+Builder = Callable[[dict[str, Any], tuple[int, ...]], Any]
+Trainer = Callable[[Plan, SearchListener], dict[str, PointRecord]]
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How trials are run, which their results do not depend on.
+
+    Attributes:
+        resources: what each trial asks for.
+        address: a Ray cluster, or None.
+        user_modules: modules that a cluster's nodes need.
+        progress: who hears of the search.
+        verbose: whether Ray's own messages are shown.
+    """
+
+    resources: Resources
+    address: str | None
+    user_modules: tuple[ModuleType, ...]
+    progress: SearchListener
+    verbose: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The winner, rebuilt and checked.
+
+    Attributes:
+        number: its point number in the grid.
+        record: its record.
+        model: the model as it comes back from ``model_bytes``.
+        model_bytes: the ``.keras`` file.
+    """
+
+    number: int
+    record: PointRecord
+    model: keras.Model
+    model_bytes: bytes
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds."""
+        record = self.record
+        return {
+            **dict(sorted(record.metrics.items())),
+            "best_epoch": record.best_epoch,
+            "epochs_run": record.epochs_run,
+            "seconds": record.seconds,
+        }
+
+
+def search_grid(run: SearchRun, build: Builder, options: SearchOptions) -> Outcome:
+    """Trains the grid's missing points on Ray Tune and rebuilds the best of all its points.
+
+    Raises:
+        AllTrialsFailedError: no point has a result that could win.
+        SearchInterrupted: it was stopped; what was finished is recorded.
+    """
+
+    def on_ray(plan: Plan, listener: SearchListener) -> dict[str, PointRecord]:
+        from raygrid.tuning.driver import run_search
+
+        return run_search(
+            plan,
+            build=build,
+            context=run.context,
+            arrays=run.arrays,
+            settings=run.settings,
+            store=run.store,
+            tune_dir=run.paths.tune_dir.resolve(),
+            resources=options.resources,
+            address=options.address,
+            user_modules=options.user_modules,
+            listener=listener,
+            verbose=options.verbose,
+        )
+
+    return _find_winner(run, build, options, on_ray)
+
+
+def train_config(run: SearchRun, build: Builder, options: SearchOptions) -> Outcome:
+    """Trains the one config in this process, without Ray, unless it is recorded already, and rebuilds its model.
+
+    Raises:
+        AllTrialsFailedError: it has no usable result.
+    """
+
+    def in_process(plan: Plan, listener: SearchListener) -> dict[str, PointRecord]:
+        return {point.key: _train_here(run, build, point, listener) for trial in plan.trials for point in trial.points}
+
+    return _find_winner(run, build, options, in_process)
+
+
+def _find_winner(run: SearchRun, build: Builder, options: SearchOptions, train: Trainer) -> Outcome:
+    plan = run.plan()
+    records = plan.done | _train(run, plan, options.progress, train)
+    best = pick_best((point.number, records[point.key]) for point in plan.points)
+    if best is None:
+        raise AllTrialsFailedError(_why_all_failed(plan, records))
+    number, record = best
+    weights = run.store.weights(record)
+    if weights is None:
+        # Those of all but the last winner are dropped when a winner is published.
+        log.info("The weights of point %d, the best, are not kept; it is trained again with the same seed.", number)
+        again = replace(plan, trials=(PlannedTrial((plan.points[number],), 0),))
+        record = _train(run, again, options.progress, train)[record.key]
+        weights = run.store.weights(record)
+        if weights is None:
+            raise AllTrialsFailedError(
+                f"the winner {record.config} was trained again, since its weights were gone, and {record.status}: "
+                f"{record.error}"
+            )
+    load_tensorflow()
+    from raygrid.model_files import rebuild_winner
+
+    model, data = rebuild_winner(build, record, weights, run.arrays, run.settings, run.paths.model_path)
+    return Outcome(number, record, model, data)
+
+
+def _train(run: SearchRun, plan: Plan, progress: SearchListener, train: Trainer) -> dict[str, PointRecord]:
+    if not plan.trials:
+        return {}
+    views = TensorBoardListener(run.paths.tensorboard_dir, run.recorded(), run.request.varying)
+    audience = Audience(progress, views)
+    audience.search_started(plan)
+    try:
+        return train(plan, audience)
+    finally:
+        audience.search_ended()
+        run.write_ledger(plan)
+
+
+def _train_here(run: SearchRun, build: Builder, point: Point, listener: SearchListener) -> PointRecord:
+    load_tensorflow()
+    from raygrid.training import this_device, train_point, user_state_kept
+
+    listener.point_started(point)
+
+    def on_epoch(epoch: int, logs: dict[str, float | None]) -> None:
+        listener.point_epochs(point, epoch, [logs])
+
+    with user_state_kept(), tempfile.TemporaryDirectory(prefix="raygrid-") as folder:
+        trained = train_point(
+            build, point, run.context, run.arrays, run.settings, device=this_device(), on_epoch=on_epoch
+        )
+        weights = None
+        if trained.weights is not None:
+            weights = Path(folder, "weights.npz")
+            write_weights(weights, trained.weights)
+        record = run.store.add(trained.record, weights)
+    listener.point_finished(point, record)
+    return record
+
+
+def _why_all_failed(plan: Plan, records: dict[str, PointRecord]) -> str:
+    if len(plan.points) == 1:
+        record = records[plan.points[0].key]
+        return f"the config {record.config} {record.status}: {record.error}"
+    causes: Counter[str] = Counter()
+    for point in plan.points:
+        record = records[point.key]
+        causes[f"{record.status}: {record.cause}"] += 1
+    lines = "\n".join(f"  {count} x {cause}" for cause, count in causes.most_common())
+    return f"none of the {len(plan.points)} points has a result that could win, and nothing was published:\n{lines}"

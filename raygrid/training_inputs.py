@@ -1,0 +1,62 @@
+"""What a training gets beside the config: arrays and settings. Plain data that travels to the workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+# Part of every point's key. Raise it whenever a change in training.py or stopping.py may change a result.
+TRAINING_RULES = 1
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What all points of a search share.
+
+    Attributes:
+        shuffle: whether each epoch sees the rows in another order, drawn from the point's seed and the epoch.
+        dtype_policy: Keras' dtype policy, such as ``float32`` or ``mixed_bfloat16``.
+    """
+
+    shuffle: bool = True
+    dtype_policy: str = "float32"
+
+
+@dataclass(frozen=True)
+class TrainingArrays:
+    """The arrays of a search, in the units that the model sees.
+
+    Attributes:
+        x_train, x_val: inputs, float32, rows first.
+        y_train, y_val: targets; None: the targets are the inputs.
+        w_train, w_val: weights of the rows, float32; None: all rows count alike.
+    """
+
+    x_train: Array
+    y_train: Array | None
+    x_val: Array
+    y_val: Array | None
+    w_train: Array | None = None
+    w_val: Array | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input row."""
+        return tuple(self.x_train.shape[1:])
+
+    def train_columns(self) -> tuple[Array, ...]:
+        """Inputs, targets and, where there are any, weights of the training rows."""
+        return _columns(self.x_train, self.y_train, self.w_train)
+
+    def val_columns(self) -> tuple[Array, ...]:
+        """Inputs, targets and, where there are any, weights of the validation rows."""
+        return _columns(self.x_val, self.y_val, self.w_val)
+
+
+def _columns(x: Array, y: Array | None, w: Array | None) -> tuple[Array, ...]:
+    pair = (x, x if y is None else y)
+    return pair if w is None else (*pair, w)

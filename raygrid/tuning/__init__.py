@@ -1,0 +1,1 @@
+"""Runs the planned trials on Ray Tune. Only this package knows Ray."""

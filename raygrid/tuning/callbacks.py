@@ -1,0 +1,95 @@
+"""The driver's side of a running search: what trials report becomes records, at once, and listeners hear of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback, Checkpoint
+from ray.tune.experiment import Trial
+
+from raygrid.plan import Plan, Point
+from raygrid.point_store import PointStore
+from raygrid.progress import SearchListener
+from raygrid.records import PointRecord
+from raygrid.tuning.trial import decode_points, weights_name
+
+
+class RecordingCallback(Callback):
+    """Records every finished point the moment its trial reports it.
+
+    An error while recording (a full disk) ends the search: going on would lose what is trained.
+
+    Attributes:
+        records: what was recorded, by key.
+        recording_error: why the search was ended.
+    """
+
+    def __init__(self, plan: Plan, context: str, store: PointStore, listener: SearchListener) -> None:
+        self.records: dict[str, PointRecord] = {}
+        self.recording_error: OSError | None = None
+        self._points = {point.key: point for trial in plan.trials for point in trial.points}
+        self._context = context
+        self._store = store
+        self._listener = listener
+        self._awaiting_checkpoint: dict[str, PointRecord] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its callbacks into a file that nothing here reads; live displays cannot be pickled.
+        return {}
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        # Tune logs and forgets what is raised while it handles a checkpoint; here it ends the search.
+        if self.recording_error is not None:
+            raise self.recording_error
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        for point in decode_points(trial.config["points"]):
+            self._listener.point_started(point)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        if "key" not in result:
+            return
+        point = self._points[result["key"]]
+        if result["epochs"]:
+            self._listener.point_epochs(point, result["first_epoch"], result["epochs"])
+        if "record" in result:
+            record = PointRecord.from_json(result["record"], f"the report of trial {trial.trial_id}")
+            if record.status == "done":
+                self._awaiting_checkpoint[trial.trial_id] = record
+            else:
+                self._record(point, record, None)
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **info: Any
+    ) -> None:
+        record = self._awaiting_checkpoint.pop(trial.trial_id, None)
+        if record is None:
+            return
+        with checkpoint.as_directory() as folder:
+            self._record(self._points[record.key], record, Path(folder, weights_name(record.key)))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        cause = trial.get_pickled_error() or trial.get_error() or "the worker died"
+        for point in decode_points(trial.config["points"]):
+            if point.key not in self.records:
+                record = PointRecord(
+                    key=point.key,
+                    context=self._context,
+                    config=point.config,
+                    seed=point.seed,
+                    status="failed",
+                    error=f"its worker died or could not start: {cause}",
+                )
+                self._record(point, record, None)
+
+    def _record(self, point: Point, record: PointRecord, weights: Path | None) -> None:
+        try:
+            record = self._store.add(record, weights)
+        except OSError as error:
+            self.recording_error = error
+            raise
+        self.records[point.key] = record
+        self._listener.point_finished(point, record)

@@ -1,0 +1,162 @@
+"""Runs the planned trials on Ray Tune, and leaves a record of every point."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from raygrid.errors import SearchInterrupted
+from raygrid.plan import Plan
+from raygrid.point_store import PointStore
+from raygrid.progress import SearchListener
+from raygrid.records import PointRecord
+from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.tuning.resources import Resources, TrialResources, resolve
+from raygrid.tuning.session import ray_session
+from raygrid.tuning.trial import TrialJob, encode_points, run_trial
+
+log = logging.getLogger("raygrid")
+
+# A worker that died is started again this often before its point counts as failed.
+_WORKER_RETRIES = 2
+
+
+def run_search(
+    plan: Plan,
+    *,
+    build: Callable[[dict[str, Any], tuple[int, ...]], Any],
+    context: str,
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+    store: PointStore,
+    tune_dir: Path,
+    resources: Resources,
+    address: str | None,
+    user_modules: tuple[ModuleType, ...],
+    listener: SearchListener,
+    verbose: bool,
+) -> dict[str, PointRecord]:
+    """Trains every point of the plan's trials in parallel; each is recorded the moment it is finished.
+
+    Args:
+        plan: what to train.
+        build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
+        context: digest for the records.
+        arrays: the data, in the units that the model sees; put into Ray's object store once.
+        settings: shuffling and dtype policy.
+        store: where records go.
+        tune_dir: an absolute folder for Tune's own files; all nodes of a cluster must see it.
+        resources: what each trial asks for.
+        address: a Ray cluster; None: ``RAY_ADDRESS``, or a Ray of its own.
+        user_modules: modules that a cluster's nodes need to unpickle ``build``.
+        listener: who hears of it.
+        verbose: whether Ray's own messages are shown.
+
+    Returns:
+        The records of the points that were trained, by key.
+
+    Raises:
+        SearchInterrupted: it was stopped (Ctrl-C); what was finished is recorded.
+        OSError: a record could not be written.
+        ResourceError, ClusterError: see ``resolve`` and ``ray_session``.
+    """
+    with ray_session(address, user_modules, verbose):
+        granted = resolve(resources, *_cluster_resources())
+        job = TrialJob(build, context, settings, granted.cpus, granted.gpus)
+        return _run_trials(plan, job, arrays, granted, store, tune_dir, listener, verbose)
+
+
+def _run_trials(
+    plan: Plan,
+    job: TrialJob,
+    arrays: TrainingArrays,
+    granted: TrialResources,
+    store: PointStore,
+    tune_dir: Path,
+    listener: SearchListener,
+    verbose: bool,
+) -> dict[str, PointRecord]:
+    from ray import tune
+
+    from raygrid.tuning.callbacks import RecordingCallback
+
+    # A name that was used before would make Tune overwrite that run's state.
+    name = f"search-{secrets.token_hex(6)}"
+    recorder = RecordingCallback(plan, job.context, store, listener)
+    trainable = tune.with_resources(
+        tune.with_parameters(run_trial, job=job, arrays=arrays), {"CPU": granted.cpus, "GPU": granted.gpus}
+    )
+    tuner = tune.Tuner(
+        trainable,
+        param_space={"points": tune.grid_search([encode_points(trial.points) for trial in plan.trials])},
+        tune_config=tune.TuneConfig(
+            max_concurrent_trials=granted.concurrent,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=str(tune_dir),
+            callbacks=[recorder],
+            verbose=1 if verbose else 0,
+            failure_config=tune.FailureConfig(max_failures=_WORKER_RETRIES),
+        ),
+    )
+    try:
+        with _quiet(verbose):
+            tuner.fit()
+    except Exception:
+        # Tune wraps what a callback raises.
+        if recorder.recording_error is None:
+            raise
+    finally:
+        shutil.rmtree(tune_dir / name, ignore_errors=True)
+    if recorder.recording_error is not None:
+        raise recorder.recording_error
+    missing = plan.to_train - len(recorder.records)
+    if missing:
+        raise SearchInterrupted(
+            f"the search was stopped with {missing} of {plan.to_train} points unfinished; the finished ones are kept. "
+            "Run the same again to train only what is missing."
+        )
+    return recorder.records
+
+
+def _trial_name(trial: Any) -> str:
+    from raygrid.tuning.trial import decode_points
+
+    first = decode_points(trial.config["points"])[0]
+    return f"point-{first.number:05d}-{trial.trial_id}"
+
+
+def _cluster_resources() -> tuple[list[dict[str, float]], dict[str, float]]:
+    import ray
+    from ray._private.state import state
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    future = state.get_max_resources_from_cluster_config() or {}
+    return nodes, {name: float(value) for name, value in future.items()}
+
+
+@contextlib.contextmanager
+def _quiet(verbose: bool) -> Iterator[None]:
+    """Keeps Tune's own lines out of the output: it prints some of them whatever its verbosity."""
+    if verbose:
+        yield
+        return
+    tune_log = logging.getLogger("ray.tune")
+    level = tune_log.level
+    tune_log.setLevel(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        tune_log.setLevel(level)

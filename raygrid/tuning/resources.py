@@ -1,0 +1,80 @@
+"""What a trial asks for, and what there is. No import of Ray: arguments are checked before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from raygrid.errors import ResourceError
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What each trial is granted.
+
+    Attributes:
+        cpus_per_trial: CPUs, and intra-op threads of TensorFlow; a whole number of at least 1.
+        gpus_per_trial: GPUs; a fraction below 1 shares one GPU, with a real cap on its memory. None: one where any
+            node has one, otherwise none.
+        max_concurrent: trials at the same time; None: as many as fit.
+    """
+
+    cpus_per_trial: int = 1
+    gpus_per_trial: float | None = None
+    max_concurrent: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.cpus_per_trial, bool) or not isinstance(self.cpus_per_trial, int) or self.cpus_per_trial < 1:
+            raise ResourceError(f"cpus_per_trial is {self.cpus_per_trial!r}; it must be a whole number of at least 1.")
+        gpus = self.gpus_per_trial
+        if gpus is not None and not (isinstance(gpus, int | float) and (0 <= gpus < 1 or float(gpus).is_integer())):
+            raise ResourceError(
+                f"gpus_per_trial is {gpus!r}; it must be 0, a fraction below 1 (to share a GPU) or a whole number."
+            )
+        if gpus is not None and gpus < 0:
+            raise ResourceError(f"gpus_per_trial is {gpus!r}; it must not be negative.")
+        if self.max_concurrent is not None and self.max_concurrent < 1:
+            raise ResourceError(f"max_concurrent is {self.max_concurrent!r}; it must be at least 1, or None.")
+
+
+@dataclass(frozen=True)
+class TrialResources:
+    """What each trial is granted, with nothing left open."""
+
+    cpus: int
+    gpus: float
+    concurrent: int
+
+
+def resolve(asked: Resources, nodes: Sequence[Mapping[str, float]], future: Mapping[str, float]) -> TrialResources:
+    """What each trial gets on these nodes.
+
+    Args:
+        asked: what the user asked for.
+        nodes: resources of each node that is alive, such as ``{"CPU": 8.0, "GPU": 1.0}``.
+        future: the most of each resource that a node has which the autoscaler may start.
+
+    Raises:
+        ResourceError: no node, now or later, can hold one trial.
+    """
+    most_gpus = max([node.get("GPU", 0.0) for node in nodes] + [future.get("GPU", 0.0)])
+    gpus = asked.gpus_per_trial
+    if gpus is None:
+        gpus = 1.0 if most_gpus >= 1 else 0.0
+    cpus = asked.cpus_per_trial
+    fits = [node for node in nodes if node.get("CPU", 0.0) >= cpus and node.get("GPU", 0.0) >= gpus]
+    if not fits and not (future.get("CPU", 0.0) >= cpus and future.get("GPU", 0.0) >= gpus):
+        most_cpus = max([node.get("CPU", 0.0) for node in nodes] + [future.get("CPU", 0.0)])
+        raise ResourceError(
+            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, and no node can give that: the largest has "
+            f"{most_cpus:g} CPUs, and the most GPUs on one node are {most_gpus:g}. Lower cpus_per_trial or "
+            "gpus_per_trial, or connect to a larger cluster with address=..."
+        )
+    slots = sum(_slots(node, cpus, gpus) for node in fits)
+    concurrent = max(1, slots) if asked.max_concurrent is None else asked.max_concurrent
+    return TrialResources(cpus, float(gpus), concurrent)
+
+
+def _slots(node: Mapping[str, float], cpus: int, gpus: float) -> int:
+    slots = int(node.get("CPU", 0.0) // cpus)
+    return min(slots, int(node.get("GPU", 0.0) / gpus + 1e-9)) if gpus else slots

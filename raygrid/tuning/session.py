@@ -1,0 +1,197 @@
+"""Ray for the length of a search: the one that runs already, a cluster at an address, or one started for it here."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from raygrid.errors import ClusterError
+
+log = logging.getLogger("raygrid")
+
+CONNECT_TIMEOUT_S = 25.0
+
+# For workers: TensorFlow's start-up messages stay out of the output; Tune's snapshots of its own state are not
+# needed to resume, since finished points are recorded by raygrid.
+_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "KERAS_BACKEND": "tensorflow",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "60",
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+# Ray listens on all interfaces of a Linux machine unless clusters are switched off, whatever address it is given.
+_LOCALHOST_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+@contextlib.contextmanager
+def ray_session(address: str | None, user_modules: tuple[ModuleType, ...], verbose: bool) -> Iterator[None]:
+    """Ray is up inside, and what was started for it is gone afterwards.
+
+    A Ray that this process has initialised already is used as it is, and stays. Otherwise ``address`` or
+    ``RAY_ADDRESS`` names a cluster to join; without either a Ray of its own is started, which listens on localhost
+    only, with a token that no file holds, and without a dashboard.
+
+    Raises:
+        ClusterError: there is no cluster at the address, or it runs other versions.
+    """
+    with _environment(_ENVIRONMENT):
+        import ray
+
+        if ray.is_initialized():
+            yield
+            return
+        address = address or os.environ.get("RAY_ADDRESS")
+        with contextlib.ExitStack() as undo:
+            if address is None or address in ("", "local"):
+                undo.enter_context(_token_of_its_own())
+                undo.enter_context(_environment(_LOCALHOST_ONLY))
+                _start_local(verbose)
+            else:
+                _join(address, user_modules, verbose)
+            undo.callback(ray.shutdown)
+            yield
+
+
+@contextlib.contextmanager
+def _token_of_its_own() -> Iterator[None]:
+    """A token for a local Ray where the user has none: Ray would write one, readable by all, into the home folder."""
+    from ray._raylet import AuthenticationTokenLoader, Config
+
+    loader = AuthenticationTokenLoader.instance()
+    if os.environ.get("RAY_AUTH_MODE") is not None or loader.has_token(ignore_auth_mode=True):
+        yield
+        return
+    with _environment({"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token"}):
+        # Ray read its settings when it was imported.
+        Config.initialize("")
+        loader.reset_cache()
+        try:
+            yield
+        finally:
+            os.environ.pop("RAY_AUTH_TOKEN")
+            os.environ.pop("RAY_AUTH_MODE")
+            loader.reset_cache()
+            Config.initialize("")
+
+
+def _start_local(verbose: bool) -> None:
+    import ray
+    from ray._private import ray_constants
+
+    # Read from the environment when Ray was imported, which may have been before this call.
+    clusters = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=verbose,
+            logging_level=logging.INFO if verbose else logging.ERROR,
+        )
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = clusters
+
+
+def _join(address: str, user_modules: tuple[ModuleType, ...], verbose: bool) -> None:
+    import ray
+
+    if address != "auto":
+        _check_reachable(address)
+    runtime_env: dict[str, Any] = {
+        "env_vars": {k: v for k, v in _ENVIRONMENT.items() if not k.startswith("RAY_USAGE")},
+        "py_modules": _code_to_carry(user_modules),
+    }
+    try:
+        ray.init(
+            address=address,
+            runtime_env=runtime_env,
+            log_to_driver=verbose,
+            logging_level=logging.INFO if verbose else logging.ERROR,
+        )
+    except (RuntimeError, ConnectionError, ValueError) as error:
+        raise ClusterError(
+            f"the Ray cluster at {address} cannot be joined: {error} (this process: Ray {ray.__version__}, Python "
+            f"{sys.version.split()[0]}; all nodes must have the same versions)"
+        ) from error
+
+
+def _check_reachable(address: str) -> None:
+    if "://" in address:
+        raise ClusterError(
+            f"address {address!r} is a Ray Client address, and Tune's callbacks do not work through it. Run raygrid on "
+            "a node of the cluster with address='auto' or 'HOST:6379', or submit the command as a Ray job."
+        )
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ClusterError(f"address {address!r} is not of the form HOST:PORT (Ray's default port is 6379).")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise ClusterError(
+            f"there is no Ray cluster at {address}: {error}. Start one with 'ray start --head --port={port}', or leave "
+            "the address out to search on this machine."
+        ) from error
+    if not _answers_as_ray(address):
+        raise ClusterError(
+            f"what listens at {address} did not answer as a Ray cluster within {CONNECT_TIMEOUT_S:g} s; is it the "
+            "port of the head node's GCS (6379 by default), and does RAY_AUTH_TOKEN match?"
+        )
+
+
+def _answers_as_ray(address: str) -> bool:
+    answered = threading.Event()
+
+    def ask() -> None:
+        from ray._raylet import GcsClient
+
+        # Whatever it raises: it did not answer, which is all that is asked.
+        with contextlib.suppress(Exception):
+            GcsClient(address=address)
+            answered.set()
+
+    # A thread, because the call cannot be interrupted; it ends with the process.
+    threading.Thread(target=ask, daemon=True).start()
+    return answered.wait(CONNECT_TIMEOUT_S - 10)
+
+
+def _code_to_carry(user_modules: tuple[ModuleType, ...]) -> list[str]:
+    """raygrid itself and the top-level packages or files of the user's modules."""
+    import raygrid
+
+    carried = [Path(raygrid.__file__).parent]
+    for module in user_modules:
+        top = sys.modules.get(module.__name__.partition(".")[0], module)
+        file = getattr(top, "__file__", None)
+        if file is None or top.__name__ in ("__main__", "raygrid"):
+            # Ray pickles what is defined in __main__ by value.
+            continue
+        path = Path(file)
+        carried.append(path.parent if path.name == "__init__.py" else path)
+    return [str(path.resolve()) for path in dict.fromkeys(carried)]
+
+
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: value for name, value in values.items() if before[name] is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)

@@ -1,0 +1,107 @@
+"""The worker's side: what happens in a Ray Tune trial."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raygrid.plan import Point
+from raygrid.point_store import write_weights
+from raygrid.records import tuples
+from raygrid.training_inputs import TrainingArrays, TrainSettings
+
+# A report costs the driver milliseconds; one a second is enough to look at.
+REPORT_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """What all trials of a search share, beside the data.
+
+    Attributes:
+        build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
+        context: digest for the records.
+        settings: shuffling and dtype policy.
+        cpus: intra-op threads.
+        gpus: GPUs granted to a trial.
+    """
+
+    build: Callable[[dict[str, Any], tuple[int, ...]], Any]
+    context: str
+    settings: TrainSettings
+    cpus: int
+    gpus: float
+
+
+def encode_points(points: tuple[Point, ...]) -> str:
+    """A trial's points as text: Tune would evaluate or expand some mappings, and text it leaves alone."""
+    return json.dumps([[p.number, p.config, p.seed, p.key] for p in points])
+
+
+def decode_points(text: str) -> tuple[Point, ...]:
+    """What ``encode_points`` wrote."""
+    return tuple(Point(number, tuples(config), seed, key) for number, config, seed, key in json.loads(text))
+
+
+def run_trial(config: dict[str, Any], *, job: TrialJob, arrays: TrainingArrays) -> None:
+    """Trains the points of one trial and reports each as a tagged record, its best weights as a checkpoint."""
+    # With reused workers Tune waits this long for the last trial's thread; the default of 2 s is too short.
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
+    from raygrid.backend import prepare_worker
+
+    prepare_worker(job.cpus, job.gpus)
+    from raygrid.training import this_device, train_point
+
+    for point in decode_points(config["points"]):
+        report = _Report(point.key)
+        trained = train_point(
+            job.build, point, job.context, arrays, job.settings, device=this_device(), on_epoch=report.add_epoch
+        )
+        report.finish(trained.record.to_json(), trained.weights)
+
+
+class _Report:
+    """Reports to the driver, at most one a second, each with all epochs since the last."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._first_epoch = 1
+        self._epochs: list[dict[str, float | None]] = []
+        self._last = time.monotonic()
+
+    def add_epoch(self, epoch: int, logs: dict[str, float | None]) -> None:
+        """Takes an epoch's metrics, and reports if the last report is long enough ago."""
+        self._epochs.append(logs)
+        if time.monotonic() - self._last >= REPORT_INTERVAL_S:
+            from ray import tune
+
+            tune.report(self._message())
+            self._first_epoch = epoch + 1
+            self._epochs = []
+            self._last = time.monotonic()
+
+    def finish(self, record: dict[str, Any], weights: list[Any] | None) -> None:
+        """Reports the point's record, with the weights as a checkpoint if there are any."""
+        from ray import tune
+
+        message = {**self._message(), "record": record}
+        if weights is None:
+            tune.report(message)
+            return
+        with tempfile.TemporaryDirectory(prefix="raygrid-") as folder:
+            write_weights(Path(folder, weights_name(self._key)), weights)
+            tune.report(message, checkpoint=tune.Checkpoint.from_directory(folder))
+
+    def _message(self) -> dict[str, Any]:
+        return {"key": self._key, "first_epoch": self._first_epoch, "epochs": self._epochs}
+
+
+def weights_name(key: str) -> str:
+    """The name of a point's weights in its trial's checkpoint."""
+    return f"{key}.npz"

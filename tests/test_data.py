@@ -1,0 +1,392 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raygrid.data import as_features, as_sample_weights, as_targets, prepare_data, split_tail
+from raygrid.errors import ArgumentError, DataError, DataTypeError
+
+
+def f32(values: Any) -> np.ndarray:
+    return np.array(values, dtype=np.float32)
+
+
+def features(rows: int = 10, width: int = 3) -> np.ndarray:
+    return np.arange(rows * width, dtype=np.float32).reshape(rows, width)
+
+
+def test_the_data_modules_load_neither_pyarrow_nor_tensorflow_nor_ray() -> None:
+    modules = "raygrid.data, raygrid.data_files, raygrid.scaler, raygrid.datasets"
+    code = f"import sys, {modules}; print({{'pyarrow', 'tensorflow', 'keras', 'ray'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+# features
+
+
+@given(
+    order=st.sampled_from("CF"),
+    dtype=st.sampled_from(["<f4", ">f4", "<f8", ">f8", "f2", "<i8", ">i2", "u1", "?"]),
+    step=st.sampled_from([1, 2, -1]),
+    writeable=st.booleans(),
+)
+def test_every_memory_layout_gives_the_same_float32_values(order: Any, dtype: str, step: int, writeable: bool) -> None:
+    base = np.array(np.arange(60).reshape(12, 5) % 2, dtype=dtype, order=order)
+    base.flags.writeable = writeable
+    before = base.copy()
+    array = as_features("X", base[::step])
+    assert array.dtype == np.float32 and array.dtype.isnative and array.flags.c_contiguous
+    np.testing.assert_array_equal(array, before[::step].astype(np.float32))
+    np.testing.assert_array_equal(base, before)
+
+
+def test_an_array_that_is_right_already_is_not_copied() -> None:
+    x = features()
+    assert as_features("X", x) is x
+    x.flags.writeable = False
+    assert np.shares_memory(as_features("X", x), x)
+
+
+def test_lists_frames_and_tables_give_the_same_array() -> None:
+    expected = np.array([[1, 0.5, 1], [2, 1.5, 0]], dtype=np.float32)
+    frame = pd.DataFrame({"a": [1, 2], "b": [0.5, 1.5], "c": [True, False]})
+    nullable = frame.astype({"a": "Int64", "b": "Float32", "c": "boolean"})
+    for value in (expected.tolist(), frame, nullable, pa.Table.from_pandas(frame)):
+        array = as_features("X", value)
+        np.testing.assert_array_equal(array, expected)
+        assert array.dtype == np.float32 and array.flags.c_contiguous
+
+
+def test_decimals_and_dictionaries_of_an_arrow_table_count_as_numbers() -> None:
+    table = pa.table(
+        {
+            "price": pa.array([1, 2]).cast(pa.decimal128(21, 2)),
+            "level": pa.array([7, 9]).dictionary_encode(),
+            "half": pa.array(np.array([0.5, 1.5], dtype=np.float16)),
+        }
+    )
+    np.testing.assert_array_equal(as_features("X", table), f32([[1, 7, 0.5], [2, 9, 1.5]]))
+
+
+@pytest.mark.parametrize(
+    ("value", "fix"),
+    [
+        (np.array([["a", "b"]]), "numbers"),
+        (np.array([[1, None]], dtype=object), "numbers"),
+        (np.array([[1j, 2]]), "real and the imaginary"),
+        (np.array([["2020-01-01"]], dtype="datetime64[s]"), "timedelta64"),
+        (np.array([[1]], dtype="timedelta64[s]"), "duration"),
+        ("data.csv", "from a str"),
+        (None, "from a NoneType"),
+    ],
+)
+def test_a_dtype_that_is_not_numeric_is_refused_with_its_name_and_a_fix(value: Any, fix: str) -> None:
+    with pytest.raises(DataTypeError, match=fix) as caught:
+        as_features("X_val", value)
+    assert "X_val has dtype" in str(caught.value)
+    assert str(np.asarray(value).dtype) in str(caught.value)
+    assert isinstance(caught.value, TypeError) and isinstance(caught.value, ValueError)
+
+
+def test_the_columns_of_a_table_that_are_not_numeric_are_named() -> None:
+    frame = pd.DataFrame({"a": [1.0], "site": ["x"], "when": pd.to_datetime(["2020-01-01"])})
+    for value in (frame, pa.Table.from_pandas(frame)):
+        with pytest.raises(DataTypeError, match=r"shape \(1, 3\).*'site' \(.*'when' \(") as caught:
+            as_features("X", value)
+        assert "'a'" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.zeros(4), r"shape \(4,\).*float64.*reshape\(-1, 1\)"),
+        (np.float32(3), r"shape \(\)"),
+        (np.zeros((0, 3)), r"shape \(0, 3\).*no rows"),
+        (np.zeros((3, 0)), r"shape \(3, 0\).*no features"),
+        (pd.DataFrame({"a": []}, dtype=float), r"no rows"),
+        ([[1, 2], [3]], "list.*same shape"),
+    ],
+)
+def test_a_shape_that_cannot_be_features_is_refused(value: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        as_features("X_train", value)
+
+
+def test_masked_values_are_refused_and_an_empty_mask_is_not() -> None:
+    x = np.ma.MaskedArray(features(), mask=np.zeros((10, 3), dtype=bool))
+    np.testing.assert_array_equal(as_features("X", x), features())
+    x[2, 1] = np.ma.masked
+    with pytest.raises(DataError, match="1 masked"):
+        as_features("X", x)
+
+
+def test_nan_and_infinity_are_counted_by_column_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raygrid.data_arrays._BLOCK_BYTES", 64)
+    x = features(100, 4).astype(np.float64)
+    x[[3, 50, 99], 2] = np.nan
+    x[7, 0] = -np.inf
+    with pytest.raises(DataError, match=r"4 values.*column 0 \(1\), column 2 \(3\)\.") as caught:
+        as_features("X_train", x)
+    assert "X_train (shape (100, 4), dtype float64)" in str(caught.value)
+    assert "too large" not in str(caught.value)
+
+
+def test_a_null_among_the_values_of_a_dictionary_is_missing() -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), pa.array([7, None]))
+    with pytest.raises(DataError, match=r"column 'level' \(1\)"):
+        as_features("X", pa.table({"level": column}))
+
+
+def test_only_the_first_columns_with_nan_are_listed() -> None:
+    with pytest.raises(DataError, match=r"column 4 \(10\) and 5 more columns"):
+        as_features("X", np.full((10, 10), np.nan))
+
+
+def test_nan_in_the_windows_of_a_sequence_is_counted_by_feature() -> None:
+    x = np.zeros((5, 4, 3))
+    x[1, :2, 1] = np.nan
+    with pytest.raises(DataError, match=r"2 values.*column 1 \(2\)\."):
+        as_features("X", x)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("as_frame", [False, True])
+def test_values_too_large_for_float32_are_told_apart_from_infinity(as_frame: bool) -> None:
+    x = np.array([[1e39, 1.0], [np.inf, 2.0]])
+    value = pd.DataFrame(x, columns=["p", "q"]) if as_frame else x
+    with pytest.raises(DataError, match=r"2 values.*1 of them are finite, but too large for float32"):
+        as_features("X", value)
+
+
+def test_missing_values_of_a_table_are_counted_by_column_name() -> None:
+    table = pa.table({"a": [1, None, None], "b": [True, None, False], "c": [1.0, 2.0, 3.0]})
+    nullable = pd.DataFrame({"a": [1, None, None], "b": [True, None, False], "c": [1.0, 2.0, 3.0]}).astype(
+        {"a": "Int64", "b": "boolean"}
+    )
+    for value in (table, nullable):
+        with pytest.raises(DataError, match=r"3 values.*column 'a' \(2\), column 'b' \(1\)\."):
+            as_features("X", value)
+
+
+# targets
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        (np.array([0.5, 1.5]), np.float32),
+        ([True, False], np.int32),
+        (np.array([1, 2], dtype=np.int64), np.int32),
+        (np.array([1, 2**31 - 1]), np.int32),
+        (np.array([1, 2**31]), np.int64),
+        (np.array([-(2**31) - 1, 0]), np.int64),
+        (np.array([1, 2], dtype=">i2"), np.int32),
+        (pd.Series([1, 2], dtype="Int64"), np.int32),
+        (pd.Series([True, False], dtype="boolean"), np.int32),
+    ],
+)
+def test_targets_keep_their_shape_and_become_float32_or_whole_numbers(value: Any, dtype: type) -> None:
+    y = as_targets("y", value, 2)
+    assert y.dtype == dtype and y.shape == (2,)
+    np.testing.assert_array_equal(y, np.asarray(value).astype(dtype))
+
+
+def test_targets_that_are_right_already_are_not_copied() -> None:
+    y = np.array([[1], [2]], dtype=np.int32)
+    assert as_targets("y", y, 2) is y
+
+
+def test_decimals_of_an_arrow_table_are_targets() -> None:
+    y = as_targets("y", pa.table({"price": pa.array([1, 2]).cast(pa.decimal128(21, 2))}), 2)
+    assert y.dtype == np.float32 and y.tolist() == [[1.0], [2.0]]
+
+
+def test_a_frame_of_targets_stays_two_dimensional() -> None:
+    y = as_targets("y", pd.DataFrame({"a": [1, 2], "b": [0.5, 1]}), 2)
+    np.testing.assert_array_equal(y, f32([[1, 0.5], [2, 1]]))
+
+
+@pytest.mark.parametrize(
+    "value", [["a", "b"], np.array(["a", "b"], dtype=object), pd.Series(["a", "b"], dtype="category")]
+)
+def test_labels_that_are_strings_are_refused_with_the_line_that_encodes_them(value: Any) -> None:
+    with pytest.raises(DataTypeError, match=r"np\.unique\(y, return_inverse=True\)"):
+        as_targets("y_train", value, 2)
+
+
+def test_targets_of_another_length_are_refused_with_both_lengths() -> None:
+    with pytest.raises(DataError, match=r"y_train has 3 rows.*features have 2 rows"):
+        as_targets("y_train", [1, 2, 3], 2)
+    with pytest.raises(DataError, match="no rows"):
+        as_targets("y_train", 1, 1)
+
+
+def test_targets_that_cannot_be_learned_are_refused() -> None:
+    with pytest.raises(DataError, match=r"1 values.*column 0 \(1\)"):
+        as_targets("y", [1.0, np.nan], 2)
+    with pytest.raises(DataError, match=r"1 values"):
+        as_targets("y", pd.Series([1, None], dtype="Int64"), 2)
+    with pytest.raises(DataError, match="beyond int64"):
+        as_targets("y", np.array([0, 2**63], dtype=np.uint64), 2)
+    with pytest.raises(DataError, match="no targets"):
+        as_targets("y", np.zeros((2, 0)), 2)
+
+
+# sample weights
+
+
+def test_sample_weights_become_float32() -> None:
+    weights = as_sample_weights("w", [0, 1, 2], 3)
+    assert weights.dtype == np.float32
+    np.testing.assert_array_equal(weights, [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.ones((3, 1)), r"shape \(3, 1\).*one weight a row"),
+        ([1, 2], "2 rows.*3 rows"),
+        ([1, -2, -1], "2 negative weights, the smallest is -2"),
+        ([1, np.nan, 1], "1 values"),
+        ([0, 0, 0], "all zero"),
+    ],
+)
+def test_sample_weights_that_make_no_sense_are_refused(value: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        as_sample_weights("w", value, 3)
+
+
+# the split
+
+
+@given(rows=st.integers(1, 1000), fraction=st.floats(0.001, 0.999))
+def test_the_split_follows_the_rule_of_keras(rows: int, fraction: float) -> None:
+    x = np.arange(rows)
+    expected = math.floor(rows * (1.0 - fraction))
+    if expected in (0, rows):
+        with pytest.raises(DataError, match=f"of {rows} rows"):
+            split_tail(fraction, x)
+        return
+    [(head, tail)] = split_tail(fraction, x)
+    assert len(head) == expected
+    np.testing.assert_array_equal(np.concatenate([head, tail]), x)
+    assert np.shares_memory(head, x) and np.shares_memory(tail, x)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, 0.0, 1.0, -0.1, 1.5, math.nan, True, "0.2", None])
+def test_a_fraction_outside_zero_and_one_is_refused(fraction: Any) -> None:
+    with pytest.raises(ArgumentError, match="between 0 and 1"):
+        split_tail(fraction, features())
+
+
+def test_arrays_of_different_length_are_not_split() -> None:
+    with pytest.raises(DataError, match=r"\[2, 3\]"):
+        split_tail(0.5, np.zeros(3), np.zeros(2))
+
+
+# all together
+
+
+def test_without_validation_data_the_last_rows_of_all_arrays_are_taken() -> None:
+    x, y, w = features(10), np.arange(10), np.arange(10) + 1.0
+    data = prepare_data(x, y_train=y, sample_weight=w, validation_split=0.3)
+    np.testing.assert_array_equal(data.x_train, x[:7])
+    np.testing.assert_array_equal(data.x_val, x[7:])
+    np.testing.assert_array_equal(data.y_train, y[:7])
+    np.testing.assert_array_equal(data.y_val, y[7:])
+    np.testing.assert_array_equal(data.w_train, w[:7])
+    np.testing.assert_array_equal(data.w_val, w[7:])
+    assert data.supervised and data.input_shape == (3,)
+
+
+def test_without_targets_the_inputs_are_the_targets() -> None:
+    data = prepare_data(np.zeros((8, 4, 2)), np.zeros((3, 4, 2)))
+    assert not data.supervised and data.y_train is None and data.y_val is None
+    assert data.input_shape == (4, 2)
+    assert len(data.x_train) == 8 and len(data.x_val) == 3
+
+
+def test_weights_of_the_validation_data_are_optional() -> None:
+    data = prepare_data(features(4), features(2), sample_weight=np.ones(4))
+    assert data.w_train is not None and data.w_val is None
+    data = prepare_data(features(4), features(2), sample_weight=np.ones(4), val_sample_weight=[1, 2])
+    np.testing.assert_array_equal(data.w_val, [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"y_val": [1]}, "y_val is given without X_val"),
+        ({"val_sample_weight": [1]}, "val_sample_weight is given without X_val"),
+        ({"X_val": features(2), "y_train": np.zeros(4)}, "not y_val"),
+        ({"X_val": features(2), "y_val": np.zeros(2)}, "y_val is given without y_train"),
+        ({"X_val": features(2), "val_sample_weight": np.ones(2)}, "without sample_weight"),
+    ],
+)
+def test_arguments_that_contradict_each_other_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        prepare_data(features(4), **arguments)
+
+
+def test_training_and_validation_features_of_different_width_are_refused() -> None:
+    with pytest.raises(DataError, match=r"X_train.*\(3,\).*X_val.*\(5,\)"):
+        prepare_data(features(4, 3), features(2, 5))
+
+
+def test_targets_that_do_not_match_each_other_are_refused() -> None:
+    x, x_val = features(4), features(2)
+    with pytest.raises(DataError, match=r"\(4, 2\).*\(2, 3\)"):
+        prepare_data(x, x_val, y_train=np.zeros((4, 2)), y_val=np.zeros((2, 3)))
+    with pytest.raises(DataError, match=r"\(4,\).*\(2, 1\)"):
+        prepare_data(x, x_val, y_train=np.zeros(4), y_val=np.zeros((2, 1)))
+    with pytest.raises(DataTypeError, match=r"int32.*float32"):
+        prepare_data(x, x_val, y_train=[0, 1, 0, 1], y_val=[0.0, 1.0])
+
+
+def test_large_and_small_whole_number_targets_get_one_dtype() -> None:
+    data = prepare_data(features(2), features(2), y_train=[1, 2], y_val=[1, 2**40])
+    assert data.y_train is not None and data.y_val is not None
+    assert data.y_train.dtype == data.y_val.dtype == np.int64
+
+
+def test_a_side_of_the_split_whose_weights_are_all_zero_is_refused() -> None:
+    with pytest.raises(DataError, match="validation part of sample_weight"):
+        prepare_data(features(4), sample_weight=[1, 1, 1, 0])
+    with pytest.raises(DataError, match="training part of sample_weight"):
+        prepare_data(features(4), sample_weight=[0, 0, 0, 1])
+
+
+def test_digests_name_each_array_and_depend_on_the_values_only() -> None:
+    x, y = features(10), np.arange(10)
+    digests = prepare_data(x, y_train=y).digests()
+    assert set(digests) == {"x_train", "y_train", "x_val", "y_val"}
+    assert digests["x_train"]["shape"] == [8, 3] and digests["x_train"]["dtype"] == "float32"
+    assert digests["y_val"]["shape"] == [2] and digests["y_val"]["dtype"] == "int32"
+    assert prepare_data(np.asfortranarray(x.astype(np.float64)), y_train=y).digests() == digests
+    x[9, 0] += 1
+    changed = prepare_data(x, y_train=y).digests()
+    assert {name for name in digests if digests[name] != changed[name]} == {"x_val"}
+
+
+def test_the_arrays_are_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def digest(array: np.ndarray) -> str:
+        calls.append(len(array))
+        return "digest"
+
+    monkeypatch.setattr("raygrid.data.digest_array", digest)
+    data = prepare_data(features(10))
+    data.digests()["x_train"]["digest"] = "edited"
+    assert data.digests()["x_train"]["digest"] == "digest"
+    assert calls == [8, 2]

@@ -1,0 +1,364 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.feather as pa_feather
+import pyarrow.parquet as pq
+import pytest
+
+from raygrid.data_files import available_memory, read_data
+from raygrid.errors import ArgumentError, DataError, DataTypeError
+
+
+def f32(values: Any) -> np.ndarray:
+    return np.array(values, dtype=np.float32)
+
+
+TABLE = pa.table(
+    {
+        "a": [1.5, 2.5, 3.5],
+        "b": pa.array([1, 2, 3], pa.int16()),
+        "c": [True, False, True],
+        "site": ["x", "y", "x"],
+        "label": pa.array([0, 1, 0], pa.int8()),
+    }
+)
+X = f32([[1.5, 1, 1], [2.5, 2, 0], [3.5, 3, 1]])
+
+
+def write_stream(table: pa.Table, path: Path) -> None:
+    with pa.ipc.new_stream(path, table.schema) as writer:
+        writer.write_table(table)
+
+
+WRITERS: dict[str, tuple[str, Callable[[pa.Table, Path], Any]]] = {
+    "parquet": (".parquet", pq.write_table),
+    "feather": (".feather", pa_feather.write_feather),
+    "uncompressed feather": (
+        ".arrow",
+        lambda t, p: pa_feather.write_feather(t, p, compression="uncompressed"),
+    ),
+    "arrow stream": (".arrow", write_stream),
+    "csv": (".csv", pa_csv.write_csv),
+    "upper case": (".CSV", pa_csv.write_csv),
+}
+
+
+def write(tmp_path: Path, kind: str, table: pa.Table = TABLE) -> Path:
+    suffix, writer = WRITERS[kind]
+    path = tmp_path / f"data{suffix}"
+    writer(table, path)
+    return path
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_columns_are_read_by_name_from_every_kind_of_file(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path, kind)
+    data = read_data(path, features=["a", "b", "c"], target=["label"])
+    np.testing.assert_array_equal(data.X, X)
+    assert data.X.dtype == np.float32 and data.feature_names == ("a", "b", "c")
+    assert data.y is not None and data.y.dtype == np.int32 and data.y.shape == (3,)
+    np.testing.assert_array_equal(data.y, [0, 1, 0])
+    assert data.X_val is None and data.y_val is None
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "csv"])
+def test_features_come_in_the_order_asked_and_are_all_but_the_target_by_default(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path, kind, TABLE.drop_columns(["site"]))
+    assert read_data(path, features=["c", "a"]).feature_names == ("c", "a")
+    np.testing.assert_array_equal(read_data(path, features=["c", "a"]).X, X[:, [2, 0]])
+    data = read_data(str(path), target=["b"])
+    assert data.feature_names == ("a", "c", "label")
+    assert read_data(path).y is None and read_data(path).X.shape == (3, 4)
+
+
+def test_several_target_columns_give_a_two_dimensional_target(tmp_path: Path) -> None:
+    data = read_data(write(tmp_path, "parquet"), features=["c"], target=["b", "a"])
+    np.testing.assert_array_equal(data.y, f32([[1, 1.5], [2, 2.5], [3, 3.5]]))
+
+
+def test_decimals_and_dictionaries_are_numbers(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "price": TABLE["b"].cast(pa.decimal128(12, 2)),
+            "level": TABLE["b"].combine_chunks().dictionary_encode(),
+        }
+    )
+    np.testing.assert_array_equal(read_data(write(tmp_path, "parquet", table)).X, X[:, [1, 1]])
+
+
+# refused files
+
+
+def test_a_missing_file_is_named_with_its_whole_path(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"{tmp_path}/no.csv cannot be read: No such file"):
+        read_data(tmp_path / "no.csv")
+
+
+def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"'\.xlsx'.*\.parquet, \.arrow, \.feather, \.csv, \.npz, \.npy"):
+        read_data(tmp_path / "data.xlsx")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather", ".csv", ".npz", ".npy"])
+def test_empty_and_damaged_files_are_named_with_the_reason(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"data{suffix}"
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=f"data{suffix} is empty: 0 bytes"):
+        read_data(path)
+    path.write_bytes(b'a,b\n1,2\n1,2,3,"\n' + bytes(range(256)))
+    with pytest.raises(DataError, match=f"data{suffix} is damaged, or not a {suffix} file: .+") as caught:
+        read_data(path)
+    assert "pickle" not in str(caught.value)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DataError, match="not a regular file"):
+        read_data(path)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "arrow stream", "npz", "npy"])
+def test_a_file_that_was_cut_short_is_damaged(tmp_path: Path, kind: str) -> None:
+    if kind in WRITERS:
+        path = write(tmp_path, kind)
+    else:
+        path = tmp_path / f"data.{kind}"
+        np.savez_compressed(path, X=X) if kind == "npz" else np.save(path, X)
+    whole = path.read_bytes()
+    for length in (8, len(whole) // 2, len(whole) - 20):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError, match="is damaged"):
+            read_data(path, **({"features": ["a"]} if kind in WRITERS else {}))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "csv"])
+def test_a_file_without_rows_is_refused(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(DataError, match="no rows"):
+        read_data(write(tmp_path, kind, TABLE.slice(0, 0)), features=["a"])
+
+
+def test_a_csv_without_column_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("1.5,2\n2.5,3\n")
+    with pytest.raises(DataError, match=r"numbers in its first line \('1\.5', '2'\)"):
+        read_data(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npy"])
+def test_a_file_of_absurd_size_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    # Sparse, and so small that reading it by mistake fails the test without harm to the machine.
+    monkeypatch.setattr("raygrid.data_files.available_memory", lambda: 2**20)
+    path = tmp_path / f"data{suffix}"
+    if suffix == ".npy":
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=(2**19, 16))
+    else:
+        path.write_bytes(b"a\n")
+        os.truncate(path, 2**26)
+    with pytest.raises(DataError, match=r"about 0\.1 GiB of memory, and 0\.0 GiB are available.*--features"):
+        read_data(path)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow stream", "npz"])
+def test_the_memory_that_a_file_needs_is_known_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("raygrid.data_files.available_memory", lambda: 10_000)
+    zeros = np.zeros((2000, 1))
+    if kind == "npz":
+        path = tmp_path / "data.npz"
+        np.savez_compressed(path, X=zeros)
+        assert path.stat().st_size < 1000
+    else:
+        path = write(tmp_path, kind, pa.table({"a": zeros[:, 0]}))
+    with pytest.raises(DataError, match="of memory"):
+        read_data(path)
+
+
+def test_the_available_memory_is_known_on_linux() -> None:
+    if not Path("/proc/meminfo").exists():
+        pytest.skip("no /proc/meminfo")
+    available = available_memory()
+    assert available is not None and 2**20 < available < 2**50
+
+
+# refused columns
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "csv"])
+def test_unknown_columns_are_all_named_with_the_nearest_and_the_known_ones(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_data(write(tmp_path, kind), features=["a", "lable", "q"])
+    message = str(caught.value)
+    assert "no column 'lable', 'q'" in message and "Did you mean 'label' for 'lable'?" in message
+    assert "Its columns are 'a', 'b', 'c', 'site', 'label'" in message
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "csv"])
+def test_a_column_that_is_not_numeric_is_named_with_the_option_that_leaves_it_out(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(DataTypeError, match=r"'site' \((large_)?string.*--features a,b,c") as caught:
+        read_data(write(tmp_path, kind))
+    assert "np.unique" not in str(caught.value)
+
+
+def test_the_first_values_of_a_csv_that_are_no_numbers_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("a,when\n" + "1,2020-01-01\n" * 3 + "n/k,2020-01-02\n2,2020-01-03\noff,2020-01-04\n")
+    with pytest.raises(DataTypeError) as caught:
+        read_data(path)
+    assert "'a' (string, such as 'n/k', 'off')" in str(caught.value)
+    assert "'when' (date32[day], such as '2020-01-01'" in str(caught.value)
+
+
+def test_a_text_far_down_a_csv_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("a\n" + "1\n" * 1_000_000 + "oops\n")
+    with pytest.raises(DataTypeError, match="such as 'oops'"):
+        read_data(path)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_target_of_strings_is_refused_with_the_line_that_encodes_it(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(DataTypeError, match=r"'site'.*np\.unique\(y, return_inverse=True\)") as caught:
+        read_data(write(tmp_path, kind), features=["a"], target=["site"])
+    assert "--features" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "csv"])
+def test_missing_values_are_counted_by_column(tmp_path: Path, kind: str) -> None:
+    table = pa.table({"a": [1.0, None, None], "b": [1, 2, None], "c": [1, 2, 3], "d": pa.nulls(3)})
+    path = write(tmp_path, kind, table)
+    with pytest.raises(DataError, match=r"data.* holds 6 values.*column 'a' \(2\), column 'b' \(1\), column 'd' \(3\)"):
+        read_data(path)
+    with pytest.raises(DataError, match=r"y of data.* column 'b' \(1\)"):
+        read_data(path, features=["c"], target=["b"])
+
+
+def test_a_column_is_not_used_twice(tmp_path: Path) -> None:
+    path = write(tmp_path, "parquet")
+    with pytest.raises(DataError, match="'a' is both a feature and the target"):
+        read_data(path, features=["a", "b"], target=["a"])
+    with pytest.raises(DataError, match="features names 'a' more than once"):
+        read_data(path, features=["a", "b", "a"])
+    with pytest.raises(DataError, match="no columns left"):
+        read_data(path, target=TABLE.column_names)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "csv"])
+def test_columns_of_the_same_name_are_refused(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path, kind, TABLE.rename_columns(["a", "b", "a", "site", "label"])) if kind != "feather" else None
+    if path is None:
+        path = tmp_path / "data.arrow"
+        write_stream(TABLE.rename_columns(["a", "b", "a", "site", "label"]), path)
+    with pytest.raises(DataError, match="more than one column named 'a'"):
+        read_data(path, features=["b"])
+
+
+def test_column_lists_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "parquet")
+    with pytest.raises(DataTypeError, match=r"target=\['label'\]"):
+        read_data(path, target="label")
+    with pytest.raises(DataError, match="features is an empty list"):
+        read_data(path, features=[])
+
+
+# numpy files
+
+
+@pytest.mark.parametrize("array", [X, np.asfortranarray(X.astype(np.float64))])
+def test_an_npy_file_is_x(tmp_path: Path, array: np.ndarray) -> None:
+    path = tmp_path / "data.npy"
+    np.save(path, array)
+    data = read_data(path)
+    np.testing.assert_array_equal(data.X, X)
+    assert data.y is None and data.feature_names == ()
+
+
+def test_the_array_does_not_change_with_its_npy_file(tmp_path: Path) -> None:
+    path = tmp_path / "data.npy"
+    np.save(path, X)
+    data = read_data(path)
+    with path.open("r+b") as stream:
+        stream.seek(-X.nbytes, os.SEEK_END)
+        stream.write(bytes(X.nbytes))
+    np.testing.assert_array_equal(data.X, X)
+
+
+@pytest.mark.parametrize(("x", "y"), [("X", "y"), ("x", "y"), ("X_train", "y_train"), ("x_train", "y_train")])
+def test_an_npz_file_holds_features_and_targets_by_name(tmp_path: Path, x: str, y: str) -> None:
+    path = tmp_path / "data.npz"
+    arrays: dict[str, Any] = {x: X, y: [0, 1, 0]}
+    np.savez(path, **arrays)
+    data = read_data(path)
+    np.testing.assert_array_equal(data.X, X)
+    np.testing.assert_array_equal(data.y, [0, 1, 0])
+
+
+def test_an_npz_file_may_hold_validation_data(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, X_train=X, y_train=[0, 1, 0], X_val=X[:2], y_val=[1, 1])
+    data = read_data(path)
+    np.testing.assert_array_equal(data.X_val, X[:2])
+    np.testing.assert_array_equal(data.y_val, [1, 1])
+
+
+def test_a_single_array_of_any_name_is_x(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, sensors=X)
+    np.testing.assert_array_equal(read_data(path).X, X)
+
+
+def test_arrays_that_are_not_used_are_named_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, X=X, labels=[0, 1, 0])
+    assert read_data(path).y is None
+    assert "arrays 'labels' are not used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"y": [1]}, "none is named 'X'"),
+        ({"a": X, "b": X}, "'a', 'b', and none is named 'X'"),
+        ({"X": X, "X_train": X}, "both 'X' and 'X_train'"),
+        ({"X": X, "y_val": [1]}, "'y_val' but no 'X_val'"),
+        ({"X": X, "y": [1]}, r"y of data\.npz has 1 rows"),
+        ({"X": X[0]}, r"X of data\.npz has shape \(3,\)"),
+        ({"X": np.array([["a"]])}, r"X of data\.npz has dtype <U1"),
+    ],
+)
+def test_an_npz_file_that_is_not_data_is_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(DataError, match=message):
+        read_data(path)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_python_objects_in_a_numpy_file_are_not_loaded(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"data{suffix}"
+    objects = np.array([[{}]], dtype=object)
+    np.savez(path, X=objects) if suffix == ".npz" else np.save(path, objects)
+    with pytest.raises(DataTypeError, match="Python objects"):
+        read_data(path)
+
+
+def test_an_npz_file_named_npy_is_refused_with_the_right_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", X=X)
+    (tmp_path / "data.npz").rename(tmp_path / "data.npy")
+    with pytest.raises(DataError, match=r"Rename it to data\.npz"):
+        read_data(tmp_path / "data.npy")
+
+
+def test_columns_of_a_numpy_file_cannot_be_chosen_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    np.savez(path, X=X)
+    for chosen in ({"features": ["a"]}, {"target": ["a"]}):
+        with pytest.raises(ArgumentError, match="no column names"):
+            read_data(path, **chosen)
