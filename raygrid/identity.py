@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from raygrid import __version__
 from raygrid.fingerprint import digest_json
 from raygrid.training_inputs import TRAINING_RULES
 
-_RECORDED_PACKAGES = ("raygrid", "keras", "tensorflow", "ray", "numpy")
+_RECORDED_PACKAGES = ("keras", "tensorflow", "ray", "numpy")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def installed_version(package: str) -> str:
 
 def installed_versions() -> dict[str, str]:
     """The versions that a manifest records."""
-    return {name: installed_version(name) for name in _RECORDED_PACKAGES} | {"python": platform.python_version()}
+    packages = {name: installed_version(name) for name in _RECORDED_PACKAGES}
+    return {"raygrid": __version__, **packages, "python": platform.python_version()}
 
 
 def major(version: str) -> str:

@@ -51,8 +51,12 @@ class GridSearchModel(FittedModel):
     """A Keras model whose hyperparameters are found by grid search, and that is loaded from its files afterwards.
 
     Subclass it and define ``build_model(config, input_shape)``, or pass a function as ``build_model``. Class variables
-    that a subclass may set: ``DEFAULT_CONFIG`` (name to default value; also says which hyperparameters there are),
-    ``DEFAULT_PARAM_GRID`` (what ``fit`` searches where nothing is asked) and ``DEFAULT_SCALER``.
+    that a subclass may set:
+
+    - ``DEFAULT_CONFIG``: name to default value; also says which hyperparameters there are, and their types.
+    - ``DEFAULT_PARAM_GRID``: what ``fit`` searches where nothing is asked.
+    - ``DEFAULT_SCALER``: ``"standard"`` or None.
+    - ``USES_TARGETS``: True: ``y_train`` is needed; False: it is refused; None: both work.
 
     raygrid itself reads ``batch_size``, ``epochs`` and ``patience`` (epochs without a better ``val_loss`` before
     training stops; None or 0: never) from every config.
@@ -85,6 +89,7 @@ class GridSearchModel(FittedModel):
     DEFAULT_CONFIG: ClassVar[Mapping[str, Any]] = {}
     DEFAULT_PARAM_GRID: ClassVar[Mapping[str, Sequence[Any]]] = {}
     DEFAULT_SCALER: ClassVar[str | None] = None
+    USES_TARGETS: ClassVar[bool | None] = None
 
     def __init__(
         self,
@@ -184,7 +189,7 @@ class GridSearchModel(FittedModel):
         set_verbosity(self.verbose)
         check_backend()
         request = self._request(param_grid, model_config)
-        data = prepare_data(
+        data = self._checked_data(
             X_train,
             X_val,
             y_train=y_train,
@@ -226,7 +231,7 @@ class GridSearchModel(FittedModel):
     ) -> tuple[SearchRun, Plan]:
         """What ``fit`` with the same arguments would have to train; trains nothing and writes nothing."""
         request = self._request(param_grid, model_config) or self._default_request()
-        checked = prepare_data(X_train, X_val, **data)
+        checked = self._checked_data(X_train, X_val, **data)
         paths = self._get_artifacts()
         run = SearchRun(paths, checked, self._identity(checked), current_experiment(paths), request)
         return run, run.plan()
@@ -336,6 +341,14 @@ class GridSearchModel(FittedModel):
             )
         return self._grid_request(self.DEFAULT_PARAM_GRID)
 
+    def _checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
+        data = prepare_data(X_train, X_val, **others)
+        if self.USES_TARGETS is False and data.supervised:
+            raise ArgumentError(f"{type(self).__name__} learns to reproduce its inputs; leave y_train and y_val out.")
+        if self.USES_TARGETS is True and not data.supervised:
+            raise ArgumentError(f"{type(self).__name__} learns to predict targets; pass them as y_train.")
+        return data
+
     def _identity(self, data: TrainingData) -> Identity:
         builder: object = self._build_function or type(self)
         own = {name: value for name, value in vars(self).items() if name not in _BASE_ATTRIBUTES}
@@ -403,7 +416,7 @@ class GridSearchModel(FittedModel):
         )
 
     def _unpublished_run(self, X_train: object, X_val: object, request: Request) -> SearchRun:
-        data = prepare_data(X_train, X_val)
+        data = self._checked_data(X_train, X_val)
         paths = self._get_artifacts()
         make_folder(paths.runs_dir)
         return SearchRun(paths, data, self._identity(data), current_experiment(paths), request)

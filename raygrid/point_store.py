@@ -60,7 +60,7 @@ class PointStore:
 
     def of_context(self, context: str) -> list[PointRecord]:
         """All records of a context, in the order of their keys."""
-        return [record for record in self._records() if record.context == context]
+        return [record for record in self.all() if record.context == context]
 
     def add(self, record: PointRecord, weights: Path | None = None) -> PointRecord:
         """Records a finished point; ``weights`` is a file that its best weights are taken from.
@@ -129,7 +129,7 @@ class PointStore:
     def drop_records(self, keep_context: str) -> int:
         """Removes the records of other contexts (other data, code, settings, earlier experiments); returns how many."""
         dropped = 0
-        for record in self._records():
+        for record in self.all():
             if record.context != keep_context:
                 remove_file(self.folder / f"{record.key}.npz")
                 remove_file(self.folder / f"{record.key}.json")
@@ -142,7 +142,8 @@ class PointStore:
         except FileNotFoundError:
             return set()
 
-    def _records(self) -> Iterator[PointRecord]:
+    def all(self) -> Iterator[PointRecord]:
+        """All records, in the order of their keys."""
         for key in sorted(self._keys()):
             record = self.get(key)
             if record is not None:

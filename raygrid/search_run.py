@@ -12,6 +12,7 @@ from raygrid.ledger import read_ledger, results_table, write_ledger
 from raygrid.manifest import Manifest
 from raygrid.plan import Plan, Point, make_plan
 from raygrid.point_store import PointStore
+from raygrid.publishing import read_manifest
 from raygrid.records import PointRecord
 from raygrid.request import Request
 from raygrid.scaler import StandardScaler, make_scaler
@@ -33,6 +34,14 @@ def results_of_published(paths: ModelArtifacts, manifest: Manifest) -> pa.Table:
     seed = manifest.depends_on["settings"]["seed"]
     configs = Request.from_json(manifest.request).configs()
     return results_table(records, {point_key(manifest.context, c, seed): number for number, c in enumerate(configs)})
+
+
+def recorded_results(paths: ModelArtifacts) -> pa.Table:
+    """The table of a prefix as it stands: the published model's points, or, where nothing is published yet, all."""
+    manifest = read_manifest(paths)
+    if manifest is not None:
+        return results_of_published(paths, manifest)
+    return results_table(PointStore(paths.points_dir).all(), {})
 
 
 class SearchRun:

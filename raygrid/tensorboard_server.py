@@ -5,6 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+# tensorboard.compat takes its own file reader where a module of this name exists. Without it the server imports
+# TensorFlow: 6 s and 650 MB instead of 1 s and 80 MB.
+_MAIN_WITHOUT_TENSORFLOW = (
+    "import sys, types; sys.modules['tensorboard.compat.notf'] = types.ModuleType('notf'); "
+    "from tensorboard.main import run_main; run_main()"
+)
+
 
 def tensorboard_command(logdir: Path, port: int = 6006, host: str = "127.0.0.1") -> list[str]:
     """The command line that serves the runs below ``logdir``, with this interpreter's own TensorBoard.
@@ -14,11 +21,10 @@ def tensorboard_command(logdir: Path, port: int = 6006, host: str = "127.0.0.1")
         port: TCP port; 0 lets TensorBoard choose a free one, which it names on its standard error.
         host: the address to listen on. TensorBoard has no login, so the default is this machine alone.
     """
-    # The process imports TensorFlow if it is installed, for about five seconds; TensorBoard has no option against it.
     return [
         sys.executable,
-        "-m",
-        "tensorboard.main",
+        "-c",
+        _MAIN_WITHOUT_TENSORFLOW,
         "--logdir",
         str(logdir),
         "--host",

@@ -1,4 +1,4 @@
-"""Run a search from a clone: the same commands as ``raygrid``, installed or not."""
+"""The same as ``raygrid search``, from a clone, whether raygrid is installed or not."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ if __name__ == "__main__":
 
     from raygrid.cli import main
 
-    main()
+    main(["search", *sys.argv[1:]], command_line=["python", *sys.argv])

@@ -1,0 +1,40 @@
+"""The command line: ``raygrid search``, ``results``, ``show``, ``clean`` and ``tensorboard``.
+
+Nothing heavy is imported before a command needs it, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from raygrid import __version__
+from raygrid.cli.failures import exit_code_of
+from raygrid.cli.search import search
+from raygrid.cli.views import clean, results, show, tensorboard
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="raygrid")
+def raygrid() -> None:
+    """Grid search for Keras models on Ray Tune."""
+
+
+for _command in (search, results, show, clean, tensorboard):
+    raygrid.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None, command_line: Sequence[str] | None = None) -> None:
+    """Runs a command and exits with 0, 1 (failed), 2 (usage) or 130 (Ctrl-C).
+
+    Args:
+        arguments: those after the program's name; None: the process' own.
+        command_line: how the person wrote it, for the line that resumes it; None: ``raygrid`` and the arguments.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        raygrid.main(arguments, prog_name="raygrid", standalone_mode=False)
+    except BaseException as error:
+        sys.exit(exit_code_of(error, command_line or ["raygrid", *arguments]))

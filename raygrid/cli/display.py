@@ -1,0 +1,151 @@
+"""How a running search looks: a live bar in a terminal, plain lines elsewhere. All on standard error."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from raygrid.plan import Plan, Point
+from raygrid.progress import BestSoFar, SearchListener, result_text
+from raygrid.records import PointRecord
+
+# How often a search that finishes no point says in plain lines that it is alive.
+_SIGN_OF_LIFE_S = 30.0
+
+
+def make_display(console: Console) -> SearchListener:
+    """The bar in a terminal, lines elsewhere."""
+    return LiveBar(console) if console.is_terminal else PlainLines(console)
+
+
+class ConsoleHandler(logging.Handler):
+    """Writes log records through the console, so that they appear above a live bar and not across it."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
+
+
+class _Work(BestSoFar):
+    """How much of the planned epochs is trained, and which points are being trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epochs_total = self.epochs_done = 0
+        self.running: dict[str, int] = {}
+        self._planned: dict[str, int] = {}
+
+    def search_started(self, plan: Plan) -> None:
+        super().search_started(plan)
+        points = [point for trial in plan.trials for point in trial.points]
+        self._planned = {point.key: int(point.config["epochs"]) for point in points}
+        self.epochs_total = sum(self._planned.values())
+
+    def point_started(self, point: Point) -> None:
+        # A point whose worker died begins again.
+        self.epochs_done -= self.running.get(point.key, 0)
+        self.running[point.key] = 0
+
+    def point_epochs(self, point: Point, first_epoch: int, rows: Sequence[Mapping[str, float | None]]) -> None:
+        self.running[point.key] = self.running.get(point.key, 0) + len(rows)
+        self.epochs_done += len(rows)
+
+    def point_finished(self, point: Point, record: PointRecord) -> None:
+        super().point_finished(point, record)
+        # A point that stopped early leaves the rest of its epochs behind.
+        self.epochs_done += self._planned[point.key] - self.running.pop(point.key, 0)
+
+
+class LiveBar(_Work):
+    """A bar with what is done, what runs, the best so far and the time left."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def search_started(self, plan: Plan) -> None:
+        super().search_started(plan)
+        self._progress = Progress(
+            BarColumn(bar_width=24),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=self.epochs_total)
+        self._progress.start()
+        self._update()
+
+    def point_started(self, point: Point) -> None:
+        super().point_started(point)
+        self._update()
+
+    def point_epochs(self, point: Point, first_epoch: int, rows: Sequence[Mapping[str, float | None]]) -> None:
+        super().point_epochs(point, first_epoch, rows)
+        self._update()
+
+    def point_finished(self, point: Point, record: PointRecord) -> None:
+        super().point_finished(point, record)
+        if record.status != "done":
+            self._console.print(f"point {point.number} {result_text(record)}", markup=False, highlight=False)
+        self._update()
+
+    def search_ended(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _update(self) -> None:
+        if self._progress is not None and self._task is not None:
+            self._progress.update(
+                self._task,
+                completed=self.epochs_done,
+                description=f"{self.finished}/{self.total} points  {len(self.running)} running  best {self.best_text}",
+            )
+
+
+class PlainLines(_Work):
+    """A line a finished point, and now and then a sign of life."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+        self._begin = self._last = time.monotonic()
+
+    def search_started(self, plan: Plan) -> None:
+        super().search_started(plan)
+        self._begin = self._last = time.monotonic()
+        self._print(f"{self.total} points, {self.finished} already done, {plan.to_train} to train")
+
+    def point_epochs(self, point: Point, first_epoch: int, rows: Sequence[Mapping[str, float | None]]) -> None:
+        super().point_epochs(point, first_epoch, rows)
+        if time.monotonic() - self._last > _SIGN_OF_LIFE_S:
+            self._print(f"{self.finished}/{self.total} points, {len(self.running)} running{self._left()}")
+
+    def point_finished(self, point: Point, record: PointRecord) -> None:
+        super().point_finished(point, record)
+        self._print(
+            f"{self.finished}/{self.total}  point {point.number}  {result_text(record)}  "
+            f"({record.epochs_run} epochs, {record.seconds:.1f} s)  best {self.best_text}{self._left()}"
+        )
+
+    def _left(self) -> str:
+        if not self.epochs_done or self.epochs_done >= self.epochs_total:
+            return ""
+        seconds = (time.monotonic() - self._begin) * (self.epochs_total / self.epochs_done - 1)
+        return f"  about {seconds:.0f} s left"
+
+    def _print(self, line: str) -> None:
+        self._last = time.monotonic()
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,46 @@
+"""What a person sees when a command ends badly, and the exit code."""
+
+from __future__ import annotations
+
+import shlex
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from raygrid.errors import ArgumentError, RaygridError, SearchInterrupted, UserCodeError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def exit_code_of(error: BaseException, command_line: Sequence[str]) -> int:
+    """Tells the person what went wrong, on standard error; returns the exit code.
+
+    An error that raygrid does not know keeps its traceback: it is a bug, here or in the user's code.
+    """
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else FAILED
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        _tell(str(error) if isinstance(error, SearchInterrupted) else "stopped; finished points are kept")
+        _tell(f"To go on: {shlex.join(command_line)}", prefix="")
+        return INTERRUPTED
+    if isinstance(error, UserCodeError):
+        cause = error.__cause__
+        if cause is not None:
+            click.echo("".join(traceback.format_exception(cause)), err=True, nl=False)
+        _tell(str(error))
+        return FAILED
+    if isinstance(error, RaygridError | OSError):
+        _tell(str(error))
+        return USAGE if isinstance(error, ArgumentError) else FAILED
+    click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    return FAILED
+
+
+def _tell(message: str, prefix: str = "raygrid: ") -> None:
+    click.echo(f"{prefix}{message}", err=True)

@@ -1,0 +1,159 @@
+"""What the options of ``raygrid search`` name: grids, configs, models and data."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raygrid.data_files import read_data
+from raygrid.errors import ArgumentError, GridError, UserCodeError
+from raygrid.zoo import MODELS
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON, YAML or TOML file; nothing in it is evaluated.
+
+    Raises:
+        GridError: it cannot be read, or holds no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GridError(f"{path} cannot be read: {error}") from error
+    try:
+        value = _parse(path, text)
+    except ValueError as error:
+        raise GridError(f"{path} is not valid {path.suffix.lstrip('.').upper()}: {error}") from error
+    if not isinstance(value, dict):
+        raise GridError(f"{path} holds {type(value).__name__}; a mapping of names is expected.")
+    return value
+
+
+def _parse(path: Path, text: str) -> Any:
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return json.loads(text)
+    if suffix == ".toml":
+        import tomllib
+
+        return tomllib.loads(text)
+    if suffix in (".yaml", ".yml"):
+        import yaml
+
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(error) from error
+    raise GridError(f"{path} ends in {path.suffix!r}; grids and configs are .json, .yaml, .yml or .toml files.")
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """``key=JSON`` texts as a mapping.
+
+    Raises:
+        GridError: a text is not of that form.
+    """
+    out = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        try:
+            if not equals or not name:
+                raise ValueError("there is no NAME= before the value")
+            out[name.strip()] = json.loads(text)
+        except ValueError as error:
+            raise GridError(
+                f"--set {setting!r} is not NAME=JSON ({error}); write lists as NAME=[1,2] and text in double quotes, "
+                'such as --set \'activation=["relu","selu"]\'.'
+            ) from error
+    return out
+
+
+def find_model(name: str) -> Any:
+    """The model class, or builder function, that ``--model`` names: one of the zoo, or ``package.module:Name``.
+
+    Raises:
+        ArgumentError: there is no such model.
+        UserCodeError: the user's module fails while it is imported.
+    """
+    target = MODELS.get(name, name)
+    module_name, colon, attribute = target.partition(":")
+    if not colon or not module_name or not attribute:
+        raise ArgumentError(
+            f"--model {name!r} is not known; use one of {', '.join(sorted(MODELS))}, or package.module:Class."
+        )
+    # A module of one's own lies in the folder where the command is given, as with `python -m`.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name + ".").startswith(error.name + "."):
+            raise UserCodeError(f"--model {name!r}: {module_name} failed while it was imported (see above).") from error
+        raise ArgumentError(
+            f"--model {name!r}: there is no module {error.name!r} in {os.getcwd()} or among the installed packages."
+        ) from None
+    except Exception as error:
+        raise UserCodeError(f"--model {name!r}: {module_name} failed while it was imported (see above).") from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        raise ArgumentError(f"--model {name!r}: {module_name} has no {attribute!r}.") from None
+
+
+@dataclass(frozen=True)
+class SearchData:
+    """The arrays for ``fit``: validation is None where ``fit`` is to split; targets are None where there are none."""
+
+    X_train: np.ndarray[Any, Any]
+    X_val: np.ndarray[Any, Any] | None
+    y_train: np.ndarray[Any, Any] | None
+    y_val: np.ndarray[Any, Any] | None
+
+    def arguments(self) -> dict[str, Any]:
+        """As keywords of ``fit`` and ``plan``."""
+        return dict(vars(self))
+
+
+def load_data(path: Path | None, features: Sequence[str] | None, target: Sequence[str] | None) -> SearchData:
+    """The data file, or the embedded data where there is none.
+
+    Raises:
+        DataError: it cannot be read, or a column is not there or not numeric.
+    """
+    if path is None:
+        return _embedded_data(features, target)
+    data = read_data(path, features=features, target=target)
+    return SearchData(data.X, data.X_val, data.y, data.y_val)
+
+
+def _embedded_data(features: Sequence[str] | None, target: Sequence[str] | None) -> SearchData:
+    from raygrid.datasets import load_tep
+
+    data = load_tep()
+    names = list(data.feature_names)
+    unknown = [name for name in (*(features or ()), *(target or ())) if name not in names]
+    if unknown:
+        raise ArgumentError(
+            f"the embedded data has no column {', '.join(map(repr, unknown))}; its columns are {', '.join(names)}."
+        )
+    both = set(features or ()) & set(target or ())
+    if both:
+        raise ArgumentError(f"{', '.join(sorted(both))} is both a target and a feature; leave it out of --features.")
+    used = [names.index(n) for n in (features or [n for n in names if n not in (target or ())])]
+    X_train, X_val = data.X_train[:, used], data.X_val[:, used]
+    if not target:
+        return SearchData(X_train, X_val, None, None)
+    wanted = [names.index(n) for n in target]
+    y_train, y_val = data.X_train[:, wanted], data.X_val[:, wanted]
+    if len(wanted) == 1:
+        y_train, y_val = y_train[:, 0], y_val[:, 0]
+    return SearchData(X_train, X_val, y_train, y_val)

@@ -1,0 +1,192 @@
+"""``raygrid search``: trains a grid, or loads what is trained already."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from raygrid.model import GridSearchModel
+
+
+def _names(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
+    return [name.strip() for name in value.split(",") if name.strip()] if value else None
+
+
+model_dir_option = click.option(
+    "--model-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("models"),
+    show_default=True,
+    help="The folder of the files.",
+)
+
+
+def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which model is meant."""
+    command = click.option(
+        "--prefix", default="autoencoder", show_default=True, help="What the files' names begin with."
+    )(command)
+    return model_dir_option(command)
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Parquet, Arrow/Feather, CSV, .npz or .npy file. Default: the embedded Tennessee Eastman data (simulated).",
+)
+@click.option("--features", callback=_names, metavar="A,B,...", help="Columns to use. Default: all but the target.")
+@click.option("--target", callback=_names, metavar="A,B,...", help="Columns to predict. Default: none.")
+@click.option(
+    "--model", default="autoencoder", show_default=True, help="A built-in model, or package.module:Class of your own."
+)
+@click.option("--grid", type=click.Path(path_type=Path, dir_okay=False), help="The grid: a JSON, YAML or TOML file.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=JSON",
+    help="One list of the grid, such as latent_dim=[8,16]; put over --grid, or else over the model's default grid. "
+    "With --config: one value. Can be repeated.",
+)
+@click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), help="Train this single configuration, without Ray."
+)
+@click.option(
+    "--model-dir", type=click.Path(path_type=Path, file_okay=False), default=Path("models"), show_default=True
+)
+@click.option("--prefix", help="What the files' names begin with. Default: the model's name.")
+@click.option("--reset", is_flag=True, help="Train anew, ignoring earlier results.")
+@click.option("--plan", "plan_only", is_flag=True, help="Say what would be trained, and train nothing.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--cpus-per-trial", type=int, default=1, show_default=True)
+@click.option("--gpus-per-trial", type=float, help="Default: one where there are any.")
+@click.option("--max-concurrent", type=int, help="Trials at the same time. Default: as many as fit.")
+@click.option("--address", help="A running Ray cluster, HOST:PORT or auto. Default: RAY_ADDRESS, or this machine.")
+@click.option("-v", "--verbose", is_flag=True, help="Also show the messages of Ray and TensorFlow.")
+def search(
+    data: Path | None,
+    features: list[str] | None,
+    target: list[str] | None,
+    model: str,
+    grid: Path | None,
+    settings: tuple[str, ...],
+    config: Path | None,
+    model_dir: Path,
+    prefix: str | None,
+    reset: bool,
+    plan_only: bool,
+    seed: int,
+    cpus_per_trial: int,
+    gpus_per_trial: float | None,
+    max_concurrent: int | None,
+    address: str | None,
+    verbose: bool,
+) -> None:
+    """Train every point of a grid in parallel and keep the best, or load it if that is done already."""
+    from rich.console import Console
+
+    from raygrid.cli.display import ConsoleHandler, make_display
+    from raygrid.cli.inputs import find_model, load_data
+    from raygrid.tuning.resources import Resources
+
+    if grid is not None and config is not None:
+        raise click.UsageError("--grid and --config exclude each other: a grid is searched, a config is trained.")
+    console = Console(stderr=True)
+    log = logging.getLogger("raygrid")
+    log.handlers = [ConsoleHandler(console)]
+    log.propagate = False
+    found = find_model(model)
+    searcher = _make_model(
+        found,
+        model_dir,
+        prefix or model.rpartition(":")[2].lower(),
+        verbose=2 if verbose else 1,
+        seed=seed,
+        resources=Resources(cpus_per_trial, gpus_per_trial, max_concurrent),
+        address=address,
+        progress=make_display(console),
+    )
+    asked = _asked(searcher, grid, config, settings)
+    arrays = load_data(data, features, target).arguments()
+    if plan_only:
+        _print_plan(searcher, arrays, asked, cpus_per_trial, max_concurrent)
+        return
+    searcher.fit(**arrays, **asked, reset_experiment=reset)
+    _print_outcome(searcher, console)
+
+
+def _make_model(found: Any, model_dir: Path, prefix: str, **settings: Any) -> GridSearchModel:
+    from raygrid.errors import ArgumentError
+    from raygrid.model import GridSearchModel
+
+    if isinstance(found, type) and issubclass(found, GridSearchModel):
+        return found(model_dir, prefix, **settings)
+    if callable(found) and not isinstance(found, type):
+        return GridSearchModel(model_dir, prefix, build_model=found, **settings)
+    raise ArgumentError(
+        f"--model names {found!r}, which is neither a subclass of GridSearchModel nor a builder function."
+    )
+
+
+def _asked(
+    searcher: GridSearchModel, grid: Path | None, config: Path | None, settings: tuple[str, ...]
+) -> dict[str, Any]:
+    from raygrid.cli.inputs import parse_settings, read_mapping
+
+    over = parse_settings(settings)
+    if config is not None:
+        return {"model_config": {**read_mapping(config), **over}}
+    if grid is not None:
+        return {"param_grid": {**read_mapping(grid), **over}}
+    return {"param_grid": {**searcher.DEFAULT_PARAM_GRID, **over}} if over else {}
+
+
+def _print_plan(
+    searcher: GridSearchModel,
+    arrays: dict[str, Any],
+    asked: dict[str, Any],
+    cpus_per_trial: int,
+    max_concurrent: int | None,
+) -> None:
+    from raygrid.plan import estimate
+
+    run, plan = searcher.plan(**arrays, **asked)
+    workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
+    guess = estimate(plan, run.recorded(), len(run.data.x_train), workers)
+    click.echo(f"points          {len(plan.points)}")
+    click.echo(f"already done    {len(plan.points) - plan.to_train}")
+    click.echo(f"to train        {plan.to_train}")
+    if plan.to_train:
+        basis = "from the speed of earlier points" if guess.measured else "a guess: nothing is measured yet"
+        click.echo(f"estimated time  at most {_duration(guess.seconds)} on {workers} workers ({basis})")
+
+
+def _print_outcome(searcher: GridSearchModel, console: Console) -> None:
+    click.echo()
+    click.echo(searcher.summary())
+    click.echo()
+    click.echo(f"best config     {searcher.best_config}")
+    paths = searcher._get_artifacts()
+    click.echo(f"files           {paths.model_dir}{os.sep}")
+    shown = (*paths.required, paths.scaler_path, paths.manifest_path, paths.ledger_path)
+    for path in shown:
+        if path.exists():
+            click.echo(f"                  {path.name}")
+    click.echo(f"TensorBoard     raygrid tensorboard --model-dir {searcher.model_dir} --prefix {searcher.cache_prefix}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

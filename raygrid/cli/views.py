@@ -1,0 +1,96 @@
+"""Commands that look at what is saved, or tidy it up; none of them imports TensorFlow or Ray."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from raygrid.cli.search import where_options
+
+if TYPE_CHECKING:
+    from raygrid.artifacts import ModelArtifacts
+
+
+def _artifacts(model_dir: Path, prefix: str) -> ModelArtifacts:
+    from raygrid.artifacts import ModelArtifacts, check_prefix
+
+    return ModelArtifacts.for_prefix(model_dir.absolute(), check_prefix(prefix))
+
+
+@click.command()
+@where_options
+@click.option("--rows", type=int, default=20, show_default=True, help="How many of the best points to show.")
+def results(model_dir: Path, prefix: str, rows: int) -> None:
+    """The points that are trained, best first; also while a search runs."""
+    from raygrid.errors import MissingArtifactError
+    from raygrid.ledger import results_text
+    from raygrid.search_run import recorded_results
+
+    paths = _artifacts(model_dir, prefix)
+    table = recorded_results(paths)
+    if table.num_rows == 0:
+        raise MissingArtifactError(f"no point is recorded under {prefix!r} in {paths.model_dir}.")
+    click.echo(results_text(table, rows))
+    click.echo(f"\nall columns: {paths.ledger_path}")
+
+
+@click.command()
+@where_options
+def show(model_dir: Path, prefix: str) -> None:
+    """The published model: config, metrics, and what it depends on."""
+    from raygrid.cache import read_cached
+    from raygrid.errors import MissingArtifactError
+
+    paths = _artifacts(model_dir, prefix)
+    cached = read_cached(paths)
+    if cached is None:
+        raise MissingArtifactError(f"nothing is published as {prefix!r} in {paths.model_dir}.")
+    manifest = cached.manifest
+    click.echo(f"model      {paths.model_path}")
+    if manifest.model_class:
+        click.echo(f"class      {manifest.model_class}")
+        click.echo(f"published  {manifest.created}")
+    click.echo(f"scaler     {'yes' if cached.scaler is not None else 'no'}")
+    for title, values in (("config", cached.config), ("metrics", cached.metrics), ("versions", manifest.versions)):
+        _echo_block(title, values)
+    _echo_block("settings", manifest.depends_on.get("settings", {}))
+    arrays = manifest.depends_on.get("data", {})
+    _echo_block("data", {n: f"{'x'.join(map(str, a['shape']))}  digest {a['digest'][:12]}" for n, a in arrays.items()})
+
+
+def _echo_block(title: str, values: Mapping[str, object]) -> None:
+    if values:
+        click.echo(title)
+        for name, value in values.items():
+            click.echo(f"  {name:<18} {value if isinstance(value, str) else json.dumps(value)}")
+
+
+@click.command()
+@where_options
+def clean(model_dir: Path, prefix: str) -> None:
+    """Remove what the published model does not need: weights of losing points, records of other data or code."""
+    from raygrid.housekeeping import clean_prefix
+
+    report = clean_prefix(_artifacts(model_dir, prefix))
+    click.echo(f"removed {report.records} records of other data, code, settings or experiments")
+    click.echo(f"freed {report.freed_bytes / 2**20:.1f} MiB")
+
+
+@click.command()
+@where_options
+@click.option("--port", type=int, default=6006, show_default=True, help="0 lets TensorBoard choose.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Who may connect; by default only this machine.")
+def tensorboard(model_dir: Path, prefix: str, port: int, host: str) -> None:
+    """Look at the trials in TensorBoard: curves, and a table of all hyperparameters."""
+    from raygrid.errors import MissingArtifactError
+    from raygrid.tensorboard_server import tensorboard_command
+
+    folder = _artifacts(model_dir, prefix).tensorboard_dir
+    if not folder.is_dir():
+        raise MissingArtifactError(f"there are no trials of {prefix!r} in {model_dir.absolute()}; search first.")
+    raise SystemExit(subprocess.run(tensorboard_command(folder, port, host), check=False).returncode)

@@ -1,0 +1,49 @@
+"""Removes what a published model does not need any more."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+
+from raygrid.artifacts import ModelArtifacts
+from raygrid.errors import MissingArtifactError
+from raygrid.point_store import PointStore
+from raygrid.publishing import read_manifest, remove_superseded
+from raygrid.storage import locked
+
+
+@dataclass(frozen=True)
+class CleanReport:
+    """What ``clean_prefix`` removed."""
+
+    records: int
+    freed_bytes: int
+
+
+def clean_prefix(paths: ModelArtifacts) -> CleanReport:
+    """Removes losers' weights, records that no call can reach any more, superseded generations and Tune's leftovers.
+
+    Records of the published model's own data, code, settings and experiment stay: they are what growing the grid
+    saves. Waits for nobody.
+
+    Raises:
+        MissingArtifactError: nothing is published, so nothing can be told from what is needed.
+        LockTimeoutError: a search runs under this prefix.
+    """
+    manifest = read_manifest(paths)
+    if manifest is None:
+        raise MissingArtifactError(
+            f"nothing is published as {paths.prefix!r} in {paths.model_dir}, so every record may still be needed."
+        )
+    with locked(paths.lock_path, 0.0, lambda holder: None):
+        store = PointStore(paths.points_dir)
+        before = _bytes_under(paths)
+        dropped = store.drop_records(keep_context=manifest.context)
+        store.drop_weights(keep={str(manifest.winner.get("key"))})
+        remove_superseded(paths, manifest)
+        shutil.rmtree(paths.tune_dir, ignore_errors=True)
+        return CleanReport(dropped, before - _bytes_under(paths))
+
+
+def _bytes_under(paths: ModelArtifacts) -> int:
+    return sum(path.stat().st_size for path in paths.runs_dir.rglob("*") if path.is_file() and not path.is_symlink())
