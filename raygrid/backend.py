@@ -28,11 +28,10 @@ def check_backend() -> None:
     if keras is not None and hasattr(keras, "backend"):
         name = str(keras.backend.backend())
         fix = 'set os.environ["KERAS_BACKEND"] = "tensorflow" before Keras is imported'
-    elif "KERAS_BACKEND" in os.environ:
+    elif os.environ.get("KERAS_BACKEND"):
         name, fix = os.environ["KERAS_BACKEND"], "export KERAS_BACKEND=tensorflow"
     else:
-        home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-        path = home / "keras.json"
+        path = Path(os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras")), "keras.json")
         try:
             name = str(json.loads(path.read_text()).get("backend", "tensorflow"))
         except (OSError, ValueError, AttributeError):

@@ -12,7 +12,7 @@ import difflib
 import itertools
 import logging
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ def normalize_grid(
         grid: names to lists of values (list, tuple, range or 1-D numpy array).
         defaults: the default config; its values say which type a hyperparameter has.
         known: every allowed name; None allows any.
-        max_points: the largest number of points that may be asked for.
+        max_points: the largest number of points that may be asked for; no single list may be longer, either.
 
     Raises:
         GridTypeError: ``grid`` is no mapping, or a value is no list or holds what JSON cannot carry.
@@ -111,7 +111,7 @@ def normalize_grid(
     wrong_type = False
     for name in sorted(grid):
         try:
-            out[name] = _normalize_values(name, grid[name], defaults)
+            out[name] = _normalize_values(name, grid[name], defaults, max_points)
         except GridError as error:
             problems.append(str(error))
             wrong_type |= isinstance(error, GridTypeError)
@@ -126,21 +126,35 @@ def normalize_grid(
     return out
 
 
-def _normalize_values(name: str, values: Any, defaults: Mapping[str, Any]) -> tuple[Any, ...]:
+def _normalize_values(name: str, values: Any, defaults: Mapping[str, Any], max_points: int) -> tuple[Any, ...]:
     where = f"param_grid[{name!r}]"
     if isinstance(values, np.ndarray) and values.ndim == 1:
         values = values.tolist()
+    if isinstance(values, Mapping):
+        # {"grid_search": [...]} is how Ray Tune's own grids are written: say that first.
+        native_value(values, where)
+    elif isinstance(values, Iterable) and not isinstance(values, str | bytes | list | tuple | range):
+        raise GridTypeError(f"{where} is of type {type(values).__name__}; give a list in a fixed order: list(...).")
     if not isinstance(values, list | tuple | range):
         raise GridTypeError(f"{where} is {values!r} of type {type(values).__name__}; wrap it in a list: [{values!r}].")
     if not values:
         raise GridError(f"{where} is an empty list; give it at least one value, or leave {name!r} out.")
+    if len(values) > max_points:
+        # Before the values are looked at: a range may hold more of them than there is memory.
+        raise GridError(
+            f"{where} has {len(values):,} values, more than max_points={max_points:,}; leave values out, or raise "
+            "max_points."
+        )
     kept: dict[str, Any] = {}
     repeated = []
     for i, value in enumerate(values):
         item = _coerce(native_value(value, f"{where}[{i}]"), defaults.get(name), f"{where}[{i}]")
         _check_training_value(name, item, f"{where}[{i}]")
-        if kept.setdefault(canonical_json(item), item) is not item:
+        text = canonical_json(item)
+        if text in kept:
             repeated.append(item)
+        else:
+            kept[text] = item
     if repeated:
         log.warning("%s repeats %s; each value is trained once.", where, ", ".join(map(repr, repeated)))
     return tuple(kept.values())
@@ -206,21 +220,39 @@ def _coerce(value: Any, like: Any, where: str) -> Any:
     if value is None or like is None or isinstance(like, bool) or isinstance(value, bool):
         return value
     if isinstance(like, int | float):
-        if isinstance(value, str):
-            try:
-                value = float(value)
-            except ValueError:
-                raise GridTypeError(f"{where} is {value!r}, text; a number is expected, like {like!r}.") from None
         if isinstance(value, tuple | Mapping):
             raise GridTypeError(f"{where} is {value!r}; a single number is expected, like {like!r}.")
-        if isinstance(like, float):
-            return float(value)
-        return int(value) if float(value).is_integer() else value
+        if isinstance(value, str) or isinstance(like, float):
+            value = _finite_float(value, like, where)
+        whole = isinstance(like, int) and isinstance(value, float) and value.is_integer()
+        return int(value) if whole else value
     if isinstance(like, tuple | list):
         if not isinstance(value, tuple):
             raise GridTypeError(f"{where} is {value!r}; a sequence is expected, like {list(like)!r}: [{value!r}].")
-        return tuple(_coerce(item, like[0] if like else None, f"{where}[{i}]") for i, item in enumerate(value))
+        return tuple(_coerce(item, _item_like(like), f"{where}[{i}]") for i, item in enumerate(value))
     return value
+
+
+def _item_like(like: Sequence[Any]) -> Any:
+    """What each item of a sequence like ``like`` is like; None where its items are of several kinds."""
+    if like and all(isinstance(item, int | float) and not isinstance(item, bool) for item in like):
+        # Among (64, 0.5) there may be a number of units, which must not become 64.0.
+        return next((item for item in like if isinstance(item, int)), like[0])
+    if like and all(isinstance(item, tuple | list) for item in like):
+        return tuple(itertools.chain.from_iterable(like))
+    return None
+
+
+def _finite_float(value: float | str, like: Any, where: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        raise GridTypeError(f"{where} is {value!r}, text; a number is expected, like {like!r}.") from None
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise GridError(f"{where} is {value!r}; a finite number is expected, like {like!r}, or None for 'off'.")
+    return number
 
 
 def _check_training_value(name: str, value: Any, where: str) -> None:

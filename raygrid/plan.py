@@ -87,7 +87,7 @@ def estimate(plan: Plan, recorded: Iterable[PointRecord], rows: int, workers: in
         for record in recorded
         if record.epochs_run > 0
     ]
-    steps = sum(trial.steps for trial in plan.trials)
-    assumed = steps * ASSUMED_STEP_S + len(plan.trials) * ASSUMED_TRIAL_S
-    work = steps * statistics.median(speeds) if speeds else assumed
-    return Estimate(work / max(1, min(workers, len(plan.trials))) + STARTUP_S, measured=bool(speeds))
+    step_s, trial_s = (statistics.median(speeds), 0.0) if speeds else (ASSUMED_STEP_S, ASSUMED_TRIAL_S)
+    seconds = [trial.steps * step_s + trial_s for trial in plan.trials]
+    # However many workers there are, the longest trial runs on one of them.
+    return Estimate(max(sum(seconds) / max(1, workers), max(seconds)) + STARTUP_S, measured=bool(speeds))

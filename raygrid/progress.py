@@ -69,6 +69,8 @@ class BestSoFar(SearchListener):
 
     def search_started(self, plan: Plan) -> None:
         self.total, self.finished = len(plan.points), len(plan.points) - plan.to_train
+        # One display may follow several searches, of other data.
+        self.best = None
         for record in plan.done.values():
             self._take(record)
 

@@ -109,6 +109,11 @@ class PointRecord:
             fields = {f.name: value[f.name] for f in dataclasses.fields(cls)}
             if fields["status"] not in ("done", "diverged", "failed"):
                 raise ValueError(f"status {fields['status']!r} is unknown")
+            for name in ("config", "metrics", "history"):
+                if not isinstance(fields[name], dict):
+                    raise ValueError(f"{name} is not a mapping")
+            if not all(number is None or isinstance(number, int | float) for number in fields["metrics"].values()):
+                raise ValueError("a metric is not a number")
             fields["config"] = tuples(fields["config"])
             fields["history"] = {name: tuple(column) for name, column in fields["history"].items()}
             if fields["weights"] is not None:

@@ -20,6 +20,7 @@ from raygrid.records import PointRecord
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 from raygrid.tuning.resources import Resources, TrialResources, resolve
 from raygrid.tuning.session import ray_session
+from raygrid.tuning.shared_folder import check_shared_folder
 from raygrid.tuning.trial import TrialJob, encode_points, run_trial
 
 log = logging.getLogger("raygrid")
@@ -69,6 +70,7 @@ def run_search(
     """
     with ray_session(address, user_modules, verbose):
         granted = resolve(resources, *_cluster_resources())
+        check_shared_folder(tune_dir)
         job = TrialJob(build, context, settings, granted.cpus, granted.gpus)
         return _run_trials(plan, job, arrays, granted, store, tune_dir, listener, verbose)
 

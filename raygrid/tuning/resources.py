@@ -27,14 +27,19 @@ class Resources:
         if isinstance(self.cpus_per_trial, bool) or not isinstance(self.cpus_per_trial, int) or self.cpus_per_trial < 1:
             raise ResourceError(f"cpus_per_trial is {self.cpus_per_trial!r}; it must be a whole number of at least 1.")
         gpus = self.gpus_per_trial
-        if gpus is not None and not (isinstance(gpus, int | float) and (0 <= gpus < 1 or float(gpus).is_integer())):
+        if gpus is not None and not (_is_number(gpus) and (0 <= gpus < 1 or float(gpus).is_integer())):
             raise ResourceError(
                 f"gpus_per_trial is {gpus!r}; it must be 0, a fraction below 1 (to share a GPU) or a whole number."
             )
         if gpus is not None and gpus < 0:
             raise ResourceError(f"gpus_per_trial is {gpus!r}; it must not be negative.")
-        if self.max_concurrent is not None and self.max_concurrent < 1:
-            raise ResourceError(f"max_concurrent is {self.max_concurrent!r}; it must be at least 1, or None.")
+        most = self.max_concurrent
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            raise ResourceError(f"max_concurrent is {most!r}; it must be a whole number of at least 1, or None.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -77,4 +82,10 @@ def resolve(asked: Resources, nodes: Sequence[Mapping[str, float]], future: Mapp
 
 def _slots(node: Mapping[str, float], cpus: int, gpus: float) -> int:
     slots = int(node.get("CPU", 0.0) // cpus)
-    return min(slots, int(node.get("GPU", 0.0) / gpus + 1e-9)) if gpus else slots
+    if gpus == 0:
+        return slots
+    node_gpus = node.get("GPU", 0.0)
+    if gpus < 1:
+        # A fraction lies within one GPU: two GPUs hold four trials of 0.4 and not five.
+        return min(slots, int(node_gpus) * int(1 / gpus + 1e-9))
+    return min(slots, int(node_gpus // gpus))

@@ -1,0 +1,64 @@
+"""What all tests share: a home folder and a Ray folder of their own, one CPU thread, and one Ray for all that need it.
+
+The environment is set here, before any test module is imported: Ray, Keras and TensorFlow read it at their import.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+# Short, since Ray's sockets lie in it and the path of a socket may have 107 characters.
+_HOME = tempfile.mkdtemp(prefix="rg-", dir="/tmp")
+_OBJECT_STORE_BYTES = 200_000_000
+
+os.environ |= {
+    "HOME": _HOME,
+    "RAY_TMPDIR": _HOME,
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # For a Ray that a search starts itself, which has no argument for it.
+    "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": str(_OBJECT_STORE_BYTES),
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    # Trials train on one thread, and results are compared to the last bit with those of this process.
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+}
+for _name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "KERAS_HOME"):
+    os.environ.pop(_name, None)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """A Ray of two CPUs on localhost; raygrid uses a Ray that is initialised already as it is."""
+    import ray
+    from ray._private import ray_constants
+
+    # Ray listens on all interfaces of a Linux machine unless clusters are switched off.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    ray.init(
+        address="local",
+        num_cpus=2,
+        num_gpus=0,
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
+    # Neither setting is for the processes and Rays that single tests start.
+    del os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"]
+    ray_constants.ENABLE_RAY_CLUSTER = True
+    yield
+    ray.shutdown()

@@ -1,0 +1,71 @@
+"""Models and data for the tests that train: small enough that a training takes a second."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raygrid import GridSearchModel
+
+WIDTH = 4
+
+
+def small_rows(rows: int = 200, seed: int = 0) -> np.ndarray[Any, Any]:
+    """float32 rows on a plane, with a little noise."""
+    generator = np.random.default_rng(seed)
+    plane = generator.normal(size=(rows, 2)) @ generator.normal(size=(2, WIDTH))
+    return np.asarray(plane + 0.1 * generator.normal(size=(rows, WIDTH)), dtype=np.float32)
+
+
+def dense_model(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
+    """A builder function: Dense layers that reproduce their input."""
+    import keras
+
+    layers = [keras.Input(input_shape)]
+    layers += [keras.layers.Dense(units, config["activation"]) for units in config["hidden"]]
+    model = keras.Sequential([*layers, keras.layers.Dense(input_shape[0])])
+    model.compile(keras.optimizers.Adam(config["learning_rate"]), loss="mse", metrics=["mae"])
+    return model
+
+
+class SmallModel(GridSearchModel):
+    """``dense_model`` as a class."""
+
+    DEFAULT_CONFIG = {"hidden": (4,), "learning_rate": 0.01, "activation": "relu", "epochs": 2, "batch_size": 32}  # noqa: RUF012
+
+    def build_model(self, config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
+        return dense_model(config, input_shape)
+
+
+class LoggedModel(SmallModel):
+    """Writes a line with the process and the hidden layers at every build.
+
+    Args:
+        build_log: the file of these lines. Its name is part of the builder's digest.
+        deadly: hidden layers whose first build of all kills its process.
+    """
+
+    def __init__(self, *args: Any, build_log: str, deadly: tuple[int, ...] = (), **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.build_log = build_log
+        self.deadly = deadly
+
+    def build_model(self, config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
+        first = not any(hidden == config["hidden"] for _, hidden in builds(self.build_log))
+        with open(self.build_log, "a") as log:
+            log.write(f"{os.getpid()} {','.join(map(str, config['hidden']))}\n")
+        if first and config["hidden"] == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().build_model(config, input_shape)
+
+
+def builds(build_log: str | Path) -> list[tuple[int, tuple[int, ...]]]:
+    """Process and hidden layers of each build outside this process: the driver builds only to publish the winner."""
+    path = Path(build_log)
+    lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+    found = [(int(pid), tuple(int(units) for units in hidden.split(","))) for pid, hidden in lines]
+    return [(pid, hidden) for pid, hidden in found if pid != os.getpid()]

@@ -1,0 +1,409 @@
+"""Searches on real Ray: what is trained, recorded, published and kept."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from child_processes import run_script, started
+from small_models import WIDTH, LoggedModel, SmallModel, builds, dense_model, small_rows
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from raygrid import GridSearchModel
+from raygrid.backend import prepare_worker
+from raygrid.errors import AllTrialsFailedError, ResourceError
+from raygrid.tuning.resources import Resources
+
+pytestmark = pytest.mark.ray
+
+X, X_VAL = small_rows(), small_rows(60, seed=1)
+GRID = {
+    "hidden": [(4,), (4, 3), (-1,)],
+    "learning_rate": [0.01, 1e30],
+    "activation": ["relu", None],
+}
+DEADLY = (4, 3)
+FIXED = {"batch_size": 32, "epochs": 2, "patience": None}
+
+
+class Searched(NamedTuple):
+    folder: Path
+    build_log: Path
+    model: LoggedModel
+    rows: list[dict[str, Any]]
+
+
+def logged_model(folder: Path, build_log: Path, **settings: Any) -> LoggedModel:
+    return LoggedModel(folder, "small", 0, build_log=str(build_log), **settings)
+
+
+def unshuffled_model(folder: Path, build_log: Path) -> LoggedModel:
+    return logged_model(folder, build_log, deadly=DEADLY, shuffle=False)
+
+
+@pytest.fixture(scope="module")
+def searched(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """The grid above, searched once without shuffling."""
+    folder = tmp_path_factory.mktemp("searched")
+    build_log = folder / "builds.txt"
+    model = unshuffled_model(folder / "models", build_log)
+    model.fit(X, X_VAL, param_grid=GRID)
+    return Searched(
+        folder / "models", build_log, model, pq.read_table(folder / "models/small_trials.parquet").to_pylist()
+    )
+
+
+@pytest.fixture
+def searched_copy(searched: Searched, tmp_path: Path) -> Searched:
+    """The folder of ``searched``, for a test that changes it."""
+    shutil.copytree(searched.folder, tmp_path / "models")
+    return searched._replace(
+        folder=tmp_path / "models", model=unshuffled_model(tmp_path / "models", searched.build_log)
+    )
+
+
+def config_of(row: dict[str, Any]) -> dict[str, Any]:
+    config = {name.removeprefix("config."): value for name, value in row.items() if name.startswith("config.")}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
+
+
+def expected_status(config: dict[str, Any]) -> str:
+    if config["hidden"] == (-1,):
+        return "failed"
+    return "diverged" if config["learning_rate"] == 1e30 else "done"
+
+
+def same_weights(one: Any, other: Any) -> bool:
+    pairs = zip(one.get_weights(), other.get_weights(), strict=True)
+    return all(a.tobytes() == b.tobytes() for a, b in pairs)
+
+
+def test_every_point_of_the_grid_has_a_row_with_its_status_in_grid_order(searched: Searched) -> None:
+    expected = list(searched.model._iter_param_grid(GRID))
+    assert [row["point"] for row in searched.rows] == list(range(12))
+    assert [config_of(row) for row in searched.rows] == [{**FIXED, **config} for config in expected]
+    assert [row["status"] for row in searched.rows] == [expected_status(config) for config in expected]
+    assert {row["seed"] for row in searched.rows} == {0}
+    assert {row["threads"] for row in searched.rows} == {1}
+    assert {row["device"] for row in searched.rows} == {"CPU"}
+    assert len({row["key"] for row in searched.rows}) == 12
+    assert all(row["seconds"] > 0 for row in searched.rows)
+    workers = {int(row["worker"].rpartition(":")[2]) for row in searched.rows}
+    assert os.getpid() not in workers
+    assert len(workers) >= 2
+
+
+def test_the_ledger_keeps_the_types_of_the_hyperparameters(searched: Searched) -> None:
+    schema = pq.read_schema(searched.folder / "small_trials.parquet")
+    assert schema.field("config.hidden").type == pa.list_(pa.int64())
+    assert schema.field("config.learning_rate").type == pa.float64()
+    assert schema.field("config.activation").type == pa.string()
+    assert schema.field("config.epochs").type == pa.int64()
+
+
+def test_a_point_that_raises_or_diverges_says_why_and_does_not_stop_the_others(searched: Searched) -> None:
+    for row in searched.rows:
+        if row["status"] == "failed":
+            assert "Invalid value for argument `units`" in row["error"]
+            assert row["val_loss"] is None
+            assert row["epochs_run"] == 0
+        elif row["status"] == "diverged":
+            assert row["error"] == "val_loss was not finite in any epoch"
+            assert row["val_loss"] is None
+            assert row["epochs_run"] == 2
+        else:
+            assert row["error"] is None
+            assert math.isfinite(row["val_loss"])
+            assert row["val_loss"] == row["metric.val_loss"]
+            assert {"metric.loss", "metric.mae", "metric.val_mae"} <= row.keys()
+
+
+def test_every_val_loss_is_that_of_a_plain_keras_loop_over_the_same_grid(searched: Searched) -> None:
+    import keras
+
+    for row in searched.rows:
+        if row["status"] == "failed":
+            continue
+        config = config_of(row)
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(0)
+        model = dense_model(config, (WIDTH,))
+        history = model.fit(
+            X, X, validation_data=(X_VAL, X_VAL), batch_size=32, epochs=2, shuffle=False, verbose=0
+        ).history
+        if row["status"] == "diverged":
+            assert not np.isfinite(history["val_loss"]).any()
+            continue
+        # One thread here and in the workers, so the arithmetic is the same.
+        assert row["val_loss"] == min(history["val_loss"]), config
+        best = row["best_epoch"] - 1
+        assert best == int(np.argmin(history["val_loss"]))
+        assert row["metric.mae"] == history["mae"][best]
+        assert row["metric.val_mae"] == history["val_mae"][best]
+
+
+def test_the_winner_has_the_lowest_val_loss_and_its_weights_give_it(searched: Searched) -> None:
+    model = searched.model
+    best = min((row for row in searched.rows if row["status"] == "done"), key=lambda row: row["val_loss"])
+    assert model.best_config == config_of(best)
+    assert model.best_metrics is not None
+    assert model.best_metrics["val_loss"] == best["val_loss"]
+    assert model.best_metrics["best_epoch"] == best["best_epoch"]
+    assert model.evaluate(X_VAL)["loss"] == pytest.approx(best["val_loss"], rel=1e-6)
+    assert model.history["val_loss"][best["best_epoch"] - 1] == best["val_loss"]
+    assert model.results.to_pylist() == searched.rows
+    assert "12 points: 4 done, 4 diverged, 4 failed" in model.summary()
+
+
+def test_the_files_of_the_pattern_are_there_with_manifest_and_ledger_and_nothing_of_tune(searched: Searched) -> None:
+    names = {path.name for path in searched.folder.iterdir()}
+    assert names == {
+        "small_config.json",
+        "small_model.keras",
+        "small_metrics.json",
+        "small_manifest.json",
+        "small_trials.parquet",
+        "small_runs",
+    }
+    manifest = json.loads((searched.folder / "small_manifest.json").read_text())
+    assert manifest["files"].keys() == {"small_config.json", "small_model.keras", "small_metrics.json"}
+    assert len(list((searched.folder / "small_runs/points").glob("*.json"))) == 12
+    # Only the winner's weights are kept.
+    (weights,) = (searched.folder / "small_runs/points").glob("*.npz")
+    assert weights.stem == manifest["winner"]["key"]
+    assert not list((searched.folder / "small_runs/tune").iterdir())
+
+
+def test_a_point_whose_worker_is_killed_is_trained_again(searched: Searched) -> None:
+    points = sum(tuple(row["config.hidden"]) == DEADLY for row in searched.rows)
+    assert points == 4
+    done = [hidden for _, hidden in builds(searched.build_log)]
+    assert done.count(DEADLY) == points + 1
+    assert done.count((4,)) == 4
+
+
+def test_tensorboard_has_a_run_for_every_point_with_curves_and_hyperparameters(searched: Searched) -> None:
+    runs = {path.name: path for path in (searched.folder / "small_runs/tensorboard").iterdir()}
+    assert len(runs) == 12
+    for row in searched.rows:
+        (name,) = (name for name in runs if name.endswith(row["key"][:8]))
+        (file,) = runs[name].iterdir()
+        events = [Event.FromString(data) for data in RawEventFileLoader(str(file)).Load()]
+        values = [(event.step, value) for event in events for value in event.summary.value]
+        start = _hparams(values, metadata.SESSION_START_INFO_TAG).session_start_info
+        hyperparameters = {
+            key: value.string_value if value.HasField("string_value") else value.number_value
+            for key, value in start.hparams.items()
+        }
+        config = config_of(row)
+        assert hyperparameters["hidden"] == str(config["hidden"])
+        assert hyperparameters["activation"] == str(config["activation"])
+        assert hyperparameters["learning_rate"] == config["learning_rate"]
+        assert hyperparameters["epochs"] == 2.0
+        assert hyperparameters["patience"] == "None"
+        end = _hparams(values, metadata.SESSION_END_INFO_TAG).session_end_info
+        succeeded = row["status"] == "done"
+        assert end.status == (api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE)
+        curve = [step for step, value in values if value.tag == "val_loss"]
+        assert curve == ([1, 2] if succeeded else [])
+        best = [value.simple_value for _, value in values if value.tag == "best_val_loss"]
+        assert best == ([pytest.approx(row["val_loss"], rel=1e-6)] if succeeded else [])
+
+
+def _hparams(values: list[tuple[int, Any]], tag: str) -> HParamsPluginData:
+    (content,) = (value.metadata.plugin_data.content for _, value in values if value.tag == tag)
+    return HParamsPluginData.FromString(content)
+
+
+def test_the_same_grid_again_loads_without_training(searched_copy: Searched) -> None:
+    before = len(builds(searched_copy.build_log))
+    model = searched_copy.model
+    best = model.fit(X, X_VAL, param_grid=GRID)
+    assert len(builds(searched_copy.build_log)) == before
+    saved = GridSearchModel.load(searched_copy.folder, "small")
+    assert model.best_config == saved.best_config
+    assert model.best_metrics == saved.best_metrics
+    assert same_weights(best, saved.best_model)
+
+
+def test_a_grid_that_grew_trains_only_its_new_points(searched_copy: Searched) -> None:
+    before = len(builds(searched_copy.build_log))
+    model = searched_copy.model
+    model.fit(X, X_VAL, param_grid={"hidden": [(4,), (4, 3), (5,)], "activation": ["relu", None]})
+    assert [hidden for _, hidden in builds(searched_copy.build_log)[before:]] == [(5,), (5,)]
+    rows = model.results.to_pylist()
+    assert [row["point"] for row in rows] == [0, 1, 2, 3, 4, 5, *[None] * 8]
+    assert [row["status"] for row in rows[:6]] == ["done"] * 6
+    best = min(rows[:6], key=lambda row: row["val_loss"])
+    assert model.best_config == config_of(best)
+
+
+def test_a_recorded_point_whose_weights_are_gone_is_trained_again_with_the_same_result(searched_copy: Searched) -> None:
+    model = searched_copy.model
+    worst = max((row for row in searched_copy.rows if row["status"] == "done"), key=lambda row: row["val_loss"])
+    model.fit(X, X_VAL, model_config=config_of(worst))
+    assert model.best_config == config_of(worst)
+    assert model.best_metrics is not None
+    assert model.best_metrics["val_loss"] == worst["val_loss"]
+    assert len(model.results) == 12
+
+
+def test_if_all_points_fail_the_causes_are_counted_and_what_was_published_stays(searched_copy: Searched) -> None:
+    published = {
+        path.name: path.read_bytes() for path in searched_copy.folder.glob("small_*.*") if "trials" not in path.name
+    }
+    assert len(published) == 4
+    with pytest.raises(AllTrialsFailedError) as caught:
+        searched_copy.model.fit(X, X_VAL, param_grid={"hidden": [(-1,), (-2,)], "activation": ["relu", "no such"]})
+    message = str(caught.value)
+    assert "none of the 4 points" in message
+    assert "units=-1" in message
+    assert "units=-2" in message
+    assert message.count(" x failed: ") == 2
+    assert {
+        path.name: path.read_bytes() for path in searched_copy.folder.glob("small_*.*") if "trials" not in path.name
+    } == published
+    assert GridSearchModel.load(searched_copy.folder, "small").best_config == searched_copy.model.best_config
+
+
+def test_asking_for_more_than_a_node_has_fails_at_once(ray_session: None, tmp_path: Path) -> None:
+    for resources, message in (
+        (Resources(cpus_per_trial=3), "3 CPUs and 0 GPUs"),
+        (Resources(gpus_per_trial=1), "1 CPUs and 1 GPUs"),
+    ):
+        model = SmallModel(tmp_path, verbose=0, resources=resources)
+        start = time.monotonic()
+        with pytest.raises(ResourceError, match=message):
+            model.fit(X, X_VAL, param_grid={"hidden": [(4,)]})
+        assert time.monotonic() - start < 5
+
+
+SIX = {"hidden": [(n,) for n in (3, 4, 5, 6, 7, 8)]}
+_SIX_POINTS = """
+    import time
+    from raygrid.errors import SearchInterrupted
+    from raygrid.tuning.resources import Resources
+    from small_models import LoggedModel, small_rows
+
+    if __name__ == "__main__":
+        model = LoggedModel({folder!r}, "small", 0, build_log={build_log!r}, resources=Resources(max_concurrent=2))
+        try:
+            model.fit(small_rows(), small_rows(60, seed=1), param_grid={{"hidden": [(n,) for n in (3, 4, 5, 6, 7, 8)]}})
+        except SearchInterrupted as error:
+            print("interrupted:", error)
+"""
+
+
+def test_a_killed_search_trains_only_what_is_missing_and_ends_as_one_undisturbed_on_one_worker(
+    ray_session: None, tmp_path: Path
+) -> None:
+    build_log = tmp_path / "builds.txt"
+    points = tmp_path / "killed/small_runs/points"
+    script = _SIX_POINTS.format(folder=str(tmp_path / "killed"), build_log=str(build_log))
+    with started(script, tmp_path) as child:
+        child.wait_until(lambda: len(list(points.glob("*.json"))) >= 2)
+        child.process.kill()
+        child.process.wait()
+    recorded = len(list(points.glob("*.json")))
+    assert 2 <= recorded < 6
+    assert not (tmp_path / "killed/small_manifest.json").exists()
+
+    before = len(builds(build_log))
+    resumed = logged_model(tmp_path / "killed", build_log)
+    resumed.fit(X, X_VAL, param_grid=SIX)
+    assert len(builds(build_log)) - before == 6 - recorded
+
+    undisturbed = logged_model(tmp_path / "undisturbed", build_log, resources=Resources(max_concurrent=1))
+    undisturbed.fit(X, X_VAL, param_grid=SIX)
+    assert len({row["worker"] for row in undisturbed.results.to_pylist()}) == 1
+    differing = ["seconds", "worker"]
+    assert resumed.results.drop(differing) == undisturbed.results.drop(differing)
+    assert resumed.best_config == undisturbed.best_config
+    assert resumed.history == undisturbed.history
+    assert same_weights(resumed.best_model, undisturbed.best_model)
+
+
+def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process_behind(tmp_path: Path) -> None:
+    points = tmp_path / "models/small_runs/points"
+    script = _SIX_POINTS.format(folder=str(tmp_path / "models"), build_log=str(tmp_path / "builds.txt"))
+    with started(script, tmp_path) as child:
+        child.wait_until(lambda: len(list(points.glob("*.json"))) >= 1)
+        child.process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        assert child.process.wait(60) == 0, child.text()
+        assert time.monotonic() - start < 30
+        assert child.wait_until_all_ended(10) == []
+        assert "interrupted: the search was stopped with" in child.text()
+    recorded = len(list(points.glob("*.json")))
+    assert 1 <= recorded < 6
+    assert pq.read_metadata(tmp_path / "models/small_trials.parquet").num_rows == recorded
+    assert not (tmp_path / "models/small_manifest.json").exists()
+
+
+_TWO_GPUS = """
+    import os, time
+    from pathlib import Path
+    import ray
+    from raygrid.errors import ResourceError
+    from raygrid.tuning.resources import Resources
+    from small_models import SmallModel, dense_model, small_rows
+
+    DRIVER = os.getpid()
+    SEEN = Path("seen").absolute()
+
+    class Meeting(SmallModel):
+        def build_model(self, config, input_shape):
+            if os.getpid() != DRIVER:
+                (SEEN / str(config["hidden"][0])).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "unset"))
+                end = time.monotonic() + 60
+                while len(list(SEEN.iterdir())) < 2 and time.monotonic() < end:
+                    time.sleep(0.05)
+            return dense_model(config, input_shape)
+
+    if __name__ == "__main__":
+        SEEN.mkdir()
+        ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False,
+                 object_store_memory=200_000_000, logging_level="ERROR")
+        Meeting("models", "small", 0).fit(small_rows(), param_grid={"hidden": [(4,), (5,)]})
+        print("devices", sorted(path.read_text() for path in SEEN.iterdir()))
+        try:
+            Meeting("models", "more", 0, resources=Resources(gpus_per_trial=3)).fit(
+                small_rows(), param_grid={"hidden": [(4,), (5,)]})
+        except ResourceError as error:
+            print("refused:", error)
+        ray.shutdown()
+"""
+
+
+def test_two_trials_at_once_get_a_gpu_each_by_default(tmp_path: Path) -> None:
+    output = run_script(
+        _TWO_GPUS, tmp_path, CUDA_VISIBLE_DEVICES=None, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", timeout_s=200
+    )
+    assert "devices ['0', '1']" in output
+    assert "refused: a trial asks for 1 CPUs and 3 GPUs" in output
+
+
+def test_a_worker_without_gpus_hides_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    import tensorflow as tf
+
+    hidden: list[tuple[list[str], str]] = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["/physical_device:GPU:0"])
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: hidden.append((devices, kind)))
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    prepare_worker(threads, gpus=1)
+    assert hidden == []
+    prepare_worker(threads, gpus=0)
+    assert hidden == [([], "GPU")]
