@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raygrid.artifacts import ModelArtifacts
+from raygrid.errors import CorruptArtifactError
 from raygrid.records import PointRecord
 from raygrid.storage import read_bytes, write_bytes
 
@@ -83,13 +84,25 @@ def write_ledger(paths: ModelArtifacts, table: pa.Table) -> None:
 
 
 def read_ledger(paths: ModelArtifacts) -> pa.Table | None:
-    """The ledger as it was last written; None where there is none."""
+    """The ledger as it was last written; None where there is none.
+
+    Raises:
+        CorruptArtifactError: it is damaged.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(io.BytesIO(read_bytes(paths.ledger_path)))
+        data = read_bytes(paths.ledger_path)
     except FileNotFoundError:
         return None
+    try:
+        return pq.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptArtifactError(
+            f"{paths.ledger_path} is damaged: it is not a Parquet table ({error}). Remove it; the next training "
+            "under this prefix writes it again."
+        ) from error
 
 
 def results_text(table: pa.Table, rows: int = 10) -> str:

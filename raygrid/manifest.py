@@ -83,7 +83,12 @@ class Manifest:
                 if type(entry.size_bytes) is not int or not isinstance(entry.sha256, str):
                     raise ValueError(f"the entry of {name!r} is not a size and a digest")
             plain_file_name(fields["generation"])
-            for name in ("depends_on", "request", "winner", "versions"):
+            for name in ("experiment", "context", "model_class", "created"):
+                if not isinstance(fields[name], str):
+                    raise ValueError(f"{name} is not text")
+            if not all(isinstance(version, str) for version in fields["versions"].values()):
+                raise ValueError("a version is not text")
+            for name in ("depends_on", "request", "winner"):
                 if not isinstance(fields[name], dict):
                     raise ValueError(f"{name} is not a mapping")
             return cls(**fields)

@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import shutil
+import zipfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from raygrid.storage import (
     make_folder,
     read_bytes,
     remove_file,
+    room_for,
     sync_folder,
     temporary_name,
     write_json,
@@ -45,7 +47,10 @@ class PointStore:
         """The record under ``key``; None where there is none. A damaged one counts as none, with a warning."""
         path = self.folder / f"{key}.json"
         try:
-            return PointRecord.from_json(decode_json(read_bytes(path), path), str(path))
+            record = PointRecord.from_json(decode_json(read_bytes(path), path), str(path))
+            if record.key != key:
+                raise CorruptArtifactError(f"{path} is the record of another point, {record.key}; remove the file.")
+            return record
         except FileNotFoundError:
             return None
         except CorruptArtifactError as error:
@@ -69,7 +74,7 @@ class PointStore:
             The record as it was written: with the name, size and digest of the weights.
 
         Raises:
-            OSError: it could not be written; nothing of it is there then.
+            OSError: it could not be written; it is not recorded then.
         """
         make_folder(self.folder)
         if weights is not None:
@@ -85,7 +90,8 @@ class PointStore:
                 os.link(source, temporary)
             except OSError:
                 # Another file system than the trial's, or one without hard links.
-                shutil.copyfile(source, temporary)
+                with room_for(source.stat().st_size, self.folder):
+                    shutil.copyfile(source, temporary)
             with open(temporary, "rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 size = os.fstat(file.fileno()).st_size
@@ -113,14 +119,18 @@ class PointStore:
         if hashlib.sha256(data).hexdigest() != record.weights.sha256:
             log.warning("%s is damaged: its SHA-256 is not the one in the point's record.", path)
             return None
-        return read_weights(io.BytesIO(data))
+        try:
+            return read_weights(io.BytesIO(data))
+        except (ValueError, OSError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+            log.warning("%s was damaged when it was recorded: it holds no weights (%s).", path, error)
+            return None
 
     def drop_weights(self, keep: Collection[str]) -> int:
         """Removes the weights of all points but ``keep``; returns the bytes that became free."""
         freed = 0
         for path in self.folder.glob("*.npz"):
             if path.stem not in keep:
-                freed += path.stat().st_size
+                freed += path.lstat().st_size
                 remove_file(path)
         for path in leftovers(self.folder):
             remove_file(path)
@@ -152,12 +162,28 @@ class PointStore:
 
 def write_weights(path: Path, weights: Sequence[np.ndarray[Any, Any]]) -> None:
     """Writes weights in the order of ``model.get_weights()``, to the last bit, without pickle."""
-    arrays: dict[str, Any] = {f"{i:05d}": array for i, array in enumerate(weights)}
+    arrays: dict[str, Any] = {}
+    for i, array in enumerate(weights):
+        if array.dtype.kind == "V":
+            # bfloat16 and the like, which are not numpy's own: the name keeps the type, which the file would lose.
+            arrays[f"{i:05d}.{array.dtype.name}"] = array.view(f"u{array.dtype.itemsize}")
+        else:
+            arrays[f"{i:05d}"] = array
     with open(path, "wb") as file:
         np.savez(file, **arrays)
 
 
 def read_weights(file: io.BytesIO) -> list[np.ndarray[Any, Any]]:
     """What ``write_weights`` wrote."""
+    weights = []
     with np.load(file, allow_pickle=False) as arrays:
-        return [arrays[name] for name in sorted(arrays.files)]
+        for name in sorted(arrays.files):
+            _, _, foreign = name.partition(".")
+            weights.append(arrays[name].view(_foreign_dtype(foreign)) if foreign else arrays[name])
+    return weights
+
+
+def _foreign_dtype(name: str) -> np.dtype[Any]:
+    import ml_dtypes  # comes with TensorFlow
+
+    return np.dtype(getattr(ml_dtypes, name))

@@ -71,13 +71,22 @@ def read_manifest(paths: ModelArtifacts) -> Manifest | None:
     """The committed manifest, None where there is none.
 
     Raises:
-        CorruptArtifactError: it is damaged.
+        CorruptArtifactError: it is damaged, or of another prefix.
+        VersionError: a newer raygrid wrote it.
     """
     try:
         data = read_bytes(paths.manifest_path)
     except FileNotFoundError:
         return None
-    return Manifest.from_json(decode_json(data, paths.manifest_path), paths.manifest_path)
+    manifest = Manifest.from_json(decode_json(data, paths.manifest_path), paths.manifest_path)
+    required = {path.name for path in paths.required}
+    if not required <= manifest.files.keys() <= required | {paths.scaler_path.name}:
+        # A copy of another prefix' manifest would pass all checks of its files as long as that prefix is there.
+        raise CorruptArtifactError(
+            f"{paths.manifest_path} is not the manifest of the prefix {paths.prefix!r}: it names "
+            f"{', '.join(sorted(manifest.files)) or 'no file'}. {_RESET_HINT}"
+        )
+    return manifest
 
 
 def read_published(paths: ModelArtifacts) -> PublishedSet | None:
@@ -91,7 +100,11 @@ def read_published(paths: ModelArtifacts) -> PublishedSet | None:
     for _ in range(_READ_ATTEMPTS):
         manifest = read_manifest(paths)
         if manifest is None:
-            return _read_legacy(paths)
+            legacy = _read_legacy(paths)
+            if paths.manifest_path.exists():
+                # The first writer came in between, so these files may be of two sets.
+                continue
+            return legacy
         # A writer may have committed another generation while this one was read; only what is wrong twice with
         # the same manifest is wrong.
         if problem is not None and manifest == previous:
@@ -165,7 +178,8 @@ def _complete_generations(paths: ModelArtifacts) -> list[Manifest]:
 
 def _generation_folders(paths: ModelArtifacts) -> list[Path]:
     try:
-        return sorted(p for p in paths.generations_dir.iterdir() if not p.name.startswith(TEMPORARY_PREFIX))
+        found = [p for p in paths.generations_dir.iterdir() if not p.name.startswith(TEMPORARY_PREFIX)]
+        return sorted(p for p in found if p.is_dir())
     except FileNotFoundError:
         return []
 
@@ -265,7 +279,7 @@ def remove_superseded(paths: ModelArtifacts, manifest: Manifest) -> None:
 def _remove_leftovers(paths: ModelArtifacts) -> None:
     flat = (*paths.required, paths.scaler_path, paths.manifest_path, paths.ledger_path)
     found = [path for target in flat for path in leftovers(paths.model_dir, target.name)]
-    for path in (*found, *leftovers(paths.generations_dir)):
+    for path in (*found, *leftovers(paths.runs_dir), *leftovers(paths.generations_dir)):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

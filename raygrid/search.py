@@ -126,6 +126,9 @@ def _find_winner(run: SearchRun, build: Builder, options: SearchOptions, train: 
     if best is None:
         raise AllTrialsFailedError(_why_all_failed(plan, records))
     number, record = best
+    lost = sorted(name for name, value in record.metrics.items() if value is None)
+    if lost:
+        log.warning("Not finite at the winner's best epoch, and written as null: %s.", ", ".join(lost))
     weights = run.store.weights(record)
     if weights is None:
         # Those of all but the last winner are dropped when a winner is published.

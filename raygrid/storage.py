@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import socket
 import stat
@@ -26,6 +27,8 @@ MAX_JSON_BYTES = 256 * 2**20
 MAX_MODEL_BYTES = 16 * 2**30
 TEMPORARY_PREFIX = ".tmp-"
 _LOCK_POLL_S = 0.2
+# Process id and random part of `temporary_name`.
+_TEMPORARY_END = re.compile(r"[0-9]+-[0-9a-f]{8}")
 
 
 def sha256(data: bytes) -> str:
@@ -40,7 +43,9 @@ def temporary_name(name: str = "") -> str:
 
 def leftovers(folder: Path, name: str = "*") -> list[Path]:
     """What a killed writer of ``name`` left in ``folder``. Only the lock's holder may remove them."""
-    return list(folder.glob(f"{TEMPORARY_PREFIX}{name}-*"))
+    pattern = f"{TEMPORARY_PREFIX}{name}-*"
+    # What follows the name is checked too: the prefix `a_config.json-b` is another one than `a`.
+    return [p for p in folder.glob(pattern) if name == "*" or _TEMPORARY_END.fullmatch(p.name[len(pattern) - 1 :])]
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -62,15 +67,21 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_new(path: Path, data: bytes) -> None:
     """Writes ``data`` to a file that does not exist yet, and to the disk beneath it."""
+    with room_for(len(data), path.parent), open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def room_for(size_bytes: int, folder: Path) -> Iterator[None]:
+    """Says how many bytes were needed, and where, if the disk is full while they are written."""
     try:
-        with open(path, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise OSError(
-                error.errno, f"no room for {len(data):,} bytes in {path.parent}; free some space and run it again"
+                error.errno, f"no room for {size_bytes:,} bytes in {folder}; free some space and run it again"
             ) from error
         raise
 
@@ -101,10 +112,11 @@ def read_bytes(path: Path, max_bytes: int = MAX_JSON_BYTES) -> bytes:
                 "put the file itself there, or remove the link."
             ) from error
         raise
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise CorruptArtifactError(f"{path} is not a regular file; remove it.")
     with open(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise CorruptArtifactError(f"{path} is not a regular file; remove it.")
         if status.st_size > max_bytes:
             raise CorruptArtifactError(
                 f"{path} has {status.st_size:,} bytes, more than the limit of {max_bytes:,}; it cannot be an artifact."
@@ -130,7 +142,8 @@ def decode_json(data: bytes, source: Path) -> Any:
 def make_folder(path: Path) -> None:
     """Makes a folder and its parents, on the disk as well."""
     if not path.is_dir():
-        path.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
         sync_folder(path.parent)
 
 
@@ -180,7 +193,7 @@ def locked(path: Path, timeout_s: float | None, on_wait: Callable[[str], None]) 
                 "raise lock_timeout_s, or use another cache_prefix."
             ) from None
     try:
-        holder_path.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        write_bytes(holder_path, f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
     finally:
         lock.release()

@@ -7,7 +7,6 @@ results: it is part of every point's key.
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import os
 import random
@@ -27,8 +26,6 @@ from raygrid.plan import Point
 from raygrid.records import PointRecord, finite_or_none
 from raygrid.stopping import EarlyStop
 from raygrid.training_inputs import TrainingArrays, TrainSettings
-
-log = logging.getLogger("raygrid")
 
 Array = np.ndarray[Any, Any]
 Builder = Callable[[dict[str, Any], tuple[int, ...]], Any]
@@ -214,9 +211,6 @@ class _Follower(keras.callbacks.Callback):
         if not all(np.isfinite(w).all() for w in weights if np.issubdtype(w.dtype, np.inexact)):
             cause = f"the weights of the best epoch ({best}) are not finite, though its val_loss is"
             return TrainedPoint(PointRecord(**fields | {"status": "diverged", "error": cause}), None)
-        bad = sorted(name for name, value in fields["metrics"].items() if value is None)
-        if bad:
-            log.warning("Not finite at the best epoch, written as null: %s.", ", ".join(bad))
         return TrainedPoint(PointRecord(**fields | {"status": "done"}), weights)
 
 

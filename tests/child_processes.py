@@ -23,7 +23,7 @@ class Child:
         self.mark = uuid.uuid4().hex
         path = folder / f"script_{self.mark[:8]}.py"
         path.write_text(textwrap.dedent(script))
-        variables = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), **environment, _MARK: self.mark}
+        variables = {**os.environ, **environment, _MARK: self.mark}
         self.output = folder / f"output_{self.mark[:8]}.txt"
         with open(self.output, "wb") as output:
             self.process = subprocess.Popen(

@@ -72,7 +72,7 @@ class RecordingCallback(Callback):
             self._record(self._points[record.key], record, Path(folder, weights_name(record.key)))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        cause = trial.get_pickled_error() or trial.get_error() or "the worker died"
+        cause = _last_failure(trial)
         for point in decode_points(trial.config["points"]):
             if point.key not in self.records:
                 record = PointRecord(
@@ -93,3 +93,13 @@ class RecordingCallback(Callback):
             raise
         self.records[point.key] = record
         self._listener.point_finished(point, record)
+
+
+def _last_failure(trial: Trial) -> str:
+    # Tune's own getters look into the shared storage, where the error arrives only after this callback.
+    path = trial.error_file
+    if path is None or not Path(path).is_file():
+        return "Tune says nothing of the cause"
+    # A text for each failure of the trial, headed by a line "Failure # 1 (occurred at ...)".
+    _, _, last = Path(path).read_text(errors="replace").rpartition("Failure # ")
+    return last.partition("\n")[2].strip()

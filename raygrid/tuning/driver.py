@@ -115,6 +115,9 @@ def _run_trials(
     try:
         with _quiet(verbose):
             tuner.fit()
+    except KeyboardInterrupt:
+        # Tune takes Ctrl-C itself and returns, unless it comes twice or while Tune starts. What is missing counts.
+        log.debug("Interrupted.", exc_info=True)
     except Exception:
         # Tune wraps what a callback raises.
         if recorder.recording_error is None:

@@ -1,0 +1,408 @@
+"""What a grid and a config may hold, what is said of the rest, and in which order points come."""
+
+from __future__ import annotations
+
+import collections
+import json
+import logging
+import math
+import threading
+import time
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raygrid.errors import GridError, GridTypeError
+from raygrid.grid import iter_param_grid, normalize_config, normalize_grid, varying_names
+from raygrid.records import tuples
+
+DEFAULTS: dict[str, Any] = {
+    "units": 16,
+    "learning_rate": 1e-3,
+    "layers": (64, 32),
+    "activation": "relu",
+    "bias": True,
+    "dropout": None,
+    "batch_size": 32,
+    "epochs": 10,
+    "patience": None,
+}
+
+
+def grid_of(defaults: dict[str, Any] | None = None, known: set[str] | None = None, **grid: Any) -> dict[str, Any]:
+    return normalize_grid(grid, defaults or {}, known)
+
+
+def config_of(**config: Any) -> dict[str, Any]:
+    return normalize_config(config, DEFAULTS, None)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equal, and of the same types at every depth: 1, 1.0 and True are three values."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, dict):
+        return list(left) == list(right) and all(same(left[name], right[name]) for name in left)
+    if isinstance(left, tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right)
+
+
+# Values that people write
+
+
+def test_f24_repeated_values_are_trained_once_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "raygrid"):
+        grid = grid_of(units=[1, 1, 1.0, True])
+    assert same(grid["units"], (1, True))
+    (warning,) = caplog.records
+    assert "param_grid['units'] repeats 1, 1.0" in warning.getMessage()
+
+
+@pytest.mark.parametrize("values", [[32, 32], ["relu", "relu"], [None, None], [(64, 32), [64, 32]], [0.5, 0.5]])
+def test_f24_a_plain_repetition_is_noticed(values: list[Any], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "raygrid"):
+        assert len(grid_of(x=values)["x"]) == 1
+    assert len(caplog.records) == 1
+
+
+def test_different_values_bring_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "raygrid"):
+        assert grid_of(x=[0, False, None, "", ()])["x"] == (0, False, None, "", ())
+    assert not caplog.records
+
+
+def test_f25_an_empty_grid_is_refused() -> None:
+    with pytest.raises(GridError, match="param_grid is empty"):
+        normalize_grid({}, DEFAULTS, None)
+
+
+@pytest.mark.parametrize("empty", [[], (), range(0), np.array([])])
+def test_f25_an_empty_list_is_refused_by_name(empty: Any) -> None:
+    with pytest.raises(GridError, match=r"param_grid\['units'\] is an empty list"):
+        grid_of(units=empty)
+
+
+@pytest.mark.parametrize("value", ["relu", 3, 0.5, True, None, {"a": 1}, b"ab"])
+def test_f26_a_single_value_is_told_to_be_wrapped_in_a_list(value: Any) -> None:
+    with pytest.raises(GridTypeError, match=r"param_grid\['x'\] is .* wrap it in a list"):
+        grid_of(x=value)
+
+
+@pytest.mark.parametrize("value", [{1, 2}, (i for i in (1, 2)), np.ones((2, 2)), collections.deque([1]), {1: 2}.keys()])
+def test_f26_what_has_no_fixed_order_or_is_read_only_once_is_told_to_become_a_list(value: Any) -> None:
+    with pytest.raises(GridTypeError, match=r"param_grid\['x'\] is of type .*list\(\.\.\.\)"):
+        grid_of(x=value)
+
+
+def test_a_grid_that_is_no_mapping_is_refused() -> None:
+    with pytest.raises(GridTypeError, match="param_grid is a list"):
+        normalize_grid([("units", [1])], {}, None)  # type: ignore[arg-type]
+    with pytest.raises(GridTypeError, match="model_config is a list"):
+        normalize_config([("units", 1)], {}, None)  # type: ignore[arg-type]
+
+
+def test_numpy_arrays_and_ranges_are_lists_of_native_values() -> None:
+    grid = grid_of(units=np.array([16, 32]), rate=np.array([0.5, 0.25], dtype=np.float32), seed=range(3))
+    assert same(grid, {"rate": (0.5, 0.25), "seed": (0, 1, 2), "units": (16, 32)})
+
+
+@pytest.mark.parametrize(
+    ("value", "native"),
+    [
+        (np.int64(3), 3),
+        (np.float32(0.5), 0.5),
+        (np.bool_(True), True),
+        (np.str_("relu"), "relu"),
+        (np.array([[1, 2], [3, 4]]), ((1, 2), (3, 4))),
+        ([1, [2, [None]]], (1, (2, (None,)))),
+        (collections.OrderedDict(a=[1]), {"a": (1,)}),
+    ],
+)
+def test_f27_values_become_native(value: Any, native: Any) -> None:
+    assert same(normalize_config({"x": value}, {}, None)["x"], native)
+
+
+NUMPY_SCALARS = st.one_of(
+    st.integers(-(2**31), 2**31 - 1).map(np.int32),
+    st.floats(width=32, allow_nan=False, allow_infinity=False).map(np.float32),
+    st.booleans().map(np.bool_),
+)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(),
+    NUMPY_SCALARS,
+)
+NAMES = st.text(min_size=1).filter(lambda name: name not in {"eval", "grid_search", "batch_size", "epochs", "patience"})
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.dictionaries(NAMES, inner, max_size=3),
+    ),
+    max_leaves=8,
+)
+
+
+@given(config=st.dictionaries(NAMES, VALUES, max_size=5))
+def test_f27_a_config_comes_back_equal_from_json(config: dict[str, Any]) -> None:
+    normal = normalize_config(config, {}, None)
+    back = tuples(json.loads(json.dumps(normal, allow_nan=False)))
+    assert same(back, normal)
+    assert same(normalize_config(back, {}, None), normal)
+
+
+@pytest.mark.parametrize("value", [lambda: 1, threading.Lock(), object(), 1j, b"x", {1, 2}, int, np.datetime64("2020")])
+@pytest.mark.parametrize("nest", [lambda v: v, lambda v: [1, v], lambda v: {"deep": [[v]]}])
+def test_f28_what_json_cannot_carry_is_refused_by_name(value: Any, nest: Any) -> None:
+    with pytest.raises(GridTypeError, match=r"param_grid\['x'\]\[1\].*which JSON cannot carry"):
+        grid_of(x=[1, nest(value)])
+    with pytest.raises(GridTypeError, match=r"config\['x'\].*which JSON cannot carry"):
+        config_of(x=nest(value))
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, np.float32("nan")])
+def test_f28_a_number_that_is_not_finite_is_refused(number: float) -> None:
+    with pytest.raises(GridError, match=r"param_grid\['x'\]\[0\]\[1\] is .*finite"):
+        grid_of(x=[[1.0, number]])
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e999"])
+@pytest.mark.parametrize("name", ["units", "learning_rate"])
+def test_text_for_a_number_that_is_not_finite_is_refused(name: str, text: str) -> None:
+    with pytest.raises(GridError, match=rf"config\['{name}'\] is '{text}'; a finite number"):
+        config_of(**{name: text})
+
+
+def test_an_integer_beyond_every_float_is_refused_for_a_float() -> None:
+    with pytest.raises(GridError, match="a finite number is expected"):
+        config_of(learning_rate=10**400)
+
+
+def test_a_large_integer_keeps_its_last_digit() -> None:
+    assert config_of(units=2**53 + 1)["units"] == 2**53 + 1
+
+
+@pytest.mark.parametrize("key", ["eval", "grid_search"])
+@pytest.mark.parametrize("nest", [lambda v: v, lambda v: [v], lambda v: {"deep": [1, [v]]}])
+def test_f29_what_ray_tune_would_evaluate_is_refused_at_any_depth(key: str, nest: Any) -> None:
+    trap = nest({key: "__import__('os').abort()"})
+    for refused in (
+        lambda: grid_of(x=[1, trap]),
+        lambda: config_of(x=trap),
+        lambda: grid_of(**{key: [1]}),
+        lambda: config_of(**{key: 1}),
+    ):
+        with pytest.raises(GridError, match=rf"has the key '{key}', which Ray Tune would evaluate"):
+            refused()
+
+
+def test_f29_a_grid_in_the_words_of_ray_tune_is_refused_for_these_words() -> None:
+    with pytest.raises(GridError, match=r"param_grid\['x'\] has the key 'grid_search'"):
+        grid_of(x={"grid_search": [1, 2]})
+
+
+def test_a_key_that_is_no_string_is_refused() -> None:
+    with pytest.raises(GridTypeError, match="param_grid has the key 3 of type int"):
+        normalize_grid({3: [1]}, {}, None)  # type: ignore[dict-item]
+    with pytest.raises(GridTypeError, match="has the key 3 of type int"):
+        config_of(x=[{3: 1}])
+
+
+# Size
+
+
+def test_f30_a_million_points_are_refused_with_the_count_before_any_is_made() -> None:
+    tracemalloc.start()
+    started = time.perf_counter()
+    with pytest.raises(GridError, match=r"1,000,000 points \(100 x 100 x 100\), more than max_points=10,000"):
+        grid_of(a=range(100), b=range(100), c=range(100))
+    seconds = time.perf_counter() - started
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 2
+    assert peak_bytes < 2**20
+
+
+def test_f30_a_list_longer_than_memory_is_refused_with_its_length() -> None:
+    with pytest.raises(GridError, match=r"param_grid\['a'\] has 1,000,000,000,000 values, more than max_points=10,000"):
+        grid_of(a=range(10**12), b=[1, 2])
+
+
+def test_f30_the_limit_itself_is_allowed_and_can_be_raised() -> None:
+    assert len(normalize_grid({"a": range(10), "b": range(10)}, {}, None, max_points=100)) == 2
+    with pytest.raises(GridError, match="110 points"):
+        normalize_grid({"a": range(11), "b": range(10)}, {}, None, max_points=100)
+    assert len(normalize_grid({"a": range(11), "b": range(10)}, {}, None, max_points=110)) == 2
+
+
+def test_f30_repeated_values_do_not_count() -> None:
+    assert len(normalize_grid({"a": [1, 1, 2, 2]}, {}, None, max_points=4)["a"]) == 2
+    assert normalize_grid({"a": [1, 1], "b": [2, 2]}, {}, None, max_points=2)
+
+
+def test_f30_the_points_of_a_large_grid_are_made_one_at_a_time() -> None:
+    grid = normalize_grid({"a": range(1000), "b": range(1000)}, {}, None, max_points=10**6)
+    tracemalloc.start()
+    points = iter_param_grid(grid)
+    first = [next(points) for _ in range(3)]
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert first == [{"a": 0, "b": 0}, {"a": 0, "b": 1}, {"a": 0, "b": 2}]
+    assert peak_bytes < 2**20
+
+
+# Names
+
+
+def test_all_unknown_names_and_bad_values_come_in_one_message() -> None:
+    with pytest.raises(GridError) as caught:
+        normalize_grid({"unit": [1], "rate": [1], "layers": 3, "epochs": [0]}, DEFAULTS, set(DEFAULTS))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith("'unit' is not a hyperparameter of this model. Did you mean 'units'? Known: activation")
+    assert lines[1].startswith("'rate' is not a hyperparameter of this model.")
+    assert "param_grid['epochs'][0] is 0" in lines[2]
+    assert "param_grid['layers'] is 3" in lines[3]
+    assert isinstance(caught.value, GridTypeError)
+
+
+def test_a_config_gathers_its_faults_too() -> None:
+    with pytest.raises(GridError) as caught:
+        normalize_config({"unit": 1, "learning_rate": "fast", "patience": -1}, DEFAULTS, set(DEFAULTS))
+    text = str(caught.value)
+    assert "'units'" in text
+    assert "config['learning_rate'] is 'fast', text; a number is expected" in text
+    assert "config['patience'] is -1" in text
+
+
+def test_a_name_like_no_other_gets_no_suggestion() -> None:
+    with pytest.raises(GridError) as caught:
+        normalize_config({"zzz": 1}, DEFAULTS, set(DEFAULTS))
+    assert "Did you mean" not in str(caught.value)
+    assert "Known: activation, batch_size" in str(caught.value)
+
+
+def test_without_known_names_every_name_is_allowed() -> None:
+    assert grid_of(anything=[1]) == {"anything": (1,)}
+
+
+# Types as in the defaults
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "taken"),
+    [
+        ("learning_rate", "1e-3", 0.001),  # YAML reads 1e-3 as text
+        ("learning_rate", 1, 1.0),
+        ("units", 32.0, 32),
+        ("units", "32", 32),
+        ("units", 0.5, 0.5),
+        ("units", None, None),
+        ("units", True, True),
+        ("learning_rate", False, False),
+        ("layers", [128.0, "64"], (128, 64)),
+        ("layers", np.array([8, 4]), (8, 4)),
+        ("layers", [], ()),
+        ("activation", "tanh", "tanh"),
+        ("activation", 3, 3),
+        ("bias", False, False),
+        ("dropout", 0.5, 0.5),
+        ("dropout", "0.5", "0.5"),
+    ],
+)
+def test_a_value_takes_the_type_of_its_default(name: str, given: Any, taken: Any) -> None:
+    assert same(config_of(**{name: given})[name], taken)
+    assert same(normalize_grid({name: [given]}, DEFAULTS, None)[name], (taken,))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("units", "many", "text; a number is expected, like 16"),
+        ("units", [1, 2], "a single number is expected, like 16"),
+        ("learning_rate", {"start": 1}, "a single number is expected, like 0.001"),
+        ("layers", 64, r"a sequence is expected, like \[64, 32\]: \[64\]"),
+        ("layers", "64", "a sequence is expected"),
+        ("layers", [64, "x"], r"config\['layers'\]\[1\] is 'x', text"),
+    ],
+)
+def test_a_value_of_another_kind_than_its_default_is_refused(name: str, value: Any, message: str) -> None:
+    with pytest.raises(GridTypeError, match=message):
+        config_of(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("default", "given", "taken"),
+    [
+        ((64, "relu"), [128, "selu"], (128, "selu")),
+        ((64, 0.5), [128.0, 0.25], (128, 0.25)),
+        ((0.5, 0.25), [1, "1e-3"], (1.0, 0.001)),
+        (((3, "same"), (5, "valid")), [[7, "same"]], ((7, "same"),)),
+        (((3, 3), (5, 5)), [[7.0, 7]], ((7, 7),)),
+        ((True, 1), ["a", 2], ("a", 2)),
+        ((), ["a", 2], ("a", 2)),
+    ],
+)
+def test_the_items_of_a_sequence_take_the_type_of_the_default_items(default: Any, given: Any, taken: Any) -> None:
+    assert same(normalize_config({"x": given}, {"x": default}, None)["x"], taken)
+    assert normalize_config({}, {"x": default}, None)["x"] == default
+
+
+# What raygrid itself reads
+
+
+@pytest.mark.parametrize("name", ["batch_size", "epochs"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, None, "x", [1]])
+def test_batches_and_epochs_are_whole_numbers_from_one(name: str, value: Any) -> None:
+    with pytest.raises(GridError, match=rf"config\['{name}'\]"):
+        config_of(**{name: value})
+    assert config_of(**{name: 1})[name] == 1
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, "x"])
+def test_patience_is_a_whole_number_or_none(value: Any) -> None:
+    with pytest.raises(GridError, match=r"config\['patience'\] is .* patience must be a whole number of epochs"):
+        config_of(patience=value)
+    assert [config_of(patience=good)["patience"] for good in (None, 0, 3)] == [None, 0, 3]
+
+
+# Order
+
+
+def test_a_config_is_whole_and_sorted() -> None:
+    assert list(config_of(units=8)) == sorted(DEFAULTS)
+    assert config_of(units=8) == {**DEFAULTS, "units": 8}
+
+
+def test_points_come_with_names_sorted_and_the_last_one_varying_fastest() -> None:
+    grid = grid_of(b=[1, 2], a=["x", "y"])
+    assert list(grid) == ["a", "b"]
+    assert list(iter_param_grid({"b": [1, 2], "a": ["x", "y"]})) == list(iter_param_grid(grid))
+    assert list(iter_param_grid(grid)) == [
+        {"a": "x", "b": 1},
+        {"a": "x", "b": 2},
+        {"a": "y", "b": 1},
+        {"a": "y", "b": 2},
+    ]
+
+
+def test_what_varies_is_what_has_two_values() -> None:
+    assert varying_names({"c": (1, 2), "b": (1,), "a": ("x", "y")}) == ("a", "c")
+
+
+def test_what_was_given_is_not_changed() -> None:
+    grid: dict[str, Any] = {"x": [[1, 2], {"a": [1]}]}
+    config: dict[str, Any] = {"layers": [1, "2"]}
+    grid_of(**grid)
+    config_of(**config)
+    assert grid == {"x": [[1, 2], {"a": [1]}]}
+    assert config == {"layers": [1, "2"]}

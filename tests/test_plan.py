@@ -1,0 +1,104 @@
+"""Plans: what is done, what is trained, longest first, and how long it may take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from raygrid.plan import (
+    ASSUMED_STEP_S,
+    ASSUMED_TRIAL_S,
+    STARTUP_S,
+    Estimate,
+    Plan,
+    Point,
+    estimate,
+    make_plan,
+    training_steps,
+)
+from raygrid.records import PointRecord, Status
+
+
+def point(number: int, epochs: int = 10, batch_size: int = 32) -> Point:
+    return Point(number, {"epochs": epochs, "batch_size": batch_size}, seed=0, key=f"key{number}")
+
+
+def record(of: Point, status: Status = "done", **fields: Any) -> PointRecord:
+    return PointRecord(key=of.key, context="c", config=of.config, seed=0, status=status, **fields)
+
+
+def order(plan: Plan) -> list[int]:
+    return [p.number for trial in plan.trials for p in trial.points]
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(1, 3), (31, 3), (32, 3), (33, 6), (320, 30)])
+def test_the_last_batch_may_be_short(rows: int, steps: int) -> None:
+    assert training_steps({"epochs": 3, "batch_size": 32}, rows) == steps
+
+
+def test_the_longest_trials_come_first_and_ties_by_number() -> None:
+    points = [point(0, epochs=1), point(1, epochs=5), point(2, epochs=1), point(3, epochs=5), point(4, epochs=9)]
+    plan = make_plan(points, {}, rows=100)
+    assert order(plan) == [4, 1, 3, 0, 2]
+    assert [trial.steps for trial in plan.trials] == [36, 20, 20, 4, 4]
+
+
+def test_small_batches_make_a_trial_long() -> None:
+    assert order(make_plan([point(0, batch_size=100), point(1, batch_size=10)], {}, rows=100)) == [1, 0]
+
+
+def test_points_keep_the_order_of_the_grid() -> None:
+    points = [point(0, epochs=1), point(1, epochs=5)]
+    assert make_plan(iter(points), {}, rows=100).points == tuple(points)
+
+
+def test_what_is_done_or_diverged_is_not_trained_and_what_failed_is() -> None:
+    points = [point(n) for n in range(4)]
+    recorded = {
+        "key0": record(points[0], "done"),
+        "key1": record(points[1], "diverged"),
+        "key2": record(points[2], "failed"),
+        "of another grid": record(point(9)),
+    }
+    plan = make_plan(points, recorded, rows=100)
+    assert order(plan) == [2, 3]
+    assert plan.done == {key: recorded[key] for key in ("key0", "key1")}
+    assert plan.to_train == 2
+
+
+def test_nothing_to_train_takes_no_time() -> None:
+    points = [point(0)]
+    plan = make_plan(points, {"key0": record(points[0])}, rows=100)
+    assert estimate(plan, [], 100, workers=2) == Estimate(0.0, measured=True)
+
+
+def test_without_measurements_the_estimate_is_assumed() -> None:
+    plan = make_plan([point(n) for n in range(4)], {}, rows=320)  # 100 steps each
+    expected = 4 * (100 * ASSUMED_STEP_S + ASSUMED_TRIAL_S) / 2 + STARTUP_S
+    assert estimate(plan, [], 320, workers=2) == Estimate(pytest.approx(expected), measured=False)
+
+
+def test_the_estimate_takes_the_median_seconds_a_step_of_what_was_recorded() -> None:
+    plan = make_plan([point(n) for n in range(4)], {}, rows=320)  # 100 steps each
+    measured = [
+        record(point(7), seconds=1.0, epochs_run=1),  # 0.1 s a step
+        record(point(8, batch_size=320), seconds=0.4, epochs_run=2),  # 0.2 s a step
+        record(point(9), seconds=100.0, epochs_run=10),  # 1 s a step: loaded machine
+        record(point(10), "failed", seconds=9.0, epochs_run=0),
+    ]
+    guess = estimate(plan, measured, 320, workers=2)
+    assert guess == Estimate(pytest.approx(4 * 100 * 0.2 / 2 + STARTUP_S), measured=True)
+
+
+def test_more_workers_than_trials_do_not_help_nor_do_many_for_one_long_trial() -> None:
+    two = make_plan([point(0), point(1)], {}, rows=320)
+    assert estimate(two, [], 320, workers=2) == estimate(two, [], 320, workers=64)
+    uneven = make_plan([point(0, epochs=1000), *(point(n, epochs=1) for n in range(1, 9))], {}, rows=320)
+    alone = make_plan([point(0, epochs=1000)], {}, rows=320)
+    assert estimate(uneven, [], 320, workers=8) == estimate(alone, [], 320, workers=1)
+
+
+def test_no_worker_counts_as_one() -> None:
+    plan = make_plan([point(0), point(1)], {}, rows=320)
+    assert estimate(plan, [], 320, workers=0) == estimate(plan, [], 320, workers=1)
