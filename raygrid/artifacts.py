@@ -68,6 +68,10 @@ class ModelArtifacts:
         """The prefix that all names begin with."""
         return self.config_path.name.removesuffix("_config.json")
 
+    def extra_path(self, name: str) -> Path:
+        """A further published file of a model that needs one, such as a detector's threshold; JSON."""
+        return self.model_dir / f"{self.prefix}_{name}.json"
+
     @property
     def required(self) -> tuple[Path, ...]:
         """The files without which there is no model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from raygrid.identity import Identity, installed_version, major
 from raygrid.manifest import Manifest
 from raygrid.publishing import read_published
 from raygrid.records import tuples
-from raygrid.scaler import StandardScaler
+from raygrid.scaling import Scaling
 from raygrid.storage import decode_json
 
 log = logging.getLogger("raygrid")
@@ -26,16 +27,16 @@ class CachedModel:
         manifest: what it depends on; that of a set without a manifest is empty.
         config: the winner's config, sequences as tuples.
         metrics: the winner's metrics.
-        scaler: None where none is used.
-        model_bytes: the ``.keras`` file.
+        scaling: of inputs and targets.
+        files: the verified bytes of every published file by name; the model is among them.
         legacy: whether another implementation of the pattern made it, so that nothing is known of data and code.
     """
 
     manifest: Manifest
     config: dict[str, Any]
     metrics: dict[str, Any]
-    scaler: StandardScaler | None
-    model_bytes: bytes
+    scaling: Scaling
+    files: Mapping[str, bytes]
     legacy: bool
 
 
@@ -63,13 +64,11 @@ def read_cached(paths: ModelArtifacts) -> CachedModel | None:
     for path, value in ((paths.config_path, config), (paths.metrics_path, metrics)):
         if not isinstance(value, dict):
             raise CorruptArtifactError(f"{path} is damaged: it holds {type(value).__name__}, not a mapping.")
-    scaler = None
+    scaling = Scaling()
     if paths.scaler_path.name in files:
         value = decode_json(files[paths.scaler_path.name], paths.scaler_path)
-        scaler = StandardScaler.from_json(value, str(paths.scaler_path))
-    return CachedModel(
-        published.manifest, tuples(config), metrics, scaler, files[paths.model_path.name], published.legacy
-    )
+        scaling = Scaling.from_json(value, str(paths.scaler_path))
+    return CachedModel(published.manifest, tuples(config), metrics, scaling, files, published.legacy)
 
 
 def _check_keras(paths: ModelArtifacts, manifest: Manifest) -> None:

@@ -23,6 +23,7 @@ from raygrid.data_arrays import (
 )
 from raygrid.errors import ArgumentError, DataError, DataTypeError
 from raygrid.fingerprint import digest_array
+from raygrid.windows import run_numbers
 
 __all__ = ["TrainingData", "as_features", "as_sample_weights", "as_targets", "prepare_data", "split_tail"]
 
@@ -70,6 +71,8 @@ class TrainingData:
         y_val: of the dtype and trailing shape of ``y_train``, or None.
         w_train: sample weights, float32, shape (rows,), or None.
         w_val: sample weights of the validation data, or None.
+        runs_train: number of the run that each row belongs to, int32, shape (rows,), or None.
+        runs_val: the same for the validation data.
     """
 
     x_train: FloatArray
@@ -78,16 +81,13 @@ class TrainingData:
     y_val: Array | None
     w_train: FloatArray | None = None
     w_val: FloatArray | None = None
+    runs_train: Array | None = None
+    runs_val: Array | None = None
 
     @property
     def supervised(self) -> bool:
         """Whether there are targets apart from the inputs."""
         return self.y_train is not None
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one row of ``x_train``."""
-        return self.x_train.shape[1:]
 
     def digests(self) -> dict[str, dict[str, Any]]:
         """Return ``{"digest", "shape", "dtype"}`` for each array that is there, by attribute name.
@@ -114,6 +114,8 @@ def prepare_data(
     y_val: object = None,
     sample_weight: object = None,
     val_sample_weight: object = None,
+    run_ids: object = None,
+    val_run_ids: object = None,
     validation_split: float = 0.2,
 ) -> TrainingData:
     """Check all data of a call to ``fit``, and split it where no validation data is given.
@@ -125,6 +127,8 @@ def prepare_data(
         y_val: targets for validation; needed when both ``X_val`` and ``y_train`` are given.
         sample_weight: weights of the training rows, see `as_sample_weights`.
         val_sample_weight: weights of the rows of ``X_val``.
+        run_ids: for time series, the run that each row belongs to, of any type; shape (rows,).
+        val_run_ids: the same for ``X_val``.
         validation_split: not used when ``X_val`` is given.
 
     Raises:
@@ -135,8 +139,11 @@ def prepare_data(
     x = as_features("X_train", X_train)
     y = None if y_train is None else as_targets("y_train", y_train, len(x))
     w = None if sample_weight is None else as_sample_weights("sample_weight", sample_weight, len(x))
+    runs = None if run_ids is None else _as_runs("run_ids", run_ids, len(x))
     if X_val is None:
-        return _split(validation_split, x, y, w)
+        if val_run_ids is not None:
+            raise ArgumentError("val_run_ids is given without X_val. Pass X_val too, or leave val_run_ids out.")
+        return _split(validation_split, x, y, w, runs)
     x_val = as_features("X_val", X_val)
     if x.shape[1:] != x_val.shape[1:]:
         raise DataError(
@@ -147,19 +154,30 @@ def prepare_data(
     if y is not None and t_val is not None:
         y, t_val = _alike_targets(y, t_val)
     w_val = None if val_sample_weight is None else as_sample_weights("val_sample_weight", val_sample_weight, len(x_val))
-    return TrainingData(x, y, x_val, t_val, w, w_val)
+    if (run_ids is None) != (val_run_ids is None):
+        raise ArgumentError("run_ids and val_run_ids go together when X_val is given. Pass both, or neither.")
+    runs_val = None if val_run_ids is None else _as_runs("val_run_ids", val_run_ids, len(x_val))
+    return TrainingData(x, y, x_val, t_val, w, w_val, runs, runs_val)
 
 
-def _split(fraction: float, x: FloatArray, y: Array | None, w: FloatArray | None) -> TrainingData:
-    present = [array for array in (x, y, w) if array is not None]
+def _as_runs(name: str, value: object, rows: int) -> Array:
+    ids = np.asarray(value)
+    if ids.shape != (rows,):
+        raise DataError(f"{name} has shape {ids.shape}; it must hold one id for each of the {rows} rows.")
+    return run_numbers(ids)
+
+
+def _split(fraction: float, x: FloatArray, y: Array | None, w: FloatArray | None, runs: Array | None) -> TrainingData:
+    present = [array for array in (x, y, w, runs) if array is not None]
     parts = iter(split_tail(fraction, *present))
     x_train, x_val = next(parts)
     y_train, y_val = (None, None) if y is None else next(parts)
     w_train, w_val = (None, None) if w is None else next(parts)
+    runs_train, runs_val = (None, None) if runs is None else next(parts)
     if w_train is not None and w_val is not None:
         require_some_weight("the training part of sample_weight", w_train)
         require_some_weight("the validation part of sample_weight", w_val)
-    return TrainingData(x_train, y_train, x_val, y_val, w_train, w_val)
+    return TrainingData(x_train, y_train, x_val, y_val, w_train, w_val, runs_train, runs_val)
 
 
 def _check_pairs(x_val: object, y_train: object, y_val: object, weight: object, val_weight: object) -> None:

@@ -13,7 +13,7 @@ from raygrid.errors import ArgumentError, NotFittedError
 from raygrid.ledger import results_text
 from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
-from raygrid.scaler import StandardScaler
+from raygrid.scaling import Scaling
 from raygrid.search_run import results_of_published
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ class FittedModel:
         self.best_config: dict[str, Any] | None = None
         self.best_model: keras.Model | None = None
         self.best_metrics: dict[str, Any] | None = None
-        self._scaler: StandardScaler | None = None
+        self._scaling = Scaling()
         self._manifest: Manifest | None = None
 
     def predict(self, X: object) -> np.ndarray[Any, Any]:
-        """The model's output for rows of ``X``; where the targets are the inputs, it is in original units too.
+        """The model's output for rows of ``X``, in the original units of the targets, or of the inputs it reproduces.
 
         Args:
             X: inputs in original units, rows first, of the width that was trained on.
@@ -52,11 +52,11 @@ class FittedModel:
             float32 array, rows first.
         """
         model = self._fitted()
-        x = self._scaled(as_features("X", X))
-        output = model.predict(x, batch_size=_PREDICT_BATCH_SIZE, verbose=0)
-        if self._scaler is not None and self._targets_are_inputs(model):
-            return self._scaler.inverse_transform(output)
-        return np.asarray(output)
+        x = self._scaling.scale_inputs(as_features("X", X))
+        output = np.asarray(model.predict(x, batch_size=_PREDICT_BATCH_SIZE, verbose=0))
+        if self._targets_are_inputs(model):
+            return self._scaling.unscale_inputs(output)
+        return self._scaling.unscale_targets(output)
 
     def evaluate(self, X: object, y: object = None) -> dict[str, float]:
         """Loss and compiled metrics on ``X`` (inputs in original units), in scaled units.
@@ -66,10 +66,10 @@ class FittedModel:
             y: targets; None: the (scaled) inputs.
         """
         model = self._fitted()
-        x = self._scaled(as_features("X", X))
+        x = self._scaling.scale_inputs(as_features("X", X))
         if y is None and not self._targets_are_inputs(model):
             raise ArgumentError("evaluate needs y: the model was trained with targets. Pass the targets of X as y.")
-        target = x if y is None else as_targets("y", y, len(x))
+        target = x if y is None else self._scaling.scale_targets(as_targets("y", y, len(x)))
         metrics = model.evaluate(x, target, batch_size=_PREDICT_BATCH_SIZE, verbose=0, return_dict=True)
         return {name: float(value) for name, value in metrics.items()}
 
@@ -100,9 +100,6 @@ class FittedModel:
         if self.best_model is None:
             raise NotFittedError(f"{type(self).__name__} has no model yet; call fit or load first.")
         return self.best_model
-
-    def _scaled(self, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        return x if self._scaler is None else self._scaler.transform(x)
 
     def _targets_are_inputs(self, model: keras.Model) -> bool:
         assert self._manifest is not None

@@ -21,11 +21,8 @@ from raygrid.fingerprint import digest_json
 from raygrid.fitted import FittedModel
 from raygrid.grid import (
     DEFAULT_MAX_POINTS,
-    TRAINING_DEFAULTS,
     Config,
     iter_param_grid,
-    normalize_config,
-    normalize_grid,
 )
 from raygrid.identity import Identity, installed_versions
 from raygrid.manifest import Manifest
@@ -36,7 +33,8 @@ from raygrid.request import Request
 from raygrid.scaler import check_scaler_kind
 from raygrid.search import Outcome, SearchOptions, search_grid, train_config
 from raygrid.search_run import SearchRun
-from raygrid.storage import encode_json, locked, make_folder
+from raygrid.space import SearchSpace
+from raygrid.storage import decode_json, encode_json, locked, make_folder
 from raygrid.tuning.resources import Resources
 
 if TYPE_CHECKING:
@@ -55,8 +53,10 @@ class GridSearchModel(FittedModel):
 
     - ``DEFAULT_CONFIG``: name to default value; also says which hyperparameters there are, and their types.
     - ``DEFAULT_PARAM_GRID``: what ``fit`` searches where nothing is asked.
-    - ``DEFAULT_SCALER``: ``"standard"`` or None.
+    - ``DEFAULT_SCALER``, ``DEFAULT_TARGET_SCALER``: ``"standard"`` or None, for inputs and for targets.
     - ``USES_TARGETS``: True: ``y_train`` is needed; False: it is refused; None: both work.
+    - ``WINDOWED``: True: the model learns to reproduce windows of ``config["window"]`` rows, ``config["stride"]`` rows
+      apart; ``input_shape`` is then ``(window, features)``.
 
     raygrid itself reads ``batch_size``, ``epochs`` and ``patience`` (epochs without a better ``val_loss`` before
     training stops; None or 0: never) from every config.
@@ -70,6 +70,7 @@ class GridSearchModel(FittedModel):
         scaler: ``"standard"`` scales inputs to mean 0 and standard deviation 1, fitted on the training data; None
             leaves them as they are; ``"default"`` is the class' own choice. Without targets, the model learns to
             reproduce its scaled inputs; ``val_loss`` is in scaled units.
+        target_scaler: the same for targets; ``predict`` gives original units.
         shuffle: whether each epoch sees the rows in another order.
         dtype_policy: Keras' dtype policy in training, such as ``"float32"`` or ``"mixed_bfloat16"``.
         resources: what each trial is granted.
@@ -89,7 +90,10 @@ class GridSearchModel(FittedModel):
     DEFAULT_CONFIG: ClassVar[Mapping[str, Any]] = {}
     DEFAULT_PARAM_GRID: ClassVar[Mapping[str, Sequence[Any]]] = {}
     DEFAULT_SCALER: ClassVar[str | None] = None
+    DEFAULT_TARGET_SCALER: ClassVar[str | None] = None
     USES_TARGETS: ClassVar[bool | None] = None
+    WINDOWED: ClassVar[bool] = False
+    EXTRA_ARTIFACTS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -100,6 +104,7 @@ class GridSearchModel(FittedModel):
         build_model: BuildModel | None = None,
         seed: int = 0,
         scaler: str | None = "default",
+        target_scaler: str | None = "default",
         shuffle: bool = True,
         dtype_policy: str = "float32",
         resources: Resources | None = None,
@@ -116,6 +121,9 @@ class GridSearchModel(FittedModel):
         self.verbose = verbose
         self.seed = seed
         self.scaler_kind = check_scaler_kind(self.DEFAULT_SCALER if scaler == "default" else scaler)
+        self.target_scaler_kind = check_scaler_kind(
+            self.DEFAULT_TARGET_SCALER if target_scaler == "default" else target_scaler
+        )
         self.shuffle = shuffle
         self.dtype_policy = dtype_policy
         self.resources = resources or Resources()
@@ -157,6 +165,8 @@ class GridSearchModel(FittedModel):
         y_val: object = None,
         sample_weight: object = None,
         val_sample_weight: object = None,
+        run_ids: object = None,
+        val_run_ids: object = None,
         validation_split: float = 0.2,
     ) -> keras.Model:
         """Loads the saved model if it is what is asked for; otherwise trains, publishes and returns the best.
@@ -173,6 +183,8 @@ class GridSearchModel(FittedModel):
             y_val: targets of ``X_val``.
             sample_weight: weights of the training rows.
             val_sample_weight: weights of the rows of ``X_val``.
+            run_ids: for a model of windows, the run that each row belongs to; windows do not cross runs. None: one run.
+            val_run_ids: the same for ``X_val``.
             validation_split: the fraction of rows, from the end, that is held out where ``X_val`` is None.
 
         Returns:
@@ -188,7 +200,7 @@ class GridSearchModel(FittedModel):
         """
         set_verbosity(self.verbose)
         check_backend()
-        request = self._request(param_grid, model_config)
+        request = self._space().asked(param_grid, model_config)
         data = self._checked_data(
             X_train,
             X_val,
@@ -196,13 +208,15 @@ class GridSearchModel(FittedModel):
             y_val=y_val,
             sample_weight=sample_weight,
             val_sample_weight=val_sample_weight,
+            run_ids=run_ids,
+            val_run_ids=val_run_ids,
             validation_split=validation_split,
         )
         identity = self._identity(data)
         paths = self._get_artifacts()
         if not reset_experiment and self._load_if_current(paths, identity, request):
             return self.best_model
-        request = request or self._default_request()
+        request = request or self._space().default()
         with self._locked(paths):
             # Another process may have trained it while this one waited for the lock.
             if not reset_experiment and self._load_if_current(paths, identity, request):
@@ -212,6 +226,7 @@ class GridSearchModel(FittedModel):
             else:
                 experiment = current_experiment(paths)
             run = SearchRun(paths, data, identity, experiment, request)
+            run.check_windows()
             if request.grid is not None:
                 result = self._run_grid_search(data.x_train, data.x_val, request.grid, run=run)
             else:
@@ -230,7 +245,7 @@ class GridSearchModel(FittedModel):
         **data: Any,
     ) -> tuple[SearchRun, Plan]:
         """What ``fit`` with the same arguments would have to train; trains nothing and writes nothing."""
-        request = self._request(param_grid, model_config) or self._default_request()
+        request = self._space().asked(param_grid, model_config) or self._space().default()
         checked = self._checked_data(X_train, X_val, **data)
         paths = self._get_artifacts()
         run = SearchRun(paths, checked, self._identity(checked), current_experiment(paths), request)
@@ -276,10 +291,12 @@ class GridSearchModel(FittedModel):
             artifacts.model_path.name: outcome.model_bytes,
             artifacts.metrics_path.name: encode_json(self.best_metrics),
         }
-        if run.scaler is not None:
-            files[artifacts.scaler_path.name] = encode_json(run.scaler.to_json())
+        if run.scaling:
+            files[artifacts.scaler_path.name] = encode_json(run.scaling.to_json())
+        for name, value in self._extra_artifacts(run).items():
+            files[artifacts.extra_path(name).name] = encode_json(value)
         self._manifest = publish(artifacts, files, self._new_manifest(run, outcome))
-        self._scaler = run.scaler
+        self._scaling = run.scaling
         end_reset(artifacts, run.experiment)
         run.store.drop_weights(keep={outcome.record.key})
         run.write_ledger(run.plan())
@@ -288,7 +305,7 @@ class GridSearchModel(FittedModel):
         self, X_train: Any, X_val: Any, param_grid: Mapping[str, Any], *, run: SearchRun | None = None
     ) -> tuple[Config, keras.Model, dict[str, Any]]:
         """Searches a grid on Ray Tune: ``(best_config, best_model, best_metrics)``. ``run``: what ``fit`` prepared."""
-        run = run or self._unpublished_run(X_train, X_val, self._grid_request(param_grid))
+        run = run or self._unpublished_run(X_train, X_val, self._space().grid(param_grid))
         return self._take_outcome(search_grid(run, self._bare_builder(), self._options()))
 
     def _train_single(
@@ -304,42 +321,35 @@ class GridSearchModel(FittedModel):
 
     def _normalize_config(self, config: Mapping[str, Any]) -> Config:
         """The whole config: defaults filled in, types coerced, sequences as tuples."""
-        return normalize_config(config, self._defaults(), self._known_names())
+        return self._space().config(config)
+
+    # What a model of the zoo adds to the published set
+
+    def _extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
+        """JSON values of further published files, by the names in ``EXTRA_ARTIFACTS``; ``best_model`` is set."""
+        return {}
+
+    def _take_extra_artifacts(self, values: Mapping[str, Any]) -> None:
+        """Takes what ``_extra_artifacts`` gave, read back."""
+
+    def _extra_digests(self) -> dict[str, dict[str, Any]]:
+        """Further data that results depend on, such as another model: name to ``{"digest", "shape"}``."""
+        return {}
+
+    def _request_extras(self) -> dict[str, Any]:
+        """What else the published set depends on, though no training does."""
+        return {}
 
     # Steps
 
-    def _defaults(self) -> Config:
-        return normalize_config({**TRAINING_DEFAULTS, **self.DEFAULT_CONFIG}, {}, None)
-
-    def _known_names(self) -> set[str] | None:
-        if not self.DEFAULT_CONFIG and not self.DEFAULT_PARAM_GRID:
-            # Nothing is declared, so nothing is known to be wrong.
-            return None
-        return {*TRAINING_DEFAULTS, *self.DEFAULT_CONFIG, *self.DEFAULT_PARAM_GRID}
-
-    def _request(self, param_grid: Mapping[str, Any] | None, model_config: Mapping[str, Any] | None) -> Request | None:
-        if param_grid is not None and model_config is not None:
-            raise ArgumentError(
-                "both param_grid and model_config are given; pass param_grid to search, or model_config to train one "
-                "config, not both."
-            )
-        if param_grid is not None:
-            return self._grid_request(param_grid)
-        if model_config is not None:
-            return Request(config=self._normalize_config(model_config))
-        return None
-
-    def _grid_request(self, grid: Mapping[str, Any]) -> Request:
-        defaults = self._defaults()
-        return Request.for_grid(normalize_grid(grid, defaults, self._known_names(), self.max_points), defaults)
-
-    def _default_request(self) -> Request:
-        if not self.DEFAULT_PARAM_GRID:
-            raise ArgumentError(
-                f"{type(self).__name__} has no DEFAULT_PARAM_GRID, and neither param_grid nor model_config is given; "
-                'pass one of them, such as param_grid={"units": [32, 64]}.'
-            )
-        return self._grid_request(self.DEFAULT_PARAM_GRID)
+    def _space(self) -> SearchSpace:
+        return SearchSpace(
+            type(self).__name__,
+            self.DEFAULT_CONFIG,
+            self.DEFAULT_PARAM_GRID,
+            self.max_points,
+            self._request_extras(),
+        )
 
     def _checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
         data = prepare_data(X_train, X_val, **others)
@@ -347,17 +357,23 @@ class GridSearchModel(FittedModel):
             raise ArgumentError(f"{type(self).__name__} learns to reproduce its inputs; leave y_train and y_val out.")
         if self.USES_TARGETS is True and not data.supervised:
             raise ArgumentError(f"{type(self).__name__} learns to predict targets; pass them as y_train.")
+        if self.WINDOWED and (data.supervised or data.w_train is not None):
+            raise ArgumentError(f"{type(self).__name__} reproduces windows; leave targets and sample weights out.")
+        if not self.WINDOWED and data.runs_train is not None:
+            raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
         return data
 
     def _identity(self, data: TrainingData) -> Identity:
         builder: object = self._build_function or type(self)
         own = {name: value for name, value in vars(self).items() if name not in _BASE_ATTRIBUTES}
         return Identity(
-            data=data.digests(),
+            data={**data.digests(), **self._extra_digests()},
             code={"name": describe_code(builder), "digest": builder_digest(builder, own)},
             settings={
                 "seed": self.seed,
                 "scaler": self.scaler_kind,
+                "target_scaler": self.target_scaler_kind,
+                "windowed": self.WINDOWED,
                 "shuffle": self.shuffle,
                 "dtype_policy": self.dtype_policy,
             },
@@ -372,8 +388,9 @@ class GridSearchModel(FittedModel):
             return False
         require_current(paths, cached, identity)
         if not cached.legacy and request is not None:
-            served = (cached.manifest.request, {"config": cached.config})
-            if not any(request.same_as(saved) for saved in served):
+            extras = cached.manifest.request.get("extras", {})
+            as_config = Request(config=cached.config, extras=extras).to_json()
+            if not any(request.same_as(saved) for saved in (cached.manifest.request, as_config)):
                 return False
         log.info("Loaded from cache: %s (val_loss %s)", paths.model_path, cached.metrics.get("val_loss"))
         self._take_cached(paths, cached)
@@ -391,9 +408,16 @@ class GridSearchModel(FittedModel):
             def rebuild() -> keras.Model:
                 return build_checked(self.build_model, cached.config, shape)
 
-        self.best_model = model_from_bytes(cached.model_bytes, paths.model_path, rebuild)
+        self.best_model = model_from_bytes(cached.files[paths.model_path.name], paths.model_path, rebuild)
         self.best_config, self.best_metrics = cached.config, cached.metrics
-        self._manifest, self._scaler = cached.manifest, cached.scaler
+        self._manifest, self._scaling = cached.manifest, cached.scaling
+        self._take_extra_artifacts(
+            {
+                name: decode_json(cached.files[path.name], path)
+                for name in self.EXTRA_ARTIFACTS
+                if (path := paths.extra_path(name)).name in cached.files
+            }
+        )
         return self.best_model
 
     def _take_outcome(self, outcome: Outcome) -> tuple[Config, keras.Model, dict[str, Any]]:
@@ -410,7 +434,7 @@ class GridSearchModel(FittedModel):
             context=run.context,
             winner={"key": outcome.record.key, "point": outcome.number},
             model_class=run.identity.code["name"],
-            input_shape=list(run.data.input_shape),
+            input_shape=list(run.arrays.input_shape(outcome.record.config, run.settings)),
             versions=installed_versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )

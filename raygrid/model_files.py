@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from raygrid.batches import val_items
 from raygrid.errors import CorruptArtifactError, RebuildError
 from raygrid.records import PointRecord
 from raygrid.training import Builder, begin_session, build_checked, user_state_kept
@@ -90,7 +91,7 @@ def rebuild_winner(
 
         def fresh() -> keras.Model:
             begin_session(record.seed, settings.dtype_policy)
-            return build_checked(build, record.config, arrays.input_shape)
+            return build_checked(build, record.config, arrays.input_shape(record.config, settings))
 
         model = fresh()
         try:
@@ -104,14 +105,14 @@ def rebuild_winner(
         model.optimizer.build(model.trainable_variables)
         data = model_bytes(model)
         model = model_from_bytes(data, source, fresh)
-        _check_val_loss(model, record, arrays)
+        _check_val_loss(model, record, arrays, settings)
         return model, data
 
 
-def _check_val_loss(model: keras.Model, record: PointRecord, arrays: TrainingArrays) -> None:
+def _check_val_loss(model: keras.Model, record: PointRecord, arrays: TrainingArrays, settings: TrainSettings) -> None:
     expected = record.val_loss
     assert expected is not None
-    found = evaluate(model, arrays, record.config["batch_size"])
+    found = val_loss(model, arrays, record.config, settings)
     if _agree(found, expected):
         return
     message = (
@@ -119,7 +120,7 @@ def _check_val_loss(model: keras.Model, record: PointRecord, arrays: TrainingArr
     )
     if record.device != "CPU":
         log.warning("%s; it was trained on %s and is checked on the CPU.", message, record.device)
-    elif not _agree(evaluate(model, arrays, record.config["batch_size"]), found):
+    elif not _agree(val_loss(model, arrays, record.config, settings), found):
         log.warning(
             "%s; two evaluations of the same weights differ as well, so the model is random by nature.", message
         )
@@ -134,18 +135,11 @@ def _agree(found: float, expected: float) -> bool:
     return math.isclose(found, expected, rel_tol=VAL_LOSS_TOLERANCE, abs_tol=1e-12)
 
 
-def evaluate(model: keras.Model, arrays: TrainingArrays, batch_size: int) -> float:
-    """The model's ``val_loss`` on the validation rows."""
-    columns = arrays.val_columns()
-    metrics = model.evaluate(
-        columns[0],
-        columns[1],
-        sample_weight=columns[2] if len(columns) > 2 else None,
-        batch_size=batch_size,
-        verbose=0,
-        return_dict=True,
-    )
-    return float(metrics["loss"])
+def val_loss(model: keras.Model, arrays: TrainingArrays, config: Mapping[str, Any], settings: TrainSettings) -> float:
+    """The model's loss on the validation data."""
+    batch_size = config["batch_size"]
+    batches = val_items(arrays, config, settings).in_order(batch_size)
+    return float(model.evaluate(batches, verbose=0, return_dict=True)["loss"])
 
 
 def _first_line(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,24 +57,30 @@ class Plan:
         return sum(len(trial.points) for trial in self.trials)
 
 
-def training_steps(config: Mapping[str, Any], rows: int) -> int:
-    """The most training steps that a config takes on ``rows`` rows."""
-    return int(config["epochs"]) * math.ceil(rows / int(config["batch_size"]))
+def training_steps(config: Mapping[str, Any], items: int) -> int:
+    """The most training steps that a config takes on ``items`` rows or windows."""
+    return int(config["epochs"]) * math.ceil(items / int(config["batch_size"]))
 
 
-def make_plan(points: Iterable[Point], recorded: Mapping[str, PointRecord], rows: int) -> Plan:
+def make_plan(
+    points: Iterable[Point], recorded: Mapping[str, PointRecord], items: Callable[[Mapping[str, Any]], int]
+) -> Plan:
     """The plan for ``points``: those with a final record are done, the others are trained, longest first.
+
+    ``items`` says how many rows or windows a config trains on.
 
     Longest first, because a long trial that starts last leaves the other workers idle.
     """
     points = tuple(points)
     done = {p.key: recorded[p.key] for p in points if p.key in recorded and recorded[p.key].final}
-    trials = [PlannedTrial((p,), training_steps(p.config, rows)) for p in points if p.key not in done]
+    trials = [PlannedTrial((p,), training_steps(p.config, items(p.config))) for p in points if p.key not in done]
     trials.sort(key=lambda trial: (-trial.steps, trial.points[0].number))
     return Plan(points, done, tuple(trials))
 
 
-def estimate(plan: Plan, recorded: Iterable[PointRecord], rows: int, workers: int) -> Estimate:
+def estimate(
+    plan: Plan, recorded: Iterable[PointRecord], items: Callable[[Mapping[str, Any]], int], workers: int
+) -> Estimate:
     """How long the plan's trials will take at most on ``workers`` workers.
 
     From the median seconds a step of the recorded points, which holds their share of building and tracing; from an
@@ -83,7 +89,7 @@ def estimate(plan: Plan, recorded: Iterable[PointRecord], rows: int, workers: in
     if not plan.trials:
         return Estimate(0.0, measured=True)
     speeds = [
-        record.seconds / (record.epochs_run * math.ceil(rows / int(record.config["batch_size"])))
+        record.seconds / (record.epochs_run * math.ceil(items(record.config) / int(record.config["batch_size"])))
         for record in recorded
         if record.epochs_run > 0
     ]

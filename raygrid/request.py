@@ -19,16 +19,19 @@ class Request:
         grid: None where a single config is asked for.
         config: the whole config; None where a grid is asked for.
         defaults: the values of the hyperparameters that the grid leaves out.
+        extras: what else the published set depends on, though no training does, such as a detector's quantile.
     """
 
     grid: Grid | None = None
     config: Config | None = None
     defaults: Config = field(default_factory=dict)
+    extras: Config = field(default_factory=dict)
 
     @classmethod
-    def for_grid(cls, grid: Grid, defaults: Mapping[str, Any]) -> Request:
+    def for_grid(cls, grid: Grid, defaults: Mapping[str, Any], extras: Config | None = None) -> Request:
         """A grid over ``defaults``."""
-        return cls(grid=grid, defaults={name: value for name, value in defaults.items() if name not in grid})
+        under = {name: value for name, value in defaults.items() if name not in grid}
+        return cls(grid=grid, defaults=under, extras=extras or {})
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Request:
@@ -37,7 +40,8 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the manifest."""
-        return {"config": self.config} if self.grid is None else {"grid": self.grid, "defaults": self.defaults}
+        asked = {"config": self.config} if self.grid is None else {"grid": self.grid, "defaults": self.defaults}
+        return {**asked, "extras": self.extras} if self.extras else asked
 
     def same_as(self, saved: Mapping[str, Any]) -> bool:
         """Whether a manifest's request asks for the same points."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raygrid.artifacts import ModelArtifacts
 from raygrid.data import TrainingData
@@ -15,8 +16,10 @@ from raygrid.point_store import PointStore
 from raygrid.publishing import read_manifest
 from raygrid.records import PointRecord
 from raygrid.request import Request
-from raygrid.scaler import StandardScaler, make_scaler
+from raygrid.scaler import make_scaler
+from raygrid.scaling import Scaling
 from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.windows import check_window, window_starts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,31 +74,71 @@ class SearchRun:
         self.context = identity.context(experiment)
         self.store = PointStore(paths.points_dir)
         self.settings = TrainSettings(
-            shuffle=identity.settings["shuffle"], dtype_policy=identity.settings["dtype_policy"]
+            shuffle=identity.settings["shuffle"],
+            dtype_policy=identity.settings["dtype_policy"],
+            windowed=identity.settings["windowed"],
         )
 
     @cached_property
-    def scaler(self) -> StandardScaler | None:
-        """Fitted on the training inputs; None where the model gets them as they are."""
-        return make_scaler(self.identity.settings["scaler"], self.data.x_train)
+    def scaling(self) -> Scaling:
+        """Fitted on the training data."""
+        settings, data = self.identity.settings, self.data
+        targets = None
+        if data.y_train is not None and settings["target_scaler"] is not None:
+            y = data.y_train.reshape(len(data.y_train), -1) if data.y_train.ndim == 1 else data.y_train
+            targets = make_scaler(settings["target_scaler"], y)
+        return Scaling(make_scaler(settings["scaler"], data.x_train), targets)
 
     @cached_property
     def arrays(self) -> TrainingArrays:
         """The data in the units that the model sees."""
-        data = self.data
-        x_train, x_val = data.x_train, data.x_val
-        if self.scaler is not None:
-            x_train, x_val = self.scaler.transform(x_train), self.scaler.transform(x_val)
-        return TrainingArrays(x_train, data.y_train, x_val, data.y_val, data.w_train, data.w_val)
+        data, scaling = self.data, self.scaling
+        return TrainingArrays(
+            x_train=scaling.scale_inputs(data.x_train),
+            y_train=None if data.y_train is None else scaling.scale_targets(data.y_train),
+            x_val=scaling.scale_inputs(data.x_val),
+            y_val=None if data.y_val is None else scaling.scale_targets(data.y_val),
+            w_train=data.w_train,
+            w_val=data.w_val,
+            runs_train=data.runs_train,
+            runs_val=data.runs_val,
+        )
 
-    def plan(self) -> Plan:
-        """Which points are done, and the trials for the others."""
-        seed = self.identity.settings["seed"]
-        points = [
+    def items(self, config: Mapping[str, Any]) -> int:
+        """How many rows, or windows, a config trains on."""
+        rows = len(self.data.x_train)
+        if not self.settings.windowed:
+            return rows
+        return len(window_starts(self.data.runs_train, rows, config["window"], config["stride"]))
+
+    def check_windows(self) -> None:
+        """Refuses a window that is longer than a run, before any training.
+
+        Raises:
+            DataError: names the window and the run.
+        """
+        if not self.settings.windowed:
+            return
+        data = self.data
+        for window in {config["window"] for config in self.request.configs()}:
+            check_window("X_train", data.runs_train, len(data.x_train), window)
+            check_window("X_val", data.runs_val, len(data.x_val), window)
+
+    def points(self, seed: int | None = None) -> list[Point]:
+        """The points that are asked for, with the seed of the search or another one."""
+        seed = self.identity.settings["seed"] if seed is None else seed
+        return [
             Point(number, config, seed, point_key(self.context, config, seed))
             for number, config in enumerate(self.request.configs())
         ]
-        return make_plan(points, self.store.get_all(p.key for p in points), len(self.data.x_train))
+
+    def plan_for(self, points: Sequence[Point]) -> Plan:
+        """Which of ``points`` are done, and the trials for the others."""
+        return make_plan(points, self.store.get_all(p.key for p in points), self.items)
+
+    def plan(self) -> Plan:
+        """Which of the points that are asked for are done, and the trials for the others."""
+        return self.plan_for(self.points())
 
     def recorded(self) -> list[PointRecord]:
         """All records of the same data, code, settings and experiment, also those of other grids."""

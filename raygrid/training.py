@@ -21,6 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from raygrid.batches import train_items, validation_data
 from raygrid.errors import BuilderError
 from raygrid.plan import Point
 from raygrid.records import PointRecord, finite_or_none
@@ -77,7 +78,7 @@ def train_point(
     error: str | None = None
     try:
         begin_session(point.seed, settings.dtype_policy)
-        model = build_checked(build, point.config, arrays.input_shape)
+        model = build_checked(build, point.config, arrays.input_shape(point.config, settings))
         follower.set_model(model)
         _fit(model, point, arrays, settings, follower)
     except Exception:
@@ -135,40 +136,17 @@ def _fit(
     model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, follower: _Follower
 ) -> None:
     batch_size, epochs = point.config["batch_size"], point.config["epochs"]
-    rows = len(arrays.x_train)
+    items = train_items(arrays, point.config, settings)
     model.fit(
-        _batches(arrays.train_columns(), rows, batch_size, epochs, point.seed if settings.shuffle else None),
-        steps_per_epoch=math.ceil(rows / batch_size),
+        items.epochs(epochs, batch_size, point.seed if settings.shuffle else None),
+        steps_per_epoch=items.steps(batch_size),
         epochs=epochs,
-        validation_data=arrays.val_columns(),
-        validation_batch_size=batch_size,
+        validation_data=validation_data(arrays, point.config, settings),
+        validation_batch_size=None if settings.windowed else batch_size,
         callbacks=[follower],
         shuffle=False,
         verbose=0,
     )
-
-
-def _batches(columns: Sequence[Array], rows: int, batch_size: int, epochs: int, seed: int | None) -> tf.data.Dataset:
-    """All epochs' batches, one after the other; the order of an epoch depends on the seed and its number alone.
-
-    Keras' own shuffling draws from a state that depends on what the process did before.
-    """
-    # Where the targets are the inputs, both are one tensor.
-    copies = {id(column): tf.constant(column) for column in columns}
-    tensors = tuple(copies[id(column)] for column in columns)
-
-    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.range(rows, dtype=tf.int64)
-        if seed is not None:
-            order = tf.random.experimental.stateless_shuffle(order, seed=tf.stack([tf.constant(seed, tf.int64), epoch]))
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
-
-    def gather(order: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tuple(tf.gather(tensor, order) for tensor in tensors)
-
-    options = tf.data.Options()
-    options.deterministic = True
-    return tf.data.Dataset.range(epochs).flat_map(one_epoch).map(gather).prefetch(2).with_options(options)
 
 
 class _Follower(keras.callbacks.Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +21,13 @@ class TrainSettings:
     Attributes:
         shuffle: whether each epoch sees the rows in another order, drawn from the point's seed and the epoch.
         dtype_policy: Keras' dtype policy, such as ``float32`` or ``mixed_bfloat16``.
+        windowed: whether the model sees windows of ``config["window"]`` rows, ``config["stride"]`` rows apart, and not
+            single rows.
     """
 
     shuffle: bool = True
     dtype_policy: str = "float32"
+    windowed: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class TrainingArrays:
         x_train, x_val: inputs, float32, rows first.
         y_train, y_val: targets; None: the targets are the inputs.
         w_train, w_val: weights of the rows, float32; None: all rows count alike.
+        runs_train, runs_val: run id of each row, which windows do not cross; None: one run.
     """
 
     x_train: Array
@@ -42,11 +47,12 @@ class TrainingArrays:
     y_val: Array | None
     w_train: Array | None = None
     w_val: Array | None = None
+    runs_train: Array | None = None
+    runs_val: Array | None = None
 
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input row."""
-        return tuple(self.x_train.shape[1:])
+    def input_shape(self, config: Mapping[str, Any], settings: TrainSettings) -> tuple[int, ...]:
+        """Shape of one input: of a row, or of a window of rows."""
+        return item_shape(self.x_train.shape[1:], config, settings.windowed)
 
     def train_columns(self) -> tuple[Array, ...]:
         """Inputs, targets and, where there are any, weights of the training rows."""
@@ -55,6 +61,11 @@ class TrainingArrays:
     def val_columns(self) -> tuple[Array, ...]:
         """Inputs, targets and, where there are any, weights of the validation rows."""
         return _columns(self.x_val, self.y_val, self.w_val)
+
+
+def item_shape(row_shape: Sequence[int], config: Mapping[str, Any], windowed: bool) -> tuple[int, ...]:
+    """Shape of one input of a model: of a row, or of a window of rows."""
+    return (config["window"], *row_shape) if windowed else tuple(row_shape)
 
 
 def _columns(x: Array, y: Array | None, w: Array | None) -> tuple[Array, ...]:

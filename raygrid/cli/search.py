@@ -161,7 +161,7 @@ def _print_plan(
 
     run, plan = searcher.plan(**arrays, **asked)
     workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
-    guess = estimate(plan, run.recorded(), len(run.data.x_train), workers)
+    guess = estimate(plan, run.recorded(), run.items, workers)
     click.echo(f"points          {len(plan.points)}")
     click.echo(f"already done    {len(plan.points) - plan.to_train}")
     click.echo(f"to train        {plan.to_train}")

@@ -55,7 +55,7 @@ def show(model_dir: Path, prefix: str) -> None:
     if manifest.model_class:
         click.echo(f"class      {manifest.model_class}")
         click.echo(f"published  {manifest.created}")
-    click.echo(f"scaler     {'yes' if cached.scaler is not None else 'no'}")
+    click.echo(f"scaler     {'yes' if cached.scaling else 'no'}")
     for title, values in (("config", cached.config), ("metrics", cached.metrics), ("versions", manifest.versions)):
         _echo_block(title, values)
     _echo_block("settings", manifest.depends_on.get("settings", {}))
