@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from raygrid.artifacts import ModelArtifacts, check_prefix
+from raygrid.artifacts import ModelArtifacts
 from raygrid.backend import check_backend, load_tensorflow
 from raygrid.cache import CachedModel, read_cached, require_current
-from raygrid.code_digest import builder_digest, describe_code
-from raygrid.data import TrainingData, prepare_data
-from raygrid.errors import ArgumentError, BuilderError, MissingArtifactError, NotFittedError
+from raygrid.configured import ConfiguredModel
+from raygrid.confirmation import Confirmation, confirm_winner
+from raygrid.errors import ArgumentError, MissingArtifactError, NotFittedError
 from raygrid.experiments import begin_reset, current_experiment, end_reset
 from raygrid.fingerprint import digest_json
-from raygrid.fitted import FittedModel
 from raygrid.grid import (
-    DEFAULT_MAX_POINTS,
     Config,
     iter_param_grid,
 )
 from raygrid.identity import Identity, installed_versions
 from raygrid.manifest import Manifest
 from raygrid.plan import Plan
-from raygrid.progress import LogProgress, SearchListener, set_verbosity
+from raygrid.progress import set_verbosity
 from raygrid.publishing import publish, published_exists, read_manifest
 from raygrid.request import Request
-from raygrid.scaler import check_scaler_kind
-from raygrid.search import Outcome, SearchOptions, search_grid, train_config
+from raygrid.search import Outcome, search_grid, train_config
 from raygrid.search_run import SearchRun
-from raygrid.space import SearchSpace
-from raygrid.storage import decode_json, encode_json, locked, make_folder
-from raygrid.tuning.resources import Resources
+from raygrid.storage import decode_json, encode_json, make_folder
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +38,7 @@ log = logging.getLogger("raygrid")
 BuildModel = Callable[[dict[str, Any], tuple[int, ...]], Any]
 
 
-class GridSearchModel(FittedModel):
+class GridSearchModel(ConfiguredModel):
     """A Keras model whose hyperparameters are found by grid search, and that is loaded from its files afterwards.
 
     Subclass it and define ``build_model(config, input_shape)``, or pass a function as ``build_model``. Class variables
@@ -57,6 +50,9 @@ class GridSearchModel(FittedModel):
     - ``USES_TARGETS``: True: ``y_train`` is needed; False: it is refused; None: both work.
     - ``WINDOWED``: True: the model learns to reproduce windows of ``config["window"]`` rows, ``config["stride"]`` rows
       apart; ``input_shape`` is then ``(window, features)``.
+
+    Instance attributes that a subclass adds count as code, since ``build_model`` may read them: another value makes the
+    saved model stale. Those whose names begin with ``fitted_`` do not.
 
     raygrid itself reads ``batch_size``, ``epochs`` and ``patience`` (epochs without a better ``val_loss`` before
     training stops; None or 0: never) from every config.
@@ -86,70 +82,6 @@ class GridSearchModel(FittedModel):
     Raises:
         PrefixError, ArgumentError: an argument that cannot be right.
     """
-
-    DEFAULT_CONFIG: ClassVar[Mapping[str, Any]] = {}
-    DEFAULT_PARAM_GRID: ClassVar[Mapping[str, Sequence[Any]]] = {}
-    DEFAULT_SCALER: ClassVar[str | None] = None
-    DEFAULT_TARGET_SCALER: ClassVar[str | None] = None
-    USES_TARGETS: ClassVar[bool | None] = None
-    WINDOWED: ClassVar[bool] = False
-    EXTRA_ARTIFACTS: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(
-        self,
-        model_dir: str | Path = "models",
-        cache_prefix: str = "model",
-        verbose: int = 1,
-        *,
-        build_model: BuildModel | None = None,
-        seed: int = 0,
-        scaler: str | None = "default",
-        target_scaler: str | None = "default",
-        shuffle: bool = True,
-        dtype_policy: str = "float32",
-        resources: Resources | None = None,
-        address: str | None = None,
-        max_points: int = DEFAULT_MAX_POINTS,
-        lock_timeout_s: float | None = None,
-        progress: SearchListener | None = None,
-    ) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-            raise ArgumentError(f"seed is {seed!r}; it must be a whole number from 0 to 2**32 - 1.")
-        if build_model is not None and not callable(build_model):
-            raise ArgumentError(f"build_model is {build_model!r}; it must be a function of config and input_shape.")
-        super().__init__(Path(model_dir), check_prefix(cache_prefix))
-        self.verbose = verbose
-        self.seed = seed
-        self.scaler_kind = check_scaler_kind(self.DEFAULT_SCALER if scaler == "default" else scaler)
-        self.target_scaler_kind = check_scaler_kind(
-            self.DEFAULT_TARGET_SCALER if target_scaler == "default" else target_scaler
-        )
-        self.shuffle = shuffle
-        self.dtype_policy = dtype_policy
-        self.resources = resources or Resources()
-        self.address = address
-        self.max_points = max_points
-        self.lock_timeout_s = lock_timeout_s
-        self.progress = progress
-        self._build_function = build_model
-        self._run: SearchRun | None = None
-        self._outcome: Outcome | None = None
-
-    # What a subclass defines
-
-    def build_model(self, config: dict[str, Any], input_shape: tuple[int, ...]) -> keras.Model:
-        """A compiled ``keras.Model`` for ``config``.
-
-        Args:
-            config: the whole config of a point.
-            input_shape: shape of one row of ``X_train``, such as ``(52,)``.
-        """
-        if self._build_function is None:
-            raise BuilderError(
-                f"{type(self).__name__} has no build_model; define build_model(self, config, input_shape) in a "
-                "subclass, or pass build_model=function."
-            )
-        return self._build_function(config, input_shape)
 
     # The public interface
 
@@ -251,6 +183,38 @@ class GridSearchModel(FittedModel):
         run = SearchRun(paths, checked, self._identity(checked), current_experiment(paths), request)
         return run, run.plan()
 
+    def confirm(
+        self, X_train: object, X_val: object = None, *, seeds: int = 3, within: float = 0.05, **data: Any
+    ) -> Confirmation:
+        """Trains the winner, and the points close to it, with further seeds, and says whether the winner stands.
+
+        Nothing is published; what is trained is recorded, so that asking again costs nothing.
+
+        Args:
+            X_train, X_val, data: as for the ``fit`` whose winner is published.
+            seeds: how many further seeds.
+            within: how close to the winner's ``val_loss`` a point must be, as a fraction of it.
+
+        Raises:
+            MissingArtifactError: nothing is published.
+            StaleCacheError: the data is not that of the published model.
+        """
+        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+            raise ArgumentError(f"seeds is {seeds!r}; it must be a whole number of at least 1.")
+        checked = self._checked_data(X_train, X_val, **data)
+        identity, paths = self._identity(checked), self._get_artifacts()
+        cached = self._read_cached(paths)
+        require_current(paths, cached, identity)
+        if cached.legacy:
+            raise ArgumentError(f"{paths.model_path} was made by another implementation; its search is not known.")
+        manifest = cached.manifest
+        with self._locked(paths):
+            run = SearchRun(paths, checked, identity, manifest.experiment, Request.from_json(manifest.request))
+            key = str(manifest.winner["key"])
+            confirmation = confirm_winner(run, key, self._bare_builder(), self._options(), seeds, within)
+            run.store.drop_weights(keep={key})
+        return confirmation
+
     @classmethod
     def load(cls, model_dir: str | Path = "models", cache_prefix: str = "model", verbose: int = 1) -> Self:
         """The published model of a prefix, without its data.
@@ -273,13 +237,7 @@ class GridSearchModel(FittedModel):
 
     def _load_model(self, artifacts: ModelArtifacts) -> keras.Model:
         """Loads the published model; sets ``best_config``, ``best_model`` and ``best_metrics``."""
-        cached = read_cached(artifacts)
-        if cached is None:
-            raise MissingArtifactError(
-                f"nothing is published as {artifacts.prefix!r} in {artifacts.model_dir}; call fit first, or check "
-                "model_dir and cache_prefix."
-            )
-        return self._take_cached(artifacts, cached)
+        return self._take_cached(artifacts, self._read_cached(artifacts))
 
     def _save_model(self, artifacts: ModelArtifacts) -> None:
         """Publishes ``best_config``, ``best_model`` and ``best_metrics`` of the last training."""
@@ -299,7 +257,7 @@ class GridSearchModel(FittedModel):
         self._scaling = run.scaling
         end_reset(artifacts, run.experiment)
         run.store.drop_weights(keep={outcome.record.key})
-        run.write_ledger(run.plan())
+        run.write_ledger()
 
     def _run_grid_search(
         self, X_train: Any, X_val: Any, param_grid: Mapping[str, Any], *, run: SearchRun | None = None
@@ -323,61 +281,7 @@ class GridSearchModel(FittedModel):
         """The whole config: defaults filled in, types coerced, sequences as tuples."""
         return self._space().config(config)
 
-    # What a model of the zoo adds to the published set
-
-    def _extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
-        """JSON values of further published files, by the names in ``EXTRA_ARTIFACTS``; ``best_model`` is set."""
-        return {}
-
-    def _take_extra_artifacts(self, values: Mapping[str, Any]) -> None:
-        """Takes what ``_extra_artifacts`` gave, read back."""
-
-    def _extra_digests(self) -> dict[str, dict[str, Any]]:
-        """Further data that results depend on, such as another model: name to ``{"digest", "shape"}``."""
-        return {}
-
-    def _request_extras(self) -> dict[str, Any]:
-        """What else the published set depends on, though no training does."""
-        return {}
-
     # Steps
-
-    def _space(self) -> SearchSpace:
-        return SearchSpace(
-            type(self).__name__,
-            self.DEFAULT_CONFIG,
-            self.DEFAULT_PARAM_GRID,
-            self.max_points,
-            self._request_extras(),
-        )
-
-    def _checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
-        data = prepare_data(X_train, X_val, **others)
-        if self.USES_TARGETS is False and data.supervised:
-            raise ArgumentError(f"{type(self).__name__} learns to reproduce its inputs; leave y_train and y_val out.")
-        if self.USES_TARGETS is True and not data.supervised:
-            raise ArgumentError(f"{type(self).__name__} learns to predict targets; pass them as y_train.")
-        if self.WINDOWED and (data.supervised or data.w_train is not None):
-            raise ArgumentError(f"{type(self).__name__} reproduces windows; leave targets and sample weights out.")
-        if not self.WINDOWED and data.runs_train is not None:
-            raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
-        return data
-
-    def _identity(self, data: TrainingData) -> Identity:
-        builder: object = self._build_function or type(self)
-        own = {name: value for name, value in vars(self).items() if name not in _BASE_ATTRIBUTES}
-        return Identity(
-            data={**data.digests(), **self._extra_digests()},
-            code={"name": describe_code(builder), "digest": builder_digest(builder, own)},
-            settings={
-                "seed": self.seed,
-                "scaler": self.scaler_kind,
-                "target_scaler": self.target_scaler_kind,
-                "windowed": self.WINDOWED,
-                "shuffle": self.shuffle,
-                "dtype_policy": self.dtype_policy,
-            },
-        )
 
     def _load_if_current(self, paths: ModelArtifacts, identity: Identity, request: Request | None) -> bool:
         # With a manifest, a missing file is damage: reading will say which.
@@ -395,6 +299,15 @@ class GridSearchModel(FittedModel):
         log.info("Loaded from cache: %s (val_loss %s)", paths.model_path, cached.metrics.get("val_loss"))
         self._take_cached(paths, cached)
         return True
+
+    def _read_cached(self, paths: ModelArtifacts) -> CachedModel:
+        cached = read_cached(paths)
+        if cached is None:
+            raise MissingArtifactError(
+                f"nothing is published as {paths.prefix!r} in {paths.model_dir}; call fit first, or check model_dir "
+                "and cache_prefix."
+            )
+        return cached
 
     def _take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         load_tensorflow()
@@ -444,34 +357,3 @@ class GridSearchModel(FittedModel):
         paths = self._get_artifacts()
         make_folder(paths.runs_dir)
         return SearchRun(paths, data, self._identity(data), current_experiment(paths), request)
-
-    def _locked(self, paths: ModelArtifacts) -> Any:
-        make_folder(paths.runs_dir)
-        return locked(
-            paths.lock_path,
-            self.lock_timeout_s,
-            lambda holder: log.warning("%s trains under the prefix %r; waiting for it.", holder, self.cache_prefix),
-        )
-
-    def _options(self) -> SearchOptions:
-        module = sys.modules.get(getattr(self._build_function or type(self), "__module__", ""))
-        return SearchOptions(
-            resources=self.resources,
-            address=self.address,
-            user_modules=() if module is None else (module,),
-            progress=self.progress or LogProgress(),
-            verbose=self.verbose > 1,
-        )
-
-    def _bare_builder(self) -> BuildModel:
-        """The builder without results, displays or live models, which must not travel to workers."""
-        if self._build_function is not None:
-            return self._build_function
-        bare = copy.copy(self)
-        for name in _STATE_ATTRIBUTES:
-            setattr(bare, name, None)
-        return bare.build_model
-
-
-_BASE_ATTRIBUTES = frozenset(vars(GridSearchModel()))
-_STATE_ATTRIBUTES = {*vars(FittedModel(Path(), "")), "progress", "_run", "_outcome"} - {"model_dir", "cache_prefix"}

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("raygrid")
 
 Builder = Callable[[dict[str, Any], tuple[int, ...]], Any]
-Trainer = Callable[[Plan, SearchListener], dict[str, PointRecord]]
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,17 @@ def search_grid(run: SearchRun, build: Builder, options: SearchOptions) -> Outco
         AllTrialsFailedError: no point has a result that could win.
         SearchInterrupted: it was stopped; what was finished is recorded.
     """
+    return _find_winner(run, build, lambda plan: train_on_ray(run, plan, build, options))
 
-    def on_ray(plan: Plan, listener: SearchListener) -> dict[str, PointRecord]:
+
+def train_on_ray(run: SearchRun, plan: Plan, build: Builder, options: SearchOptions) -> dict[str, PointRecord]:
+    """Trains the plan's trials on Ray Tune; the records of what was trained, by key.
+
+    Raises:
+        SearchInterrupted: it was stopped; what was finished is recorded.
+    """
+
+    def train(listener: SearchListener) -> dict[str, PointRecord]:
         from raygrid.tuning.driver import run_search
 
         return run_search(
@@ -103,7 +111,7 @@ def search_grid(run: SearchRun, build: Builder, options: SearchOptions) -> Outco
             verbose=options.verbose,
         )
 
-    return _find_winner(run, build, options, on_ray)
+    return _while_telling(run, plan, options.progress, train)
 
 
 def train_config(run: SearchRun, build: Builder, options: SearchOptions) -> Outcome:
@@ -113,15 +121,20 @@ def train_config(run: SearchRun, build: Builder, options: SearchOptions) -> Outc
         AllTrialsFailedError: it has no usable result.
     """
 
-    def in_process(plan: Plan, listener: SearchListener) -> dict[str, PointRecord]:
-        return {point.key: _train_here(run, build, point, listener) for trial in plan.trials for point in trial.points}
+    def in_process(plan: Plan) -> dict[str, PointRecord]:
+        points = [point for trial in plan.trials for point in trial.points]
 
-    return _find_winner(run, build, options, in_process)
+        def train(listener: SearchListener) -> dict[str, PointRecord]:
+            return {point.key: _train_here(run, build, point, listener) for point in points}
+
+        return _while_telling(run, plan, options.progress, train)
+
+    return _find_winner(run, build, in_process)
 
 
-def _find_winner(run: SearchRun, build: Builder, options: SearchOptions, train: Trainer) -> Outcome:
+def _find_winner(run: SearchRun, build: Builder, train: Callable[[Plan], dict[str, PointRecord]]) -> Outcome:
     plan = run.plan()
-    records = plan.done | _train(run, plan, options.progress, train)
+    records = plan.done | train(plan)
     best = pick_best((point.number, records[point.key]) for point in plan.points)
     if best is None:
         raise AllTrialsFailedError(_why_all_failed(plan, records))
@@ -134,7 +147,7 @@ def _find_winner(run: SearchRun, build: Builder, options: SearchOptions, train: 
         # Those of all but the last winner are dropped when a winner is published.
         log.info("The weights of point %d, the best, are not kept; it is trained again with the same seed.", number)
         again = replace(plan, trials=(PlannedTrial((plan.points[number],), 0),))
-        record = _train(run, again, options.progress, train)[record.key]
+        record = train(again)[record.key]
         weights = run.store.weights(record)
         if weights is None:
             raise AllTrialsFailedError(
@@ -148,17 +161,22 @@ def _find_winner(run: SearchRun, build: Builder, options: SearchOptions, train: 
     return Outcome(number, record, model, data)
 
 
-def _train(run: SearchRun, plan: Plan, progress: SearchListener, train: Trainer) -> dict[str, PointRecord]:
+def _while_telling(
+    run: SearchRun,
+    plan: Plan,
+    progress: SearchListener,
+    train: Callable[[SearchListener], dict[str, PointRecord]],
+) -> dict[str, PointRecord]:
     if not plan.trials:
         return {}
     views = TensorBoardListener(run.paths.tensorboard_dir, run.recorded(), run.request.varying)
     audience = Audience(progress, views)
     audience.search_started(plan)
     try:
-        return train(plan, audience)
+        return train(audience)
     finally:
         audience.search_ended()
-        run.write_ledger(plan)
+        run.write_ledger()
 
 
 def _train_here(run: SearchRun, build: Builder, point: Point, listener: SearchListener) -> PointRecord:

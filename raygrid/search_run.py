@@ -144,10 +144,7 @@ class SearchRun:
         """All records of the same data, code, settings and experiment, also those of other grids."""
         return self.store.of_context(self.context)
 
-    def results(self, plan: Plan) -> pa.Table:
-        """The table of all recorded points; see ``results_table``."""
-        return results_table(self.recorded(), {point.key: point.number for point in plan.points})
-
-    def write_ledger(self, plan: Plan) -> None:
-        """Writes that table beside the artifacts."""
-        write_ledger(self.paths, self.results(plan))
+    def write_ledger(self) -> None:
+        """Writes the table of all recorded points beside the artifacts; see ``results_table``."""
+        numbers = {point.key: point.number for point in self.points()}
+        write_ledger(self.paths, results_table(self.recorded(), numbers))
