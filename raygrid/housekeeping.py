@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import MissingArtifactError
+from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
 from raygrid.publishing import read_manifest, remove_superseded
 from raygrid.storage import locked
@@ -30,12 +31,10 @@ def clean_prefix(paths: ModelArtifacts) -> CleanReport:
         MissingArtifactError: nothing is published, so nothing can be told from what is needed.
         LockTimeoutError: a search runs under this prefix.
     """
-    manifest = read_manifest(paths)
-    if manifest is None:
-        raise MissingArtifactError(
-            f"nothing is published as {paths.prefix!r} in {paths.model_dir}, so every record may still be needed."
-        )
+    _published_manifest(paths)
     with locked(paths.lock_path, 0.0, lambda holder: None):
+        # Read under the lock: whoever held it until now may have committed another generation.
+        manifest = _published_manifest(paths)
         store = PointStore(paths.points_dir)
         before = _bytes_under(paths)
         dropped = store.drop_records(keep_context=manifest.context)
@@ -43,6 +42,15 @@ def clean_prefix(paths: ModelArtifacts) -> CleanReport:
         remove_superseded(paths, manifest)
         shutil.rmtree(paths.tune_dir, ignore_errors=True)
         return CleanReport(dropped, before - _bytes_under(paths))
+
+
+def _published_manifest(paths: ModelArtifacts) -> Manifest:
+    manifest = read_manifest(paths)
+    if manifest is None:
+        raise MissingArtifactError(
+            f"nothing is published as {paths.prefix!r} in {paths.model_dir}, so every record may still be needed."
+        )
+    return manifest
 
 
 def _bytes_under(paths: ModelArtifacts) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import CorruptArtifactError
-from raygrid.records import PointRecord
+from raygrid.records import PointRecord, last_line
 from raygrid.storage import read_bytes, write_bytes
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def results_text(table: pa.Table, rows: int = 10) -> str:
     counts = {status: sum(p["status"] == status for p in points) for status in ("done", "diverged", "failed")}
     lines.append(f"{len(points)} points: " + ", ".join(f"{n} {status}" for status, n in counts.items() if n))
     causes = [p for p in points if p["status"] != "done"]
-    lines += [f"  {p['status']}: {_describe(p, names)}: {_last_line(p['error'])}" for p in causes[:rows]]
+    lines += [f"  {p['status']}: {_describe(p, names)}: {last_line(p['error'])}" for p in causes[:rows]]
     if len(causes) > rows:
         lines.append(f"  and {len(causes) - rows} more")
     return "\n".join(lines)
@@ -152,11 +152,6 @@ def _describe(point: Mapping[str, Any], names: Sequence[str]) -> str:
 
 def _cell(value: Any) -> str:
     return "-".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _last_line(error: str | None) -> str:
-    lines = (error or "").strip().splitlines()
-    return lines[-1] if lines else "no cause was recorded"
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:

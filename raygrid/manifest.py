@@ -91,6 +91,8 @@ class Manifest:
             for name in ("depends_on", "request", "winner"):
                 if not isinstance(fields[name], dict):
                     raise ValueError(f"{name} is not a mapping")
+            if not all(type(size) is int for size in fields["input_shape"]):
+                raise ValueError("input_shape is not a list of whole numbers")
             return cls(**fields)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptArtifactError(

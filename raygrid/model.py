@@ -311,15 +311,14 @@ class GridSearchModel(ConfiguredModel):
 
     def _take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         load_tensorflow()
-        from raygrid.model_files import model_from_bytes
-        from raygrid.training import build_checked
+        from raygrid.model_files import built_model, model_from_bytes
 
         rebuild = None
         if self._build_function is not None or type(self).build_model is not GridSearchModel.build_model:
             shape = tuple(cached.manifest.input_shape)
 
             def rebuild() -> keras.Model:
-                return build_checked(self.build_model, cached.config, shape)
+                return built_model(self.build_model, cached.config, shape)
 
         self.best_model = model_from_bytes(cached.files[paths.model_path.name], paths.model_path, rebuild)
         self.best_config, self.best_metrics = cached.config, cached.metrics

@@ -43,11 +43,11 @@ def model_from_bytes(data: bytes, source: Path, rebuild: Rebuild | None) -> kera
     Args:
         data: a ``.keras`` file.
         source: for messages.
-        rebuild: builds the untrained model; used where Keras cannot find a custom class by itself. None: there is no
-            builder.
+        rebuild: gives the untrained model, see ``built_model``; used where Keras cannot find a custom class by
+            itself. None: there is no builder.
 
     Raises:
-        CorruptArtifactError: Keras cannot load it.
+        CorruptArtifactError: Keras cannot load it, or its weights do not fit the rebuilt model.
     """
     with tempfile.TemporaryDirectory(prefix="raygrid-") as folder:
         path = Path(folder, "model.keras")
@@ -68,8 +68,28 @@ def model_from_bytes(data: bytes, source: Path, rebuild: Rebuild | None) -> kera
                 _first_line(error),
             )
             model = rebuild()
-            model.load_weights(path)
+            try:
+                model.load_weights(path)
+            except Exception as misfit:
+                raise CorruptArtifactError(
+                    f"{source} is damaged, or its weights do not fit the model that build_model gives now: "
+                    f"{_first_line(misfit)} Put the file back from a copy, or call fit(..., reset_experiment=True)."
+                ) from misfit
             return model
+
+
+def built_model(build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...]) -> keras.Model:
+    """The builder's model with all its variables and those of its optimizer, as after a training.
+
+    Keras warns of a file without the optimizer's variables whenever it is loaded, and does not load a file with them
+    into a model without them.
+    """
+    model = build_checked(build, config, input_shape)
+    if not model.built:
+        # Without an Input, Keras makes the variables when the model first sees a row.
+        model(np.zeros((1, *input_shape), np.float32))
+    model.optimizer.build(model.trainable_variables)
+    return model
 
 
 def rebuild_winner(
@@ -91,7 +111,7 @@ def rebuild_winner(
 
         def fresh() -> keras.Model:
             begin_session(record.seed, settings.dtype_policy)
-            return build_checked(build, record.config, arrays.input_shape(record.config, settings))
+            return built_model(build, record.config, arrays.input_shape(record.config, settings))
 
         model = fresh()
         try:
@@ -101,8 +121,6 @@ def rebuild_winner(
                 f"the weights of the winner {record.config} do not fit the model that build_model gives now: {error}. "
                 "Does build_model depend on anything but its arguments?"
             ) from error
-        # A file without the optimizer's variables makes Keras warn whenever it is loaded.
-        model.optimizer.build(model.trainable_variables)
         data = model_bytes(model)
         model = model_from_bytes(data, source, fresh)
         _check_val_loss(model, record, arrays, settings)

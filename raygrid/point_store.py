@@ -186,4 +186,5 @@ def read_weights(file: io.BytesIO) -> list[np.ndarray[Any, Any]]:
 def _foreign_dtype(name: str) -> np.dtype[Any]:
     import ml_dtypes  # comes with TensorFlow
 
-    return np.dtype(getattr(ml_dtypes, name))
+    dtype: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+    return dtype

@@ -192,7 +192,11 @@ def _read_legacy(paths: ModelArtifacts) -> PublishedSet | None:
     if not all(path.is_file() for path in paths.required) or not _is_legacy(paths):
         return None
     names = [path for path in (*paths.required, paths.scaler_path) if path.is_file() or path.is_symlink()]
-    files = {path.name: read_bytes(path, MAX_MODEL_BYTES) for path in names}
+    try:
+        files = {path.name: read_bytes(path, MAX_MODEL_BYTES) for path in names}
+    except FileNotFoundError:
+        # The first writer committed a set without a scaler while this one was read.
+        return None
     return PublishedSet(Manifest("", {name: FileEntry.of(data) for name, data in files.items()}), files)
 
 

@@ -23,6 +23,12 @@ def tuples(value: Any) -> Any:
     return value
 
 
+def last_line(error: str | None) -> str:
+    """The line of a traceback that says what happened."""
+    lines = (error or "").strip().splitlines()
+    return lines[-1] if lines else "no cause was recorded"
+
+
 def finite_or_none(value: float) -> float | None:
     """``value`` as a float that JSON can carry: None where it is NaN or infinite."""
     return float(value) if math.isfinite(value) else None
@@ -89,8 +95,7 @@ class PointRecord:
     @property
     def cause(self) -> str:
         """The last line of the error: why the point failed or diverged."""
-        lines = (self.error or "").strip().splitlines()
-        return lines[-1] if lines else "no cause was recorded"
+        return last_line(self.error)
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON values; ``from_json`` gives an equal record back."""

@@ -144,7 +144,10 @@ class SearchRun:
         """All records of the same data, code, settings and experiment, also those of other grids."""
         return self.store.of_context(self.context)
 
+    def results(self) -> pa.Table:
+        """The table of all recorded points; see ``results_table``."""
+        return results_table(self.recorded(), {point.key: point.number for point in self.points()})
+
     def write_ledger(self) -> None:
-        """Writes the table of all recorded points beside the artifacts; see ``results_table``."""
-        numbers = {point.key: point.number for point in self.points()}
-        write_ledger(self.paths, results_table(self.recorded(), numbers))
+        """Writes that table beside the artifacts."""
+        write_ledger(self.paths, self.results())

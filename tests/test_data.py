@@ -306,13 +306,12 @@ def test_without_validation_data_the_last_rows_of_all_arrays_are_taken() -> None
     np.testing.assert_array_equal(data.y_val, y[7:])
     np.testing.assert_array_equal(data.w_train, w[:7])
     np.testing.assert_array_equal(data.w_val, w[7:])
-    assert data.supervised and data.input_shape == (3,)
+    assert data.supervised
 
 
 def test_without_targets_the_inputs_are_the_targets() -> None:
     data = prepare_data(np.zeros((8, 4, 2)), np.zeros((3, 4, 2)))
     assert not data.supervised and data.y_train is None and data.y_val is None
-    assert data.input_shape == (4, 2)
     assert len(data.x_train) == 8 and len(data.x_val) == 3
 
 

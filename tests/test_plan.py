@@ -39,18 +39,18 @@ def test_the_last_batch_may_be_short(rows: int, steps: int) -> None:
 
 def test_the_longest_trials_come_first_and_ties_by_number() -> None:
     points = [point(0, epochs=1), point(1, epochs=5), point(2, epochs=1), point(3, epochs=5), point(4, epochs=9)]
-    plan = make_plan(points, {}, rows=100)
+    plan = make_plan(points, {}, items=lambda config: 100)
     assert order(plan) == [4, 1, 3, 0, 2]
     assert [trial.steps for trial in plan.trials] == [36, 20, 20, 4, 4]
 
 
 def test_small_batches_make_a_trial_long() -> None:
-    assert order(make_plan([point(0, batch_size=100), point(1, batch_size=10)], {}, rows=100)) == [1, 0]
+    assert order(make_plan([point(0, batch_size=100), point(1, batch_size=10)], {}, items=lambda config: 100)) == [1, 0]
 
 
 def test_points_keep_the_order_of_the_grid() -> None:
     points = [point(0, epochs=1), point(1, epochs=5)]
-    assert make_plan(iter(points), {}, rows=100).points == tuple(points)
+    assert make_plan(iter(points), {}, items=lambda config: 100).points == tuple(points)
 
 
 def test_what_is_done_or_diverged_is_not_trained_and_what_failed_is() -> None:
@@ -61,7 +61,7 @@ def test_what_is_done_or_diverged_is_not_trained_and_what_failed_is() -> None:
         "key2": record(points[2], "failed"),
         "of another grid": record(point(9)),
     }
-    plan = make_plan(points, recorded, rows=100)
+    plan = make_plan(points, recorded, items=lambda config: 100)
     assert order(plan) == [2, 3]
     assert plan.done == {key: recorded[key] for key in ("key0", "key1")}
     assert plan.to_train == 2
@@ -69,36 +69,39 @@ def test_what_is_done_or_diverged_is_not_trained_and_what_failed_is() -> None:
 
 def test_nothing_to_train_takes_no_time() -> None:
     points = [point(0)]
-    plan = make_plan(points, {"key0": record(points[0])}, rows=100)
-    assert estimate(plan, [], 100, workers=2) == Estimate(0.0, measured=True)
+    plan = make_plan(points, {"key0": record(points[0])}, items=lambda config: 100)
+    assert estimate(plan, [], lambda config: 100, workers=2) == Estimate(0.0, measured=True)
 
 
 def test_without_measurements_the_estimate_is_assumed() -> None:
-    plan = make_plan([point(n) for n in range(4)], {}, rows=320)  # 100 steps each
+    plan = make_plan([point(n) for n in range(4)], {}, items=lambda config: 320)  # 100 steps each
     expected = 4 * (100 * ASSUMED_STEP_S + ASSUMED_TRIAL_S) / 2 + STARTUP_S
-    assert estimate(plan, [], 320, workers=2) == Estimate(pytest.approx(expected), measured=False)
+    guess = estimate(plan, [], lambda config: 320, workers=2)
+    assert guess.seconds == pytest.approx(expected)
+    assert not guess.measured
 
 
 def test_the_estimate_takes_the_median_seconds_a_step_of_what_was_recorded() -> None:
-    plan = make_plan([point(n) for n in range(4)], {}, rows=320)  # 100 steps each
+    plan = make_plan([point(n) for n in range(4)], {}, items=lambda config: 320)  # 100 steps each
     measured = [
         record(point(7), seconds=1.0, epochs_run=1),  # 0.1 s a step
         record(point(8, batch_size=320), seconds=0.4, epochs_run=2),  # 0.2 s a step
         record(point(9), seconds=100.0, epochs_run=10),  # 1 s a step: loaded machine
         record(point(10), "failed", seconds=9.0, epochs_run=0),
     ]
-    guess = estimate(plan, measured, 320, workers=2)
-    assert guess == Estimate(pytest.approx(4 * 100 * 0.2 / 2 + STARTUP_S), measured=True)
+    guess = estimate(plan, measured, lambda config: 320, workers=2)
+    assert guess.seconds == pytest.approx(4 * 100 * 0.2 / 2 + STARTUP_S)
+    assert guess.measured
 
 
 def test_more_workers_than_trials_do_not_help_nor_do_many_for_one_long_trial() -> None:
-    two = make_plan([point(0), point(1)], {}, rows=320)
-    assert estimate(two, [], 320, workers=2) == estimate(two, [], 320, workers=64)
-    uneven = make_plan([point(0, epochs=1000), *(point(n, epochs=1) for n in range(1, 9))], {}, rows=320)
-    alone = make_plan([point(0, epochs=1000)], {}, rows=320)
-    assert estimate(uneven, [], 320, workers=8) == estimate(alone, [], 320, workers=1)
+    two = make_plan([point(0), point(1)], {}, items=lambda config: 320)
+    assert estimate(two, [], lambda config: 320, workers=2) == estimate(two, [], lambda config: 320, workers=64)
+    uneven = make_plan([point(0, epochs=1000), *(point(n, epochs=1) for n in range(1, 9))], {}, items=lambda config: 320)
+    alone = make_plan([point(0, epochs=1000)], {}, items=lambda config: 320)
+    assert estimate(uneven, [], lambda config: 320, workers=8) == estimate(alone, [], lambda config: 320, workers=1)
 
 
 def test_no_worker_counts_as_one() -> None:
-    plan = make_plan([point(0), point(1)], {}, rows=320)
-    assert estimate(plan, [], 320, workers=0) == estimate(plan, [], 320, workers=1)
+    plan = make_plan([point(0), point(1)], {}, items=lambda config: 320)
+    assert estimate(plan, [], lambda config: 320, workers=0) == estimate(plan, [], lambda config: 320, workers=1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raygrid.errors import CorruptArtifactError
@@ -131,6 +131,7 @@ def test_without_points_nothing_wins() -> None:
     assert pick_best([]) is None
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     losses=st.lists(st.one_of(st.none(), st.floats(), st.sampled_from([0.5, 0.25])), max_size=8),
     order=st.randoms(use_true_random=False),

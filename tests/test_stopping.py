@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raygrid.stopping import EarlyStop
@@ -38,12 +38,14 @@ ANY_LOSS = st.one_of(st.floats(), st.sampled_from([math.nan, math.inf, 0.5, 0.25
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(first=FINITE, rest=st.lists(ANY_LOSS.filter(lambda x: x != -math.inf)), patience=st.integers(1, 5))
 def test_a_training_that_begins_finite_stops_where_keras_stops(first: float, rest: list[float], patience: int) -> None:
     losses = [first, *rest]
     assert run(losses, patience) == keras_run(losses, patience)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(losses=st.lists(ANY_LOSS, min_size=1), patience=st.integers(1, 5))
 def test_a_loss_that_is_not_finite_counts_as_infinitely_bad(losses: list[float], patience: int) -> None:
     epochs, best_epoch = run(losses, patience)
@@ -53,6 +55,7 @@ def test_a_loss_that_is_not_finite_counts_as_infinitely_bad(losses: list[float],
     assert best_epoch == (keras_best if any(map(math.isfinite, losses[:epochs])) else None)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(losses=st.lists(ANY_LOSS), patience=st.sampled_from([None, 0]))
 def test_without_patience_training_never_stops_and_the_best_finite_epoch_is_kept(
     losses: list[float], patience: int | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,4 +93,6 @@ def tensorboard(model_dir: Path, prefix: str, port: int, host: str) -> None:
     folder = _artifacts(model_dir, prefix).tensorboard_dir
     if not folder.is_dir():
         raise MissingArtifactError(f"there are no trials of {prefix!r} in {model_dir.absolute()}; search first.")
-    raise SystemExit(subprocess.run(tensorboard_command(folder, port, host), check=False).returncode)
+    command = tensorboard_command(folder, port, host)
+    # In this process' place, so that whoever stops the command stops the server.
+    os.execv(command[0], command)

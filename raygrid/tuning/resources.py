@@ -44,11 +44,11 @@ def _is_number(value: object) -> bool:
 
 @dataclass(frozen=True)
 class TrialResources:
-    """What each trial is granted, with nothing left open."""
+    """What each trial is granted, and how many run at once; None leaves that to Ray, on a cluster that can grow."""
 
     cpus: int
     gpus: float
-    concurrent: int
+    concurrent: int | None
 
 
 def resolve(asked: Resources, nodes: Sequence[Mapping[str, float]], future: Mapping[str, float]) -> TrialResources:
@@ -75,8 +75,10 @@ def resolve(asked: Resources, nodes: Sequence[Mapping[str, float]], future: Mapp
             f"{most_cpus:g} CPUs, and the most GPUs on one node are {most_gpus:g}. Lower cpus_per_trial or "
             "gpus_per_trial, or connect to a larger cluster with address=..."
         )
-    slots = sum(_slots(node, cpus, gpus) for node in fits)
-    concurrent = max(1, slots) if asked.max_concurrent is None else asked.max_concurrent
+    concurrent = asked.max_concurrent
+    if concurrent is None and not future:
+        # Where nodes may come, trials that wait are what makes the autoscaler start them.
+        concurrent = max(1, sum(_slots(node, cpus, gpus) for node in fits))
     return TrialResources(cpus, float(gpus), concurrent)
 
 

@@ -1,0 +1,228 @@
+"""The names of the files of a prefix, and the manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raygrid.artifacts import ModelArtifacts, check_prefix
+from raygrid.errors import CorruptArtifactError, PrefixError, VersionError
+from raygrid.manifest import FileEntry, Manifest
+
+SOURCE = Path("/models/a_manifest.json")
+
+
+def test_the_layout_of_the_files_is_the_one_that_users_know() -> None:
+    paths = ModelArtifacts.for_prefix(Path("models"), "ae.v-1_x")
+    names = {
+        name: getattr(paths, name).as_posix()
+        for name in dir(paths)
+        if name.endswith(("_path", "_dir")) and name != "extra_path"
+    }
+    assert paths.extra_path("detector").as_posix() == "models/ae.v-1_x_detector.json"
+    assert names == {
+        "config_path": "models/ae.v-1_x_config.json",
+        "model_path": "models/ae.v-1_x_model.keras",
+        "metrics_path": "models/ae.v-1_x_metrics.json",
+        "scaler_path": "models/ae.v-1_x_scaler.json",
+        "manifest_path": "models/ae.v-1_x_manifest.json",
+        "ledger_path": "models/ae.v-1_x_trials.parquet",
+        "model_dir": "models",
+        "runs_dir": "models/ae.v-1_x_runs",
+        "points_dir": "models/ae.v-1_x_runs/points",
+        "generations_dir": "models/ae.v-1_x_runs/generations",
+        "tensorboard_dir": "models/ae.v-1_x_runs/tensorboard",
+        "tune_dir": "models/ae.v-1_x_runs/tune",
+        "lock_path": "models/ae.v-1_x_runs/lock",
+        "reset_path": "models/ae.v-1_x_runs/reset.json",
+    }
+    assert paths.prefix == "ae.v-1_x"
+    assert paths.required == (paths.config_path, paths.model_path, paths.metrics_path)
+
+
+def test_the_prefix_is_read_back_even_where_it_looks_like_a_file(tmp_path: Path) -> None:
+    paths = ModelArtifacts.for_prefix(tmp_path, "a_config.json")
+    assert paths.prefix == "a_config.json"
+    assert paths.manifest_path.name == "a_config.json_manifest.json"
+
+
+def test_names_are_made_without_touching_the_disk(tmp_path: Path) -> None:
+    ModelArtifacts.for_prefix(tmp_path / "none", "a")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "prefix", ["model", "A", "7", "a_b", "run-3.1", "x" * 100, "console", "com10", "a..b", "nul_1"]
+)
+def test_plain_file_names_are_prefixes(prefix: str) -> None:
+    assert check_prefix(prefix) == prefix
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "../x",
+        "..",
+        ".",
+        "",
+        "/absolute",
+        "a/b",
+        "a\\b",
+        "C:x",
+        "line\n",
+        "two\nlines",
+        "nul\0",
+        "x" * 101,
+        "x" * 300,
+        "trailing.",
+        ".hidden",
+        "-option",
+        "_x",
+        " x",
+        "x ",
+        "a b",
+        "a*",
+        "a[b]",
+        "~",
+        "größe",
+        "\u0661",
+        "CON",
+        "con",
+        "Nul.txt",
+        "prn",
+        "AUX",
+        "COM1",
+        "lpt9.old",
+        b"bytes",
+        Path("path"),
+        7,
+        None,
+    ],
+)
+def test_f34_what_is_no_plain_file_name_is_refused_with_the_allowed_form(prefix: Any) -> None:
+    with pytest.raises(PrefixError, match=r"^cache_prefix is .*1 to 100 of A-Z a-z 0-9 \. _ -") as caught:
+        check_prefix(prefix)
+    assert repr(prefix) in str(caught.value)
+    assert isinstance(caught.value, ValueError)
+
+
+def manifest() -> Manifest:
+    return Manifest(
+        generation="0123456789abcdef",
+        files={"a_config.json": FileEntry.of(b"{}"), "a_model.keras": FileEntry.of(b"")},
+        depends_on={"data": {"x": {"digest": "d", "shape": [3, 2]}}},
+        request={"config": {"units": [64, 32]}},
+        experiment="e",
+        context="c",
+        winner={"key": "k", "point": 0},
+        model_class="module:Class",
+        input_shape=[52],
+        versions={"keras": "3.15.1"},
+        created="2026-01-02T03:04:05+00:00",
+    )
+
+
+def as_json(**changes: Any) -> Any:
+    return json.loads(json.dumps(manifest().to_json())) | changes
+
+
+def test_a_manifest_comes_back_equal_from_json() -> None:
+    assert Manifest.from_json(as_json(), SOURCE) == manifest()
+
+
+def test_the_form_of_a_manifest_is_pinned() -> None:
+    value = as_json()
+    assert value["format"] == 1
+    assert set(value) == {
+        "format",
+        "generation",
+        "files",
+        "depends_on",
+        "request",
+        "experiment",
+        "context",
+        "winner",
+        "model_class",
+        "input_shape",
+        "versions",
+        "created",
+    }
+    assert value["files"]["a_model.keras"] == {
+        "size_bytes": 0,
+        "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    }
+
+
+def test_a_manifest_of_a_newer_raygrid_is_refused_with_both_formats() -> None:
+    message = rf"{re.escape(str(SOURCE))} has format 2, .* up to 1; upgrade"
+    with pytest.raises(VersionError, match=message):
+        Manifest.from_json(as_json(format=2, files=None), SOURCE)
+
+
+LEADING_OUT = ["../x", "..", ".", "", "/etc/passwd", "a/b", "a\\b", "x\0", 7, None]
+
+
+@pytest.mark.parametrize("name", LEADING_OUT)
+def test_a_manifest_that_names_a_generation_elsewhere_is_refused(name: Any) -> None:
+    with pytest.raises(CorruptArtifactError, match="not a plain file name"):
+        Manifest.from_json(as_json(generation=name), SOURCE)
+
+
+@pytest.mark.parametrize("name", LEADING_OUT)
+def test_a_manifest_that_names_a_file_elsewhere_is_refused(name: Any) -> None:
+    with pytest.raises(CorruptArtifactError, match="not a plain file name"):
+        Manifest.from_json(as_json(files={name: {"size_bytes": 0, "sha256": ""}}), SOURCE)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": 0},
+        {"format": "1"},
+        {"format": None},
+        {"files": []},
+        {"files": None},
+        {"files": {"a": {}}},
+        {"files": {"a": {"size_bytes": 1}}},
+        {"files": {"a": {"size_bytes": "1", "sha256": "x"}}},
+        {"files": {"a": {"size_bytes": True, "sha256": "x"}}},
+        {"files": {"a": {"size_bytes": 1, "sha256": 5}}},
+        {"files": {"a": {"size_bytes": 1, "sha256": "x", "more": 1}}},
+        {"depends_on": None},
+        {"depends_on": []},
+        {"request": "x"},
+        {"winner": 1},
+        {"versions": []},
+        {"versions": {"keras": 3}},
+        {"experiment": None},
+        {"context": 5},
+        {"model_class": []},
+        {"created": 0},
+        {"input_shape": 5},
+        {"input_shape": "52"},
+        {"input_shape": [52.0]},
+    ],
+)
+def test_a_manifest_with_a_wrong_field_is_damaged(changes: dict[str, Any]) -> None:
+    message = rf"^{re.escape(str(SOURCE))} is damaged: it is not a manifest.*reset_experiment=True"
+    with pytest.raises(CorruptArtifactError, match=message):
+        Manifest.from_json(as_json(**changes), SOURCE)
+
+
+def test_a_manifest_without_one_of_its_fields_is_damaged() -> None:
+    for name in as_json():
+        value = as_json()
+        del value[name]
+        with pytest.raises(CorruptArtifactError, match=f"KeyError.*{name}"):
+            Manifest.from_json(value, SOURCE)
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", [], {}])
+def test_what_is_no_mapping_is_no_manifest(value: Any) -> None:
+    with pytest.raises(CorruptArtifactError, match="not a manifest"):
+        Manifest.from_json(value, SOURCE)

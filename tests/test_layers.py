@@ -1,0 +1,295 @@
+"""The layers of the package, held against the imports in its files, and what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import raygrid
+
+PACKAGE = Path(raygrid.__file__).parent
+
+# A module imports from lower layers, and from its own layer only what SAME_LAYER lists. A name with modules below it
+# (tuning, zoo, datasets, cli) stands for all of them, and how these import each other is its own affair.
+LAYERS: dict[int, tuple[str, ...]] = {
+    0: ("errors",),
+    1: (
+        "artifacts",
+        "code_digest",
+        "code_scope",
+        "code_source",
+        "fingerprint",
+        "grid",
+        "identity",
+        "records",
+        "request",
+        "stopping",
+        "training_inputs",
+        "windows",
+    ),
+    2: (
+        "backend",
+        "data",
+        "data_arrays",
+        "data_files",
+        "datasets",
+        "manifest",
+        "plan",
+        "scaler",
+        "scaling",
+        "space",
+        "storage",
+    ),
+    3: (
+        "batches",
+        "cache",
+        "experiments",
+        "ledger",
+        "model_files",
+        "point_store",
+        "progress",
+        "publishing",
+        "search_run",
+        "tensorboard_log",
+        "tensorboard_server",
+        "training",
+    ),
+    4: ("housekeeping", "tensorboard_listener", "tuning"),
+    5: ("configured", "confirmation", "fitted", "model", "search"),
+    6: ("zoo",),
+    7: ("cli",),
+}
+SAME_LAYER: dict[str, tuple[str, ...]] = {
+    "code_digest": ("code_scope", "code_source", "fingerprint"),
+    "code_scope": ("code_source",),
+    "grid": ("fingerprint",),
+    "identity": ("fingerprint", "training_inputs"),
+    "request": ("fingerprint", "grid", "records"),
+    "data": ("data_arrays",),
+    "data_files": ("data_arrays",),
+    "manifest": ("storage",),
+    "cache": ("publishing",),
+    "experiments": ("publishing",),
+    "model_files": ("batches", "training"),
+    "scaling": ("scaler",),
+    "training": ("batches",),
+    "search_run": ("ledger", "point_store", "publishing"),
+    "confirmation": ("search",),
+    "configured": ("fitted", "search"),
+    "model": ("configured", "confirmation", "search"),
+}
+# Where a module may import these when it is itself imported; everywhere else inside a function, if at all.
+AT_IMPORT = {
+    "tensorflow": {"batches", "training", "model_files"},
+    "keras": {"training", "model_files"},
+    "ray": {"tuning.callbacks"},
+    "pyarrow": set(),
+    "pandas": set(),
+}
+PUBLIC_NAMES = {
+    "Autoencoder": "raygrid.zoo.autoencoder",
+    "GridSearchModel": "raygrid.model",
+    "ModelArtifacts": "raygrid.artifacts",
+    "Resources": "raygrid.tuning.resources",
+    "SearchListener": "raygrid.progress",
+    "__version__": None,
+    "datasets": None,
+    "errors": None,
+}
+
+
+class Import(NamedTuple):
+    """One import: what, whether it happens when its module is imported, whether only a type checker sees it."""
+
+    target: str
+    at_import: bool
+    typing_only: bool
+    line: int
+
+
+def module_names() -> list[str]:
+    """Every module of the package without the leading ``raygrid.``; a package by its own name."""
+    paths = (path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+    names = (".".join(path.with_suffix("").parts).removesuffix("__init__").rstrip(".") for path in paths)
+    return sorted(name for name in names if name)
+
+
+MODULES = module_names()
+
+
+def file_of(name: str) -> Path:
+    path = PACKAGE.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def imports_of(path: Path) -> list[Import]:
+    return list(_imports(ast.parse(path.read_text()).body, at_import=True, typing_only=False))
+
+
+def _imports(nodes: list[ast.AST] | list[ast.stmt], at_import: bool, typing_only: bool) -> Iterator[Import]:
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, at_import, typing_only, node.lineno)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            for alias in node.names:
+                # "from raygrid import errors" imports a module, "from raygrid.errors import X" a name of one.
+                whole = f"{node.module}.{alias.name}"
+                is_module = whole.removeprefix("raygrid.") in MODULES
+                yield Import(whole if is_module else str(node.module), at_import, typing_only, node.lineno)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from _imports(list(ast.iter_child_nodes(node)), False, typing_only)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from _imports(node.body, False, True)
+            yield from _imports(node.orelse, at_import, typing_only)
+        else:
+            yield from _imports(list(ast.iter_child_nodes(node)), at_import, typing_only)
+
+
+def entry_of(name: str) -> str:
+    """The table's name for a module."""
+    return name.partition(".")[0]
+
+
+LAYER_OF = {entry: layer for layer, entries in LAYERS.items() for entry in entries}
+
+
+def own_imports(name: str) -> list[tuple[str, Import]]:
+    """The imports of other modules of the package, under the table's names."""
+    found = [(i.target.removeprefix("raygrid."), i) for i in imports_of(file_of(name)) if i.target[:8] == "raygrid."]
+    return [(entry_of(target), i) for target, i in found if entry_of(target) != entry_of(name)]
+
+
+def test_the_table_names_every_module_once_and_nothing_else() -> None:
+    listed = [entry for entries in LAYERS.values() for entry in entries]
+    assert sorted(listed) == sorted({entry_of(name) for name in MODULES})
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_from_lower_layers_only(name: str) -> None:
+    allowed = SAME_LAYER.get(entry_of(name), ())
+    wrong = [
+        f"line {found.line}: {target} (layer {LAYER_OF[target]})"
+        for target, found in own_imports(name)
+        if LAYER_OF[target] >= LAYER_OF[entry_of(name)] and target not in allowed
+    ]
+    assert not wrong, f"{name} is of layer {LAYER_OF[entry_of(name)]} and imports {wrong}"
+
+
+def test_what_is_allowed_within_a_layer_is_of_that_layer_in_use_and_without_a_circle() -> None:
+    used = {entry_of(name): {target for target, _ in own_imports(name)} for name in MODULES if "." not in name}
+    for name, targets in SAME_LAYER.items():
+        for target in targets:
+            assert LAYER_OF[target] == LAYER_OF[name], (name, target)
+            assert target in used[name], f"{name} no longer imports {target}"
+    TopologicalSorter(SAME_LAYER).prepare()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_slow_to_import_is_imported_where_it_is_needed(name: str) -> None:
+    wrong = [
+        f"line {found.line}: {found.target}"
+        for found in imports_of(file_of(name))
+        if found.at_import and name not in AT_IMPORT.get(found.target.partition(".")[0], {name})
+    ]
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if LAYER_OF[entry_of(n)] <= 2 and n != "backend"])
+def test_the_lowest_layers_know_neither_keras_nor_ray(name: str) -> None:
+    targets = {found.target.partition(".")[0] for found in imports_of(file_of(name)) if not found.typing_only}
+    assert not targets & {"tensorflow", "keras", "ray"}
+
+
+def test_the_package_itself_imports_its_modules_when_they_are_asked_for() -> None:
+    found = imports_of(PACKAGE / "__init__.py")
+    assert [i.target for i in found if i.target.startswith("raygrid") and not i.typing_only] == []
+
+
+def test_the_reader_of_imports_sees_every_kind(tmp_path: Path) -> None:
+    path = tmp_path / "m.py"
+    path.write_text(
+        "import os.path, ray\nfrom raygrid import errors\nfrom raygrid.grid import Config\n"
+        "if TYPE_CHECKING:\n    import keras\nelse:\n    import json\n"
+        "class A:\n    import a\n    async def f(self):\n        with x:\n            import b\n"
+        "try:\n    import c\nexcept ImportError:\n    from d import e\n"
+    )
+    assert [i[:3] for i in imports_of(path)] == [
+        ("os.path", True, False),
+        ("ray", True, False),
+        ("raygrid.errors", True, False),
+        ("raygrid.grid", True, False),
+        ("keras", False, True),
+        ("json", True, False),
+        ("a", True, False),
+        ("b", False, False),
+        ("c", True, False),
+        ("d", True, False),
+    ]
+
+
+# What is loaded
+
+
+def loaded_after(code: str, folder: Path) -> set[str]:
+    """Which of the slow packages a fresh process has loaded after ``code``."""
+    report = f"\nimport sys\nprint('loaded', *({set(AT_IMPORT)!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code + report], cwd=folder, capture_output=True, text=True, check=True)
+    first, *names = done.stdout.splitlines()[-1].split()
+    assert first == "loaded"
+    return set(names)
+
+
+def test_importing_raygrid_loads_nothing_slow(tmp_path: Path) -> None:
+    assert loaded_after("import raygrid", tmp_path) == set()
+
+
+def test_the_public_names_and_all_modules_but_three_load_nothing_slow(tmp_path: Path) -> None:
+    exempt = set.union(*AT_IMPORT.values())
+    lines = [f"import raygrid.{name}" for name in MODULES if name not in exempt]
+    assert loaded_after("\n".join(["from raygrid import *", *lines]), tmp_path) == set()
+
+
+def test_a_cache_check_loads_neither_ray_nor_tensorflow(tmp_path: Path) -> None:
+    code = (
+        "import raygrid\n"
+        "model = raygrid.GridSearchModel('models', 'net')\n"
+        "assert model._cache_exists(model._get_artifacts()) is False\n"
+    )
+    assert not loaded_after(code, tmp_path) & {"ray", "tensorflow", "keras"}
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_plan_loads_neither_ray_nor_tensorflow_and_writes_nothing(tmp_path: Path) -> None:
+    code = (
+        "import numpy, raygrid\n"
+        "run, plan = raygrid.Autoencoder('models', 'net').plan(numpy.eye(20, 4))\n"
+        "assert plan.to_train == len(plan.points) == 16, plan\n"
+    )
+    assert not loaded_after(code, tmp_path) & {"ray", "tensorflow", "keras"}
+    assert not any(tmp_path.iterdir())
+
+
+# The public names
+
+
+def test_the_public_names_are_these_and_each_resolves() -> None:
+    assert sorted(raygrid.__all__) == sorted(PUBLIC_NAMES)
+    assert set(dir(raygrid)) >= set(PUBLIC_NAMES)
+    for name, home in PUBLIC_NAMES.items():
+        value = getattr(raygrid, name)
+        if home is not None:
+            assert (value.__module__, value.__name__) == (home, name)
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'raygrid' has no attribute 'GridSearch'"):
+        raygrid.GridSearch  # noqa: B018
