@@ -15,12 +15,22 @@ if TYPE_CHECKING:
     from raygrid.progress import SearchListener
     from raygrid.tuning.resources import Resources
     from raygrid.zoo.autoencoder import Autoencoder
+    from raygrid.zoo.conv_autoencoder import ConvAutoencoder
+    from raygrid.zoo.detector import AutoencoderDetector
+    from raygrid.zoo.mlp_classifier import MLPClassifier
+    from raygrid.zoo.mlp_regressor import MLPRegressor
+    from raygrid.zoo.residual_regressor import AutoencoderResidualRegressor
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Autoencoder",
+    "AutoencoderDetector",
+    "AutoencoderResidualRegressor",
+    "ConvAutoencoder",
     "GridSearchModel",
+    "MLPClassifier",
+    "MLPRegressor",
     "ModelArtifacts",
     "Resources",
     "SearchListener",
@@ -31,7 +41,12 @@ __all__ = [
 
 _HOME = {
     "Autoencoder": "raygrid.zoo.autoencoder",
+    "AutoencoderDetector": "raygrid.zoo.detector",
+    "AutoencoderResidualRegressor": "raygrid.zoo.residual_regressor",
+    "ConvAutoencoder": "raygrid.zoo.conv_autoencoder",
     "GridSearchModel": "raygrid.model",
+    "MLPClassifier": "raygrid.zoo.mlp_classifier",
+    "MLPRegressor": "raygrid.zoo.mlp_regressor",
     "ModelArtifacts": "raygrid.artifacts",
     "Resources": "raygrid.tuning.resources",
     "SearchListener": "raygrid.progress",

@@ -72,6 +72,10 @@ class ModelArtifacts:
         """A further published file of a model that needs one, such as a detector's threshold; JSON."""
         return self.model_dir / f"{self.prefix}_{name}.json"
 
+    def may_publish(self, name: str) -> bool:
+        """Whether ``name`` can be that of the scaler or of a further published file."""
+        return name.startswith(f"{self.prefix}_") and name.endswith(".json") and name != self.manifest_path.name
+
     @property
     def required(self) -> tuple[Path, ...]:
         """The files without which there is no model."""

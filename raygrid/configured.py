@@ -19,12 +19,14 @@ from raygrid.grid import (
 )
 from raygrid.identity import Identity
 from raygrid.progress import LogProgress, SearchListener
+from raygrid.request import Request
 from raygrid.scaler import check_scaler_kind
 from raygrid.search import Outcome, SearchOptions
 from raygrid.search_run import SearchRun
 from raygrid.space import SearchSpace
 from raygrid.storage import locked, make_folder
 from raygrid.tuning.resources import Resources
+from raygrid.windows import check_window_configs
 
 if TYPE_CHECKING:
     import keras
@@ -140,6 +142,14 @@ class ConfiguredModel(FittedModel):
         if not self.WINDOWED and data.runs_train is not None:
             raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
         return data
+
+    def _check_windows(self, data: TrainingData, request: Request) -> None:
+        if self.WINDOWED:
+            series = {
+                "X_train": (data.runs_train, len(data.x_train)),
+                "X_val": (data.runs_val, len(data.x_val)),
+            }
+            check_window_configs(type(self).__name__, request.configs(), series)
 
     def _identity(self, data: TrainingData) -> Identity:
         builder: object = self._build_function or type(self)

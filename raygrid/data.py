@@ -25,7 +25,7 @@ from raygrid.errors import ArgumentError, DataError, DataTypeError
 from raygrid.fingerprint import digest_array
 from raygrid.windows import run_numbers
 
-__all__ = ["TrainingData", "as_features", "as_sample_weights", "as_targets", "prepare_data", "split_tail"]
+__all__ = ["TrainingData", "as_features", "as_runs", "as_sample_weights", "as_targets", "prepare_data", "split_tail"]
 
 
 def split_tail(fraction: float, *arrays: Array) -> list[tuple[Array, Array]]:
@@ -139,7 +139,7 @@ def prepare_data(
     x = as_features("X_train", X_train)
     y = None if y_train is None else as_targets("y_train", y_train, len(x))
     w = None if sample_weight is None else as_sample_weights("sample_weight", sample_weight, len(x))
-    runs = None if run_ids is None else _as_runs("run_ids", run_ids, len(x))
+    runs = None if run_ids is None else as_runs("run_ids", run_ids, len(x))
     if X_val is None:
         if val_run_ids is not None:
             raise ArgumentError("val_run_ids is given without X_val. Pass X_val too, or leave val_run_ids out.")
@@ -156,11 +156,21 @@ def prepare_data(
     w_val = None if val_sample_weight is None else as_sample_weights("val_sample_weight", val_sample_weight, len(x_val))
     if (run_ids is None) != (val_run_ids is None):
         raise ArgumentError("run_ids and val_run_ids go together when X_val is given. Pass both, or neither.")
-    runs_val = None if val_run_ids is None else _as_runs("val_run_ids", val_run_ids, len(x_val))
+    runs_val = None if val_run_ids is None else as_runs("val_run_ids", val_run_ids, len(x_val))
     return TrainingData(x, y, x_val, t_val, w, w_val, runs, runs_val)
 
 
-def _as_runs(name: str, value: object, rows: int) -> Array:
+def as_runs(name: str, value: object, rows: int) -> Array:
+    """Return the number of the run that each row belongs to, see `run_numbers`.
+
+    Args:
+        name: what the caller calls the ids.
+        value: ids of any type, shape (rows,).
+        rows: the number of rows of the features.
+
+    Raises:
+        DataError: another shape.
+    """
     ids = np.asarray(value)
     if ids.shape != (rows,):
         raise DataError(f"{name} has shape {ids.shape}; it must hold one id for each of the {rows} rows.")

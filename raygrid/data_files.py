@@ -11,8 +11,8 @@ import os
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class DataFile:
         y: float32, int32 or int64, shape (rows,) for one target column, (rows, targets) for several; or None.
         X_val: validation features, where an .npz file holds them.
         y_val: validation targets, where an .npz file holds them.
+        labels: the columns that were asked for as labels, by name, shape (rows,), of their own type.
         feature_names: the columns of ``X``; empty for .npz and .npy files, which have no names.
     """
 
@@ -62,6 +63,20 @@ class DataFile:
     X_val: npt.NDArray[np.float32] | None = None
     y_val: npt.NDArray[Any] | None = None
     feature_names: tuple[str, ...] = ()
+    labels: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns play which part; ``features`` None stands for all that play no other."""
+
+    features: list[str] | None
+    targets: list[str]
+    labels: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        return [*(self.features or []), *self.targets, *self.labels]
 
 
 def read_data(
@@ -69,6 +84,7 @@ def read_data(
     *,
     features: Sequence[str] | None = None,
     target: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
 ) -> DataFile:
     """Read a data file, chosen by its suffix.
 
@@ -80,6 +96,7 @@ def read_data(
         path: a local file.
         features: the columns of ``X``, in this order. None: all but the target.
         target: the columns of ``y``. None: no targets.
+        labels: columns that are kept as they are, such as class labels or run ids, text or numbers.
 
     Raises:
         DataTypeError: a column or array that is not numeric.
@@ -92,9 +109,10 @@ def read_data(
     _check_file(file, suffix)
     features = _column_list("features", features)
     target = _column_list("target", target)
+    labels = _column_list("labels", labels)
     if suffix not in _NUMPY:
-        return _read_columns(file, suffix, features, target)
-    if features or target:
+        return _read_columns(file, suffix, _Columns(features, target or [], labels or []))
+    if features or target or labels:
         raise ArgumentError(
             f"{file}: a {suffix} file has no column names to choose by. "
             "Leave features and target out, store y as an array named 'y' in an .npz file, or use "
@@ -156,23 +174,32 @@ def _column_list(name: str, columns: Sequence[str] | None) -> list[str] | None:
     return listed
 
 
-def _read_columns(file: Path, suffix: str, features: list[str] | None, target: list[str] | None) -> DataFile:
+def _read_columns(file: Path, suffix: str, asked: _Columns) -> DataFile:
     import pyarrow as pa  # slow to import, and not needed for numpy files
 
     read = _read_csv if suffix in _CSV else _read_parquet if suffix in _PARQUET else _read_ipc
     try:
-        table, chosen, targets = read(file, features, target)
+        table, chosen = read(file, asked)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file} is damaged, or not a {suffix} file: {reason}. Write the file again.") from error
-    X = as_features(f"X of {file.name}", table.select(chosen))
-    if not targets:
-        return DataFile(X, feature_names=tuple(chosen))
-    y = as_targets(f"y of {file.name}", table.select(targets), table.num_rows)
-    return DataFile(X, y.reshape(-1) if len(targets) == 1 else y, feature_names=tuple(chosen))
+    names = chosen.features or []
+    X = as_features(f"X of {file.name}", table.select(names))
+    labels = {name: _as_labels(file, name, table.column(name)) for name in chosen.labels}
+    y = None
+    if chosen.targets:
+        y = as_targets(f"y of {file.name}", table.select(chosen.targets), table.num_rows)
+        y = y.reshape(-1) if len(chosen.targets) == 1 else y
+    return DataFile(X, y, feature_names=tuple(names), labels=labels)
 
 
-def _read_csv(file: Path, features: list[str] | None, target: list[str] | None) -> tuple[Any, list[str], list[str]]:
+def _as_labels(file: Path, name: str, column: Any) -> npt.NDArray[Any]:
+    if column.null_count:
+        raise DataError(f"{file}: column {name!r} has {column.null_count} missing values. Fill them, or drop the rows.")
+    return np.asarray(column.to_pylist())
+
+
+def _read_csv(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
     import pyarrow.csv as pa_csv
 
     # A number of text becomes eight bytes in the table and four in the array: about twice the file.
@@ -181,65 +208,64 @@ def _read_csv(file: Path, features: list[str] | None, target: list[str] | None) 
         names = reader.schema.names
     if all(_is_number(name) for name in names):
         raise DataError(f"{file} has numbers in its first line ({_quoted(names)}). Add a line of column names.")
-    chosen, targets = _choose(file, names, features, target)
+    chosen = _choose(file, names, asked)
     # The streaming reader takes the types from the first block and fails on a later one that differs.
-    table = pa_csv.read_csv(file, convert_options=pa_csv.ConvertOptions(include_columns=chosen + targets))
-    _check_numeric(file, table, chosen, targets)
-    return table, chosen, targets
+    table = pa_csv.read_csv(file, convert_options=pa_csv.ConvertOptions(include_columns=chosen.names))
+    _check_numeric(file, table, chosen)
+    return table, chosen
 
 
-def _read_parquet(file: Path, features: list[str] | None, target: list[str] | None) -> tuple[Any, list[str], list[str]]:
+def _read_parquet(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file) as parquet:
-        chosen, targets = _choose(file, parquet.schema_arrow.names, features, target)
-        _check_numeric(file, parquet.schema_arrow.empty_table(), chosen, targets)
+        chosen = _choose(file, parquet.schema_arrow.names, asked)
+        _check_numeric(file, parquet.schema_arrow.empty_table(), chosen)
         # At most eight bytes a value in the table, and four in the array.
-        _require_memory(file, parquet.metadata.num_rows * (len(chosen) + len(targets)) * (8 + 4))
-        return parquet.read(columns=chosen + targets), chosen, targets
+        _require_memory(file, parquet.metadata.num_rows * len(chosen.names) * (8 + 4))
+        return parquet.read(columns=chosen.names), chosen
 
 
-def _read_ipc(file: Path, features: list[str] | None, target: list[str] | None) -> tuple[Any, list[str], list[str]]:
+def _read_ipc(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
     import pyarrow as pa
 
     with pa.OSFile(str(file)) as stream:
         is_file = stream.read(6) == b"ARROW1"
         stream.seek(0)
         reader = pa.ipc.open_file(stream) if is_file else pa.ipc.open_stream(stream)
-        chosen, targets = _choose(file, reader.schema.names, features, target)
-        _check_numeric(file, reader.schema.empty_table(), chosen, targets)
+        chosen = _choose(file, reader.schema.names, asked)
+        _check_numeric(file, reader.schema.empty_table(), chosen)
         _require_memory(file, 2 * file.stat().st_size)
-        return reader.read_all().select(chosen + targets), chosen, targets
+        return reader.read_all().select(chosen.names), chosen
 
 
-def _choose(
-    file: Path, names: list[str], features: list[str] | None, target: list[str] | None
-) -> tuple[list[str], list[str]]:
+def _choose(file: Path, names: list[str], asked: _Columns) -> _Columns:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(f"{file} has more than one column named {_quoted(twice)}. Rename them, so that each is unique.")
-    targets = target or []
-    unknown = [name for name in (features or []) + targets if name not in names]
+    unknown = [name for name in asked.names if name not in names]
     if unknown:
         near = {name: difflib.get_close_matches(name, names, n=1) for name in unknown}
         hints = "".join(f" Did you mean {match[0]!r} for {name!r}?" for name, match in near.items() if match)
         raise DataError(f"{file} has no column {_quoted(unknown)}.{hints} Its columns are {_quoted(names)}.")
-    both = [name for name in features or [] if name in targets]
+    both = [name for name in asked.features or [] if name in asked.targets]
     if both:
         raise DataError(f"{_quoted(both)} is both a feature and the target. Leave it out of one of the two.")
-    chosen = features if features is not None else [name for name in names if name not in targets]
+    others = {*asked.targets, *asked.labels}
+    chosen = asked.features if asked.features is not None else [name for name in names if name not in others]
     if not chosen:
-        raise DataError(f"{file} has no columns left for features: all are targets ({_quoted(targets)}).")
-    return chosen, targets
+        raise DataError(f"{file} has no columns left for features: all are targets or labels ({_quoted(sorted(others))}).")
+    return _Columns(chosen, asked.targets, asked.labels)
 
 
-def _check_numeric(file: Path, table: Any, chosen: list[str], targets: list[str]) -> None:
-    wrong = [name for name in chosen + targets if not is_numeric_arrow_type(table.schema.field(name).type)]
+def _check_numeric(file: Path, table: Any, chosen: _Columns) -> None:
+    features, targets = chosen.features or [], chosen.targets
+    wrong = [name for name in features + targets if not is_numeric_arrow_type(table.schema.field(name).type)]
     if not wrong:
         return
     described = [f"{name!r} ({table.schema.field(name).type}{_examples(table, name)})" for name in wrong]
     fixes = []
-    if any(name in chosen for name in wrong):
+    if any(name in features for name in wrong):
         fixes.append(_CHOOSE)
     if any(name in targets for name in wrong):
         fixes.append(

@@ -14,6 +14,7 @@ value, the place and the fix.
     ├── BackendError (RuntimeError)               Keras runs on another backend than TensorFlow
     ├── BuilderError (TypeError)                  build_model gave something other than a compiled keras.Model
     ├── UserCodeError (ImportError)               the user's module or class cannot be imported
+    ├── MissingExtraError (ImportError)           a package of one of raygrid's extras is not installed
     ├── NotFittedError (RuntimeError)             a result is asked for before there is one
     ├── MissingArtifactError (FileNotFoundError)  nothing is saved under the prefix
     ├── CorruptArtifactError (ValueError)         a saved file is damaged, missing or edited
@@ -71,6 +72,10 @@ class BuilderError(RaygridError, TypeError):
 
 class UserCodeError(RaygridError, ImportError):
     """A user's module, class or function cannot be imported."""
+
+
+class MissingExtraError(RaygridError, ImportError):
+    """A package that only one of raygrid's extras brings is not installed."""
 
 
 class NotFittedError(RaygridError, RuntimeError):

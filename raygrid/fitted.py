@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from raygrid.artifacts import ModelArtifacts
-from raygrid.data import as_features, as_targets
+from raygrid.data import as_features, as_runs, as_targets
 from raygrid.errors import ArgumentError, NotFittedError
 from raygrid.ledger import results_text
 from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
 from raygrid.scaling import Scaling
 from raygrid.search_run import results_of_published
+from raygrid.window_prediction import evaluate_windows, reproduce_rows
 
 if TYPE_CHECKING:
     import keras
@@ -33,6 +34,8 @@ class FittedModel:
             metric with and without ``val_``, then ``best_epoch`` (from 1), ``epochs_run`` and ``seconds``.
     """
 
+    WINDOWED: ClassVar[bool] = False
+
     def __init__(self, model_dir: Path, cache_prefix: str) -> None:
         self.model_dir = model_dir
         self.cache_prefix = cache_prefix
@@ -42,31 +45,47 @@ class FittedModel:
         self._scaling = Scaling()
         self._manifest: Manifest | None = None
 
-    def predict(self, X: object) -> np.ndarray[Any, Any]:
+    def predict(self, X: object, run_ids: object = None) -> np.ndarray[Any, Any]:
         """The model's output for rows of ``X``, in the original units of the targets, or of the inputs it reproduces.
+
+        A model of windows gives for each row the mean over all windows, one row apart, that hold it.
 
         Args:
             X: inputs in original units, rows first, of the width that was trained on.
+            run_ids: for a model of windows, the run that each row belongs to; windows do not cross runs. None: one run.
 
         Returns:
             float32 array, rows first.
+
+        Raises:
+            DataError: for a model of windows, a run is shorter than the window.
         """
-        model = self._fitted()
-        x = self._scaling.scale_inputs(as_features("X", X))
-        output = np.asarray(model.predict(x, batch_size=_PREDICT_BATCH_SIZE, verbose=0))
-        if self._targets_are_inputs(model):
+        _, output = self._inputs_and_outputs(X, run_ids)
+        if self._targets_are_inputs(self._fitted()):
             return self._scaling.unscale_inputs(output)
         return self._scaling.unscale_targets(output)
 
-    def evaluate(self, X: object, y: object = None) -> dict[str, float]:
+    def evaluate(self, X: object, y: object = None, run_ids: object = None) -> dict[str, float]:
         """Loss and compiled metrics on ``X`` (inputs in original units), in scaled units.
+
+        A model of windows is measured as ``val_loss`` is: over the windows that are ``stride`` rows apart.
 
         Args:
             X: inputs, rows first.
             y: targets; None: the (scaled) inputs.
+            run_ids: as for ``predict``.
+
+        Raises:
+            ArgumentError: ``y`` is missing, or is given to a model of windows.
+            DataError: for a model of windows, a run is shorter than the window.
         """
         model = self._fitted()
-        x = self._scaling.scale_inputs(as_features("X", X))
+        x, runs = self._model_inputs(X, run_ids)
+        if self._windowed:
+            if y is not None:
+                raise ArgumentError("the model reproduces windows of its inputs; leave y out. Runs are run_ids=...")
+            assert self.best_config is not None
+            return evaluate_windows(model, x, runs, self.best_config)
         if y is None and not self._targets_are_inputs(model):
             raise ArgumentError("evaluate needs y: the model was trained with targets. Pass the targets of X as y.")
         target = x if y is None else self._scaling.scale_targets(as_targets("y", y, len(x)))
@@ -100,6 +119,30 @@ class FittedModel:
         if self.best_model is None:
             raise NotFittedError(f"{type(self).__name__} has no model yet; call fit or load first.")
         return self.best_model
+
+    @property
+    def _windowed(self) -> bool:
+        # What is published counts: any class may have loaded it.
+        settings = {} if self._manifest is None else self._manifest.depends_on.get("settings", {})
+        return bool(settings.get("windowed", self.WINDOWED))
+
+    def _model_inputs(self, X: object, run_ids: object) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
+        """``X`` in the units that the model sees, and the number of each row's run."""
+        x = self._scaling.scale_inputs(as_features("X", X))
+        if run_ids is not None and not self._windowed:
+            raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
+        return x, None if run_ids is None else as_runs("run_ids", run_ids, len(x))
+
+    def _inputs_and_outputs(
+        self, X: object, run_ids: object = None
+    ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """``X`` and the model's output for its rows, both in the units that the model sees."""
+        model = self._fitted()
+        x, runs = self._model_inputs(X, run_ids)
+        if self._windowed:
+            assert self.best_config is not None
+            return x, reproduce_rows(model, x, runs, self.best_config["window"])
+        return x, np.asarray(model.predict(x, batch_size=_PREDICT_BATCH_SIZE, verbose=0))
 
     def _targets_are_inputs(self, model: keras.Model) -> bool:
         assert self._manifest is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -132,7 +133,10 @@ class GridSearchModel(ConfiguredModel):
         """
         set_verbosity(self.verbose)
         check_backend()
+        paths = self._get_artifacts()
         request = self._space().asked(param_grid, model_config)
+        if request is None and not reset_experiment:
+            request = self._published_request(paths)
         data = self._checked_data(
             X_train,
             X_val,
@@ -145,10 +149,10 @@ class GridSearchModel(ConfiguredModel):
             validation_split=validation_split,
         )
         identity = self._identity(data)
-        paths = self._get_artifacts()
         if not reset_experiment and self._load_if_current(paths, identity, request):
             return self.best_model
         request = request or self._space().default()
+        self._check_windows(data, request)
         with self._locked(paths):
             # Another process may have trained it while this one waited for the lock.
             if not reset_experiment and self._load_if_current(paths, identity, request):
@@ -158,7 +162,6 @@ class GridSearchModel(ConfiguredModel):
             else:
                 experiment = current_experiment(paths)
             run = SearchRun(paths, data, identity, experiment, request)
-            run.check_windows()
             if request.grid is not None:
                 result = self._run_grid_search(data.x_train, data.x_val, request.grid, run=run)
             else:
@@ -179,6 +182,7 @@ class GridSearchModel(ConfiguredModel):
         """What ``fit`` with the same arguments would have to train; trains nothing and writes nothing."""
         request = self._space().asked(param_grid, model_config) or self._space().default()
         checked = self._checked_data(X_train, X_val, **data)
+        self._check_windows(checked, request)
         paths = self._get_artifacts()
         run = SearchRun(paths, checked, self._identity(checked), current_experiment(paths), request)
         return run, run.plan()
@@ -251,10 +255,10 @@ class GridSearchModel(ConfiguredModel):
         }
         if run.scaling:
             files[artifacts.scaler_path.name] = encode_json(run.scaling.to_json())
+        self._scaling = run.scaling
         for name, value in self._extra_artifacts(run).items():
             files[artifacts.extra_path(name).name] = encode_json(value)
         self._manifest = publish(artifacts, files, self._new_manifest(run, outcome))
-        self._scaling = run.scaling
         end_reset(artifacts, run.experiment)
         run.store.drop_weights(keep={outcome.record.key})
         run.write_ledger()
@@ -282,6 +286,15 @@ class GridSearchModel(ConfiguredModel):
         return self._space().config(config)
 
     # Steps
+
+    def _published_request(self, paths: ModelArtifacts) -> Request | None:
+        """What the published set was asked for, to be published anew, where what ``_request_extras`` gives differs."""
+        extras = self._request_extras()
+        manifest = read_manifest(paths) if extras else None
+        if manifest is None:
+            return None
+        renewed = replace(Request.from_json(manifest.request), extras=extras)
+        return None if renewed.same_as(manifest.request) else renewed
 
     def _load_if_current(self, paths: ModelArtifacts, identity: Identity, request: Request | None) -> bool:
         # With a manifest, a missing file is damage: reading will say which.
@@ -353,6 +366,7 @@ class GridSearchModel(ConfiguredModel):
 
     def _unpublished_run(self, X_train: object, X_val: object, request: Request) -> SearchRun:
         data = self._checked_data(X_train, X_val)
+        self._check_windows(data, request)
         paths = self._get_artifacts()
         make_folder(paths.runs_dir)
         return SearchRun(paths, data, self._identity(data), current_experiment(paths), request)

@@ -80,7 +80,7 @@ def read_manifest(paths: ModelArtifacts) -> Manifest | None:
         return None
     manifest = Manifest.from_json(decode_json(data, paths.manifest_path), paths.manifest_path)
     required = {path.name for path in paths.required}
-    if not required <= manifest.files.keys() <= required | {paths.scaler_path.name}:
+    if not required <= manifest.files.keys() or not all(map(paths.may_publish, manifest.files.keys() - required)):
         # A copy of another prefix' manifest would pass all checks of its files as long as that prefix is there.
         raise CorruptArtifactError(
             f"{paths.manifest_path} is not the manifest of the prefix {paths.prefix!r}: it names "

@@ -19,7 +19,7 @@ from raygrid.request import Request
 from raygrid.scaler import make_scaler
 from raygrid.scaling import Scaling
 from raygrid.training_inputs import TrainingArrays, TrainSettings
-from raygrid.windows import check_window, window_starts
+from raygrid.windows import window_starts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,19 +110,6 @@ class SearchRun:
         if not self.settings.windowed:
             return rows
         return len(window_starts(self.data.runs_train, rows, config["window"], config["stride"]))
-
-    def check_windows(self) -> None:
-        """Refuses a window that is longer than a run, before any training.
-
-        Raises:
-            DataError: names the window and the run.
-        """
-        if not self.settings.windowed:
-            return
-        data = self.data
-        for window in {config["window"] for config in self.request.configs()}:
-            check_window("X_train", data.runs_train, len(data.x_train), window)
-            check_window("X_val", data.runs_val, len(data.x_val), window)
 
     def points(self, seed: int | None = None) -> list[Point]:
         """The points that are asked for, with the seed of the search or another one."""

@@ -1,13 +1,14 @@
-"""Windows over time series: where they begin. Pure; the series itself is never copied."""
+"""Windows over time series: where they begin, and which can be. Pure; the series itself is never copied."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from raygrid.errors import DataError
+from raygrid.errors import DataError, GridError
 
 Array = np.ndarray[Any, Any]
 
@@ -45,7 +46,13 @@ def run_numbers(ids: Array) -> Array:
     return np.concatenate([[0], np.cumsum(ids[1:] != ids[:-1])]).astype(np.int32)
 
 
-def check_window(name: str, runs: Array | None, rows: int, window: int) -> None:
+def check_window(
+    name: str,
+    runs: Array | None,
+    rows: int,
+    window: int,
+    fix: str = "use a shorter window, or leave that run out",
+) -> None:
     """Refuses a window that does not fit into every run.
 
     Raises:
@@ -55,5 +62,34 @@ def check_window(name: str, runs: Array | None, rows: int, window: int) -> None:
         if end - first < window:
             raise DataError(
                 f"a window of {window} rows is longer than a run of {name}: rows {first} to {end - 1}, "
-                f"{end - first} rows; use a shorter window, or leave that run out."
+                f"{end - first} rows; {fix}."
             )
+
+
+def check_window_configs(
+    model: str, configs: Iterable[Mapping[str, Any]], series: Mapping[str, tuple[Array | None, int]]
+) -> None:
+    """Refuses, before any training, configs whose windows cannot be made.
+
+    Args:
+        model: the model's name, for messages.
+        configs: whole configs.
+        series: for each array of rows by name, the run numbers, if there are any, and the number of rows.
+
+    Raises:
+        GridError: ``window`` or ``stride`` is missing, or no whole number of at least 1.
+        DataError: a window is longer than a run; names the array and the run.
+    """
+    windows = set()
+    for config in configs:
+        for name in ("window", "stride"):
+            if name not in config:
+                raise GridError(f"{model} learns windows, but its configs have no {name!r}; add it to DEFAULT_CONFIG.")
+            value = config[name]
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise GridError(f"{name} is {value!r}; it must be a whole number of rows, of at least 1.")
+        windows.add(config["window"])
+    fix = "use a shorter window, leave that run out, or, where validation_split cut it, pass X_val"
+    for window in sorted(windows):
+        for name, (runs, rows) in series.items():
+            check_window(name, runs, rows, window, fix)

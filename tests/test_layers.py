@@ -63,7 +63,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     ),
     4: ("housekeeping", "tensorboard_listener", "tuning"),
     5: ("configured", "confirmation", "fitted", "model", "search"),
-    6: ("zoo",),
+    6: ("plots", "zoo"),
     7: ("cli",),
 }
 SAME_LAYER: dict[str, tuple[str, ...]] = {
@@ -84,6 +84,7 @@ SAME_LAYER: dict[str, tuple[str, ...]] = {
     "confirmation": ("search",),
     "configured": ("fitted", "search"),
     "model": ("configured", "confirmation", "search"),
+    "plots": ("zoo",),
 }
 # Where a module may import these when it is itself imported; everywhere else inside a function, if at all.
 AT_IMPORT = {
@@ -92,9 +93,11 @@ AT_IMPORT = {
     "ray": {"tuning.callbacks"},
     "pyarrow": set(),
     "pandas": set(),
+    "matplotlib": set(),
 }
 PUBLIC_NAMES = {
     "Autoencoder": "raygrid.zoo.autoencoder",
+    "AutoencoderResidualRegressor": "raygrid.zoo.residual_regressor",
     "GridSearchModel": "raygrid.model",
     "ModelArtifacts": "raygrid.artifacts",
     "Resources": "raygrid.tuning.resources",

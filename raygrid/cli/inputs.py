@@ -1,4 +1,4 @@
-"""What the options of ``raygrid search`` name: grids, configs, models and data."""
+"""What the options of ``raygrid search`` name: grids, configs and models."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from raygrid.data_files import read_data
 from raygrid.errors import ArgumentError, GridError, UserCodeError
 from raygrid.zoo import MODELS
 
@@ -107,53 +103,3 @@ def find_model(name: str) -> Any:
         return getattr(module, attribute)
     except AttributeError:
         raise ArgumentError(f"--model {name!r}: {module_name} has no {attribute!r}.") from None
-
-
-@dataclass(frozen=True)
-class SearchData:
-    """The arrays for ``fit``: validation is None where ``fit`` is to split; targets are None where there are none."""
-
-    X_train: np.ndarray[Any, Any]
-    X_val: np.ndarray[Any, Any] | None
-    y_train: np.ndarray[Any, Any] | None
-    y_val: np.ndarray[Any, Any] | None
-
-    def arguments(self) -> dict[str, Any]:
-        """As keywords of ``fit`` and ``plan``."""
-        return dict(vars(self))
-
-
-def load_data(path: Path | None, features: Sequence[str] | None, target: Sequence[str] | None) -> SearchData:
-    """The data file, or the embedded data where there is none.
-
-    Raises:
-        DataError: it cannot be read, or a column is not there or not numeric.
-    """
-    if path is None:
-        return _embedded_data(features, target)
-    data = read_data(path, features=features, target=target)
-    return SearchData(data.X, data.X_val, data.y, data.y_val)
-
-
-def _embedded_data(features: Sequence[str] | None, target: Sequence[str] | None) -> SearchData:
-    from raygrid.datasets import load_tep
-
-    data = load_tep()
-    names = list(data.feature_names)
-    unknown = [name for name in (*(features or ()), *(target or ())) if name not in names]
-    if unknown:
-        raise ArgumentError(
-            f"the embedded data has no column {', '.join(map(repr, unknown))}; its columns are {', '.join(names)}."
-        )
-    both = set(features or ()) & set(target or ())
-    if both:
-        raise ArgumentError(f"{', '.join(sorted(both))} is both a target and a feature; leave it out of --features.")
-    used = [names.index(n) for n in (features or [n for n in names if n not in (target or ())])]
-    X_train, X_val = data.X_train[:, used], data.X_val[:, used]
-    if not target:
-        return SearchData(X_train, X_val, None, None)
-    wanted = [names.index(n) for n in target]
-    y_train, y_val = data.X_train[:, wanted], data.X_val[:, wanted]
-    if len(wanted) == 1:
-        y_train, y_val = y_train[:, 0], y_val[:, 0]
-    return SearchData(X_train, X_val, y_train, y_val)

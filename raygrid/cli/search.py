@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from raygrid.cli.reports import print_detection, print_outcome, print_plan
 
+if TYPE_CHECKING:
+    from raygrid.cli.data import SearchData
     from raygrid.model import GridSearchModel
 
 
@@ -43,6 +44,7 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Parquet, Arrow/Feather, CSV, .npz or .npy file. Default: the embedded Tennessee Eastman data (simulated).",
 )
+@click.option("--run-column", "runs", metavar="NAME", help="The column of run ids, for a model of windows.")
 @click.option("--features", callback=_names, metavar="A,B,...", help="Columns to use. Default: all but the target.")
 @click.option("--target", callback=_names, metavar="A,B,...", help="Columns to predict. Default: none.")
 @click.option(
@@ -65,6 +67,9 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--prefix", help="What the files' names begin with. Default: the model's name.")
 @click.option("--reset", is_flag=True, help="Train anew, ignoring earlier results.")
+@click.option(
+    "--confirm", type=click.IntRange(min=1), metavar="N", help="Train the best points again with N further seeds."
+)
 @click.option("--plan", "plan_only", is_flag=True, help="Say what would be trained, and train nothing.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--cpus-per-trial", type=int, default=1, show_default=True)
@@ -74,6 +79,7 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("-v", "--verbose", is_flag=True, help="Also show the messages of Ray and TensorFlow.")
 def search(
     data: Path | None,
+    runs: str | None,
     features: list[str] | None,
     target: list[str] | None,
     model: str,
@@ -83,6 +89,7 @@ def search(
     model_dir: Path,
     prefix: str | None,
     reset: bool,
+    confirm: int | None,
     plan_only: bool,
     seed: int,
     cpus_per_trial: int,
@@ -95,7 +102,7 @@ def search(
     from rich.console import Console
 
     from raygrid.cli.display import ConsoleHandler, make_display
-    from raygrid.cli.inputs import find_model, load_data
+    from raygrid.cli.inputs import find_model
     from raygrid.tuning.resources import Resources
 
     if grid is not None and config is not None:
@@ -116,12 +123,39 @@ def search(
         progress=make_display(console),
     )
     asked = _asked(searcher, grid, config, settings)
-    arrays = load_data(data, features, target).arguments()
+    arrays = _load(found, model, data, features, target, runs).arguments()
     if plan_only:
-        _print_plan(searcher, arrays, asked, cpus_per_trial, max_concurrent)
+        workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
+        print_plan(searcher, arrays, asked, workers)
         return
     searcher.fit(**arrays, **asked, reset_experiment=reset)
-    _print_outcome(searcher, console)
+    print_outcome(searcher)
+    if confirm is not None:
+        click.echo("\n" + searcher.confirm(**arrays, seeds=confirm).text())
+    if data is None and target is None and features is None:
+        print_detection(searcher)
+
+
+def _load(
+    found: Any,
+    model: str,
+    data: Path | None,
+    features: list[str] | None,
+    target: list[str] | None,
+    runs: str | None,
+) -> SearchData:
+    from raygrid.cli.data import Columns, load_embedded, load_file
+    from raygrid.errors import ArgumentError
+    from raygrid.zoo import EMBEDDED_TARGETS
+
+    if data is None and target is None:
+        target = EMBEDDED_TARGETS.get(model)
+    if getattr(found, "USES_TARGETS", None) is True and target is None and (data is None or data.suffix != ".npz"):
+        raise ArgumentError(f"--model {model} predicts a target; name its column with --target NAME.")
+    columns = Columns(features, target, getattr(found, "TARGET_IS_LABEL", False), runs)
+    if data is None:
+        return load_embedded(columns, windowed=getattr(found, "WINDOWED", False))
+    return load_file(data, columns)
 
 
 def _make_model(found: Any, model_dir: Path, prefix: str, **settings: Any) -> GridSearchModel:
@@ -148,45 +182,3 @@ def _asked(
     if grid is not None:
         return {"param_grid": {**read_mapping(grid), **over}}
     return {"param_grid": {**searcher.DEFAULT_PARAM_GRID, **over}} if over else {}
-
-
-def _print_plan(
-    searcher: GridSearchModel,
-    arrays: dict[str, Any],
-    asked: dict[str, Any],
-    cpus_per_trial: int,
-    max_concurrent: int | None,
-) -> None:
-    from raygrid.plan import estimate
-
-    run, plan = searcher.plan(**arrays, **asked)
-    workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
-    guess = estimate(plan, run.recorded(), run.items, workers)
-    click.echo(f"points          {len(plan.points)}")
-    click.echo(f"already done    {len(plan.points) - plan.to_train}")
-    click.echo(f"to train        {plan.to_train}")
-    if plan.to_train:
-        basis = "from the speed of earlier points" if guess.measured else "a guess: nothing is measured yet"
-        click.echo(f"estimated time  at most {_duration(guess.seconds)} on {workers} workers ({basis})")
-
-
-def _print_outcome(searcher: GridSearchModel, console: Console) -> None:
-    click.echo()
-    click.echo(searcher.summary())
-    click.echo()
-    click.echo(f"best config     {searcher.best_config}")
-    paths = searcher._get_artifacts()
-    click.echo(f"files           {paths.model_dir}{os.sep}")
-    shown = (*paths.required, paths.scaler_path, paths.manifest_path, paths.ledger_path)
-    for path in shown:
-        if path.exists():
-            click.echo(f"                  {path.name}")
-    click.echo(f"TensorBoard     raygrid tensorboard --model-dir {searcher.model_dir} --prefix {searcher.cache_prefix}")
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

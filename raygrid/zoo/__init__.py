@@ -2,4 +2,11 @@
 
 from __future__ import annotations
 
-MODELS = {"autoencoder": "raygrid.zoo.autoencoder:Autoencoder"}
+MODELS = {
+    "residual-regressor": "raygrid.zoo.residual_regressor:AutoencoderResidualRegressor",
+    "autoencoder": "raygrid.zoo.autoencoder:Autoencoder",
+    "detector": "raygrid.zoo.detector:AutoencoderDetector",
+    "mlp-classifier": "raygrid.zoo.mlp_classifier:MLPClassifier",
+    "mlp-regressor": "raygrid.zoo.mlp_regressor:MLPRegressor",
+    "conv-autoencoder": "raygrid.zoo.conv_autoencoder:ConvAutoencoder",
+}

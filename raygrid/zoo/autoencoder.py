@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from raygrid.model import GridSearchModel
 
 if TYPE_CHECKING:
@@ -53,3 +56,28 @@ class Autoencoder(GridSearchModel):
         model = keras.Model(inputs, keras.layers.Dense(width)(x), name="autoencoder")
         model.compile(keras.optimizers.Adam(config["learning_rate"]), loss="mse")
         return model
+
+    def reconstruction_errors(self, X: object) -> npt.NDArray[np.float32]:
+        """The squared error of each value of ``X`` as the model gives it back, in scaled units.
+
+        Args:
+            X: inputs in original units, rows first.
+
+        Returns:
+            float32, shape (rows, features).
+        """
+        x, output = self._inputs_and_outputs(X)
+        return np.asarray(np.square(output.astype(np.float32, copy=False) - x))
+
+    def score(self, X: object) -> npt.NDArray[np.float64]:
+        """The mean over features of ``reconstruction_errors``, float64, shape (rows,).
+
+        Args:
+            X: inputs in original units, rows first.
+        """
+        return row_scores(self.reconstruction_errors(X))
+
+
+def row_scores(errors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The mean error of each row, summed in double precision."""
+    return np.asarray(errors.mean(axis=1, dtype=np.float64))

@@ -1,0 +1,124 @@
+"""The data of ``raygrid search``: a file, or the embedded data, as the model needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raygrid.data_files import read_data
+from raygrid.datasets import TEPData, load_tep
+from raygrid.errors import ArgumentError
+
+Array = np.ndarray[Any, Any]
+
+# Beside the columns of the embedded data: the number of the fault, as text. Only its test runs have faults.
+FAULT = "fault"
+# The last part of each run is held out: rows next to each other are nearly equal.
+_FAULT_VALIDATION_PART = 0.3
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns are asked for.
+
+    Attributes:
+        features: None: all that play no other part.
+        target: None: no targets.
+        target_is_label: whether the target is kept as it is, text or number.
+        runs: the column of run ids; None: none.
+    """
+
+    features: Sequence[str] | None = None
+    target: Sequence[str] | None = None
+    target_is_label: bool = False
+    runs: str | None = None
+
+
+@dataclass(frozen=True)
+class SearchData:
+    """The arrays for ``fit``; None where there are none."""
+
+    X_train: Array
+    X_val: Array | None = None
+    y_train: Array | None = None
+    y_val: Array | None = None
+    run_ids: Array | None = None
+    val_run_ids: Array | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """As keywords of ``fit`` and ``plan``."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def load_file(path: Path, columns: Columns) -> SearchData:
+    """The columns of a file.
+
+    Raises:
+        DataError: it cannot be read, or a column is not there or not numeric.
+    """
+    target = list(columns.target or [])
+    labels = [*(target if columns.target_is_label else []), *([columns.runs] if columns.runs else [])]
+    data = read_data(
+        path,
+        features=columns.features,
+        target=None if columns.target_is_label or not target else target,
+        labels=labels or None,
+    )
+    y = data.labels[target[0]] if columns.target_is_label and target else data.y
+    return SearchData(data.X, data.X_val, y, data.y_val, run_ids=data.labels[columns.runs] if columns.runs else None)
+
+
+def load_embedded(columns: Columns, windowed: bool) -> SearchData:
+    """The simulated Tennessee Eastman data.
+
+    Targets are measurements, or ``fault``: then rows and labels come from the test runs, and the last part of each run
+    validates.
+
+    Raises:
+        ArgumentError: a column is not there.
+    """
+    data = load_tep()
+    names, target = list(data.feature_names), list(columns.target or [])
+    by_fault = target == [FAULT]
+    measured = [] if by_fault else target
+    unknown = [name for name in (*(columns.features or ()), *measured) if name not in names]
+    if unknown:
+        raise ArgumentError(
+            f"the embedded data has no column {', '.join(map(repr, unknown))}; its columns are {', '.join(names)}, and "
+            f"{FAULT!r} as a target alone."
+        )
+    both = sorted(set(columns.features or ()) & set(measured))
+    if both:
+        raise ArgumentError(f"{', '.join(both)} is both a target and a feature; leave it out of --features.")
+    used = [names.index(name) for name in columns.features or names if name not in measured]
+    if by_fault:
+        return _faults(data, used)
+    y_train, y_val = (_columns_of(X, [names.index(n) for n in measured]) for X in (data.X_train, data.X_val))
+    return SearchData(
+        data.X_train[:, used],
+        data.X_val[:, used],
+        y_train,
+        y_val,
+        data.run_train if windowed else None,
+        data.run_val if windowed else None,
+    )
+
+
+def _faults(data: TEPData, used: Sequence[int]) -> SearchData:
+    validates = np.zeros(len(data.run), bool)
+    for run in np.unique(data.run):
+        rows = np.flatnonzero(data.run == run)
+        validates[rows[int(len(rows) * (1 - _FAULT_VALIDATION_PART)) :]] = True
+    labels = np.array([f"fault {number}" if number else "normal" for number in data.fault])
+    X = data.X_test[:, used]
+    return SearchData(X[~validates], X[validates], labels[~validates], labels[validates])
+
+
+def _columns_of(X: Array, wanted: Sequence[int]) -> Array | None:
+    if not wanted:
+        return None
+    return X[:, wanted[0]] if len(wanted) == 1 else X[:, list(wanted)]

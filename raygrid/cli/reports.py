@@ -1,0 +1,69 @@
+"""What ``raygrid search`` says at its end, on standard output."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from raygrid.model import GridSearchModel
+
+# The fraction of normal rows that may raise an alarm.
+_FALSE_ALARMS = 0.01
+
+
+def print_plan(searcher: GridSearchModel, arrays: dict[str, Any], asked: dict[str, Any], workers: int) -> None:
+    """What would be trained, and how long that may take."""
+    from raygrid.plan import estimate
+
+    run, plan = searcher.plan(**arrays, **asked)
+    guess = estimate(plan, run.recorded(), run.items, workers)
+    click.echo(f"points          {len(plan.points)}")
+    click.echo(f"already done    {len(plan.points) - plan.to_train}")
+    click.echo(f"to train        {plan.to_train}")
+    if plan.to_train:
+        basis = "from the speed of earlier points" if guess.measured else "a guess: nothing is measured yet"
+        click.echo(f"estimated time  at most {_duration(guess.seconds)} on {workers} workers ({basis})")
+
+
+def print_outcome(searcher: GridSearchModel) -> None:
+    """The best points, the winner's config, and where the files are."""
+    paths = searcher._get_artifacts()
+    click.echo()
+    click.echo(searcher.summary())
+    click.echo()
+    click.echo(f"best config     {searcher.best_config}")
+    click.echo(f"files           {paths.model_dir}{os.sep}")
+    extra = [paths.extra_path(name) for name in searcher.EXTRA_ARTIFACTS]
+    for path in (*paths.required, paths.scaler_path, *extra, paths.manifest_path, paths.ledger_path):
+        if path.exists():
+            click.echo(f"                  {path.name}")
+    click.echo(f"TensorBoard     raygrid tensorboard --model-dir {searcher.model_dir} --prefix {searcher.cache_prefix}")
+
+
+def print_detection(searcher: GridSearchModel) -> None:
+    """How many rows of each fault of the embedded data are found, beside PCA; for models that score rows."""
+    from raygrid.zoo.autoencoder import Autoencoder
+
+    if not isinstance(searcher, Autoencoder):
+        return
+    from raygrid.datasets import load_tep
+    from raygrid.zoo.fault_detection import QStatistic, detect_faults, detection_table
+
+    data = load_tep()
+    scorers = {"autoencoder": searcher.score, "PCA": QStatistic.fit(data.X_train).score}
+    found = {
+        name: detect_faults(score(data.X_val), score(data.X_test), data.fault, 1 - _FALSE_ALARMS)
+        for name, score in scorers.items()
+    }
+    click.echo("\nFaults of the simulated Tennessee Eastman process that are found: " + detection_table(found))
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

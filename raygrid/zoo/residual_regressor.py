@@ -1,0 +1,340 @@
+"""The reference of the pattern: an autoencoder, and a regressor that predicts its reconstruction error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from raygrid.artifacts import check_prefix
+from raygrid.confirmation import Confirmation
+from raygrid.data import as_features, as_targets
+from raygrid.errors import (
+    ArgumentError,
+    CorruptArtifactError,
+    DataError,
+    NotFittedError,
+    StaleCacheError,
+    VersionError,
+)
+from raygrid.fingerprint import digest_array, digest_json
+from raygrid.model import GridSearchModel
+from raygrid.publishing import read_manifest
+from raygrid.zoo.regression_scores import regression_scores
+from raygrid.zoo.residual_student import TEACHER, ResidualStudent
+from raygrid.zoo.residual_teacher import TeacherAutoencoder
+
+if TYPE_CHECKING:
+    import keras
+    import pyarrow as pa
+
+Array = npt.NDArray[Any]
+FloatArray = npt.NDArray[np.float32]
+
+
+class AutoencoderResidualRegressor:
+    """A teacher that reproduces rows, and a student that predicts how badly the teacher will do.
+
+    The residual of a row is one number: the mean over its features of the squared reconstruction error, in the units
+    that the teacher sees (scaled, unless ``scaler=None``). The student learns it from the row alone.
+
+    Both are ``GridSearchModel``s, each with files and a cache of its own, under the prefixes
+    ``{cache_prefix}_autoencoder`` and ``{cache_prefix}_regressor``. The student depends on its teacher: with another
+    one (other weights, config or scaler) the saved student is stale.
+
+    Args:
+        model_dir: the folder of all files.
+        cache_prefix: what the two prefixes begin with.
+        verbose: see ``GridSearchModel``.
+        settings: those of ``GridSearchModel``, but ``build_model``, for both; ``target_scaler`` is the student's alone.
+
+    Raises:
+        PrefixError, ArgumentError: an argument that cannot be right.
+    """
+
+    def __init__(
+        self, model_dir: str | Path = "models", cache_prefix: str = "residual", verbose: int = 1, **settings: Any
+    ) -> None:
+        if "build_model" in settings:
+            raise ArgumentError(
+                f"{type(self).__name__} has two models, each with its own build_model; leave build_model out, or "
+                "subclass GridSearchModel."
+            )
+        self.model_dir = Path(model_dir)
+        self.cache_prefix = check_prefix(cache_prefix)
+        self.verbose = verbose
+        self._settings = settings
+        of_teacher = {name: value for name, value in settings.items() if name != "target_scaler"}
+        self._autoencoder = TeacherAutoencoder(model_dir, f"{cache_prefix}_autoencoder", verbose, **of_teacher)
+        self._regressor = self._new_student()
+
+    # Training
+
+    def train_autoencoder(
+        self,
+        X_train: object,
+        X_val: object = None,
+        autoencoder_param_grid: Mapping[str, Any] | None = None,
+        autoencoder_config: Mapping[str, Any] | None = None,
+        reset_autoencoder: bool = False,
+    ) -> keras.Model:
+        """Loads the saved teacher if it is what is asked for; otherwise trains and publishes it.
+
+        A student that this object has is dropped where the teacher becomes another one.
+
+        Args:
+            X_train: inputs, shape (rows, features), in original units.
+            X_val: inputs for validation; None: the last fifth of ``X_train``.
+            autoencoder_param_grid: the grid to search; None, with no config and nothing saved: the default, 288 points.
+            autoencoder_config: a single config, trained in this process.
+            reset_autoencoder: train anew, ignoring all earlier results.
+
+        Returns:
+            The teacher's model; it sees scaled inputs.
+
+        Raises:
+            As ``GridSearchModel.fit``.
+        """
+        x, x_val = _rows("X_train", X_train), None if X_val is None else _rows("X_val", X_val)
+        with _speaking_of_the_teacher():
+            model = self._autoencoder.fit(x, x_val, autoencoder_param_grid, autoencoder_config, reset_autoencoder)
+        if self._regressor.fitted_teacher != _model_digest(self._autoencoder):
+            self._regressor = self._new_student()
+        return model
+
+    def fit(
+        self,
+        X_train: object,
+        X_val: object = None,
+        param_grid: Mapping[str, Any] | None = None,
+        model_config: Mapping[str, Any] | None = None,
+        reset_experiment: bool = False,
+    ) -> keras.Model:
+        """Loads the saved student if it is what is asked for; otherwise trains it on the teacher's residuals.
+
+        The teacher is the one that this object has trained or loaded, on whatever data that was. Where it has none,
+        the published one of the prefix is loaded if it was trained on this same data.
+
+        Args:
+            X_train: inputs, shape (rows, features), in original units.
+            X_val: inputs for validation; None: the last fifth of ``X_train``, as for the teacher.
+            param_grid: the grid to search; None, with no config and nothing saved: the default, 216 points.
+            model_config: a single config, trained in this process.
+            reset_experiment: train the student anew, ignoring all its earlier results; the teacher stays.
+
+        Returns:
+            The student's model; it sees and gives scaled numbers. ``predict`` gives original units.
+
+        Raises:
+            NotFittedError: there is no teacher; call ``train_autoencoder`` first.
+            StaleCacheError: the saved student is of another teacher, or of other data, code or settings; or the
+                published teacher is.
+            And as ``GridSearchModel.fit``.
+        """
+        data = self._student_data(X_train, X_val)
+        try:
+            return self._regressor.fit(
+                **data, param_grid=param_grid, model_config=model_config, reset_experiment=reset_experiment
+            )
+        except StaleCacheError as error:
+            if _teacher_of_published(self._regressor) in (None, self._regressor.fitted_teacher):
+                raise
+            raise StaleCacheError(f"{self._another_teacher()}\n{error}") from error
+
+    def confirm(self, X_train: object, X_val: object = None, *, seeds: int = 3, within: float = 0.05) -> Confirmation:
+        """Whether the winning student stands with further seeds; see ``GridSearchModel.confirm``."""
+        return self._regressor.confirm(**self._student_data(X_train, X_val), seeds=seeds, within=within)
+
+    @classmethod
+    def load(cls, model_dir: str | Path = "models", cache_prefix: str = "residual", verbose: int = 1) -> Self:
+        """The published teacher and student of a prefix, without their data.
+
+        Raises:
+            MissingArtifactError: one of them is not published.
+            CorruptArtifactError: a file is damaged.
+            StaleCacheError: the student is of another teacher than the published one.
+        """
+        model = cls(model_dir, cache_prefix, verbose)
+        model._autoencoder = TeacherAutoencoder.load(model_dir, f"{cache_prefix}_autoencoder", verbose)
+        model._regressor = ResidualStudent.load(model_dir, f"{cache_prefix}_regressor", verbose)
+        teacher, of_student = _model_digest(model._autoencoder), _teacher_of_published(model._regressor)
+        # A student that another implementation made does not say whose it is.
+        if of_student not in (None, teacher):
+            raise StaleCacheError(f"{model._another_teacher()} Call fit(..., reset_experiment=True) to train it anew.")
+        model._regressor.fitted_teacher = teacher
+        return model
+
+    # Use
+
+    def predict(self, X: object) -> FloatArray:
+        """The residual that the student expects of each row: float32, shape (rows,), in the units of the residual.
+
+        The student's last layer is linear: a prediction near 0 may be slightly negative.
+
+        Args:
+            X: inputs, shape (rows, features), in original units.
+        """
+        return self._regressor.predict(_rows("X", X, self._regressor)).reshape(-1)
+
+    def autoencoder_residuals(self, X: object) -> FloatArray:
+        """The teacher's reconstruction error of each row: float32, shape (rows,).
+
+        It is the mean over features of the squared difference, in the units that the teacher sees.
+
+        Args:
+            X: inputs, shape (rows, features), in original units.
+        """
+        if self._autoencoder.best_model is None:
+            raise self._no_teacher()
+        x, output = self._autoencoder._inputs_and_outputs(_rows("X", X, self._autoencoder))
+        with np.errstate(over="ignore"):
+            error: FloatArray = np.square(output - x).mean(axis=1, dtype=np.float64).astype(np.float32)
+        return error
+
+    def evaluate(self, X: object, residuals: object = None) -> dict[str, float]:
+        """How well the student predicts: ``mae`` and ``rmse`` in the units of the residual, and ``r2``.
+
+        See ``raygrid.zoo.regression_scores``.
+
+        Args:
+            X: inputs, shape (rows, features), in original units.
+            residuals: what to compare with, shape (rows,); None: the teacher's residuals of ``X``.
+        """
+        predicted = self.predict(X)
+        actual = self.autoencoder_residuals(X) if residuals is None else _one_a_row(residuals, len(predicted))
+        return regression_scores(actual, predicted)
+
+    @property
+    def autoencoder(self) -> GridSearchModel:
+        """The teacher."""
+        return self._autoencoder
+
+    @property
+    def regressor(self) -> GridSearchModel:
+        """The student."""
+        return self._regressor
+
+    @property
+    def best_config(self) -> dict[str, Any] | None:
+        """The student's winning config; None before ``fit`` or ``load``."""
+        return self._regressor.best_config
+
+    @property
+    def best_model(self) -> keras.Model | None:
+        """The student's winning model; None before ``fit`` or ``load``."""
+        return self._regressor.best_model
+
+    @property
+    def best_metrics(self) -> dict[str, Any] | None:
+        """The winner's metrics, of scaled residuals; None before ``fit`` or ``load``."""
+        return self._regressor.best_metrics
+
+    @property
+    def results(self) -> pa.Table:
+        """All recorded points of the student; ``autoencoder.results`` are the teacher's."""
+        return self._regressor.results
+
+    @property
+    def history(self) -> dict[str, list[float | None]]:
+        """Every metric of the winning student by epoch."""
+        return self._regressor.history
+
+    def summary(self, rows: int = 10) -> str:
+        """The best points of the student as text, and what failed."""
+        return self._regressor.summary(rows)
+
+    # Steps
+
+    def _new_student(self) -> ResidualStudent:
+        return ResidualStudent(self.model_dir, f"{self.cache_prefix}_regressor", self.verbose, **self._settings)
+
+    def _student_data(self, X_train: object, X_val: object) -> dict[str, Any]:
+        """What the student is fitted on, as keywords; the teacher is loaded where there is none yet."""
+        x, x_val = _rows("X_train", X_train), None if X_val is None else _rows("X_val", X_val)
+        if self._autoencoder.best_model is None:
+            self._load_teacher(x, x_val)
+        data = {"X_train": x, "X_val": x_val, "y_train": self._targets("X_train", x)}
+        if x_val is not None:
+            data["y_val"] = self._targets("X_val", x_val)
+        self._regressor.fitted_teacher = _model_digest(self._autoencoder)
+        return data
+
+    def _load_teacher(self, x: Array, x_val: Array | None) -> None:
+        paths = self._autoencoder._get_artifacts()
+        if not self._autoencoder._cache_exists(paths) and read_manifest(paths) is None:
+            raise self._no_teacher()
+        with _speaking_of_the_teacher():
+            # Nothing in particular is asked for, so what is published is loaded, or refused.
+            self._autoencoder.fit(x, x_val)
+
+    def _targets(self, name: str, x: Array) -> FloatArray:
+        residuals = self.autoencoder_residuals(_rows(name, x, self._autoencoder))
+        too_large = int(np.count_nonzero(~np.isfinite(residuals)))
+        if too_large:
+            raise DataError(
+                f"{too_large} rows of {name} have a reconstruction error beyond float32, so there is nothing to learn "
+                "from them; look for values far outside the data that the autoencoder was trained on."
+            )
+        return residuals
+
+    def _no_teacher(self) -> NotFittedError:
+        paths = self._autoencoder._get_artifacts()
+        return NotFittedError(
+            f"there is no autoencoder yet whose residuals could be learnt: none was trained here, and nothing is "
+            f"published as {paths.prefix!r} in {paths.model_dir}. Call train_autoencoder(X_train, X_val) first."
+        )
+
+    def _another_teacher(self) -> str:
+        return (
+            f"the teacher {self._autoencoder.cache_prefix!r} is another one than the saved student "
+            f"{self._regressor.cache_prefix!r} was trained on: the autoencoder was retrained since."
+        )
+
+
+def _rows(name: str, value: object, model: GridSearchModel | None = None) -> FloatArray:
+    """``value`` as checked rows, of the width that ``model`` was trained on."""
+    x = as_features(name, value)
+    if x.ndim != 2:
+        raise DataError(f"{name} has shape {x.shape}; it must be (rows, features), such as X.reshape(len(X), -1).")
+    if model is not None:
+        width = model._fitted().input_shape[-1]
+        if x.shape[1] != width:
+            raise DataError(
+                f"{name} has {x.shape[1]} features, and {model.cache_prefix!r} was trained on {width}; pass the "
+                "features of the training data, in the same order."
+            )
+    return x
+
+
+def _one_a_row(residuals: object, rows: int) -> Array:
+    y = as_targets("residuals", residuals, rows)
+    if y.size != rows:
+        raise DataError(f"residuals has shape {y.shape}; it must hold one number for each of the {rows} rows.")
+    return y.reshape(-1)
+
+
+def _model_digest(model: GridSearchModel) -> str:
+    """A digest of what a fitted model computes. Two saves of one model differ in bytes, so the file is no measure."""
+    weights = [digest_array(weight) for weight in model._fitted().get_weights()]
+    return digest_json(["raygrid-model-1", model.best_config, weights, model._scaling.to_json()])
+
+
+def _teacher_of_published(student: ResidualStudent) -> str | None:
+    """The digest of the teacher that the published student was trained on; None where nothing says."""
+    manifest = read_manifest(student._get_artifacts())
+    digest = {} if manifest is None else manifest.depends_on.get("data", {}).get(TEACHER, {})
+    return digest.get("digest")
+
+
+@contextmanager
+def _speaking_of_the_teacher() -> Iterator[None]:
+    """Messages of ``GridSearchModel`` advise ``fit``, which is the student's here."""
+    try:
+        yield
+    except (StaleCacheError, CorruptArtifactError, VersionError) as error:
+        advice = str(error).replace("fit(..., reset_experiment=True)", "train_autoencoder(..., reset_autoencoder=True)")
+        raise type(error)(f"the autoencoder cannot be used as it is: {advice}") from error
