@@ -9,7 +9,7 @@ import numpy as np
 
 from raygrid.artifacts import ModelArtifacts
 from raygrid.data import as_features, as_targets
-from raygrid.errors import ArgumentError, NotFittedError
+from raygrid.errors import ArgumentError, DataError, NotFittedError
 from raygrid.ledger import results_text
 from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
@@ -52,7 +52,7 @@ class FittedModel:
             float32 array, rows first.
         """
         model = self._fitted()
-        x = self._scaled(as_features("X", X))
+        x = self._inputs(X)
         output = model.predict(x, batch_size=_PREDICT_BATCH_SIZE, verbose=0)
         if self._scaler is not None and self._targets_are_inputs(model):
             return self._scaler.inverse_transform(output)
@@ -66,7 +66,7 @@ class FittedModel:
             y: targets; None: the (scaled) inputs.
         """
         model = self._fitted()
-        x = self._scaled(as_features("X", X))
+        x = self._inputs(X)
         if y is None and not self._targets_are_inputs(model):
             raise ArgumentError("evaluate needs y: the model was trained with targets. Pass the targets of X as y.")
         target = x if y is None else as_targets("y", y, len(x))
@@ -101,7 +101,17 @@ class FittedModel:
             raise NotFittedError(f"{type(self).__name__} has no model yet; call fit or load first.")
         return self.best_model
 
-    def _scaled(self, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def _inputs(self, X: object) -> np.ndarray[Any, Any]:
+        """``X`` checked, in the units that the model sees."""
+        assert self._manifest is not None
+        x = as_features("X", X)
+        # A legacy set does not say. Other axes than the last may be of any length, such as that of a time series.
+        trained = tuple(self._manifest.input_shape)
+        if trained and (x.ndim != 1 + len(trained) or x.shape[-1] != trained[-1]):
+            raise DataError(
+                f"X has rows of shape {x.shape[1:]}, and the model was trained on rows of shape {trained}. "
+                "Pass the same features, in the same order, as in training."
+            )
         return x if self._scaler is None else self._scaler.transform(x)
 
     def _targets_are_inputs(self, model: keras.Model) -> bool:

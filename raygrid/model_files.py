@@ -42,8 +42,8 @@ def model_from_bytes(data: bytes, source: Path, rebuild: Rebuild | None) -> kera
     Args:
         data: a ``.keras`` file.
         source: for messages.
-        rebuild: gives the untrained model, see ``built_model``; used where Keras cannot find a custom class by itself. None: there is no
-            builder.
+        rebuild: gives the untrained model, see ``built_model``; used where Keras cannot find a custom class by
+            itself. None: there is no builder.
 
     Raises:
         CorruptArtifactError: Keras cannot load it, or its weights do not fit the rebuilt model.

@@ -51,7 +51,9 @@ def test_names_are_made_without_touching_the_disk(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("prefix", ["model", "A", "7", "a_b", "run-3.1", "x" * 100, "console", "com10", "a..b", "nul_1"])
+@pytest.mark.parametrize(
+    "prefix", ["model", "A", "7", "a_b", "run-3.1", "x" * 100, "console", "com10", "a..b", "nul_1"]
+)
 def test_plain_file_names_are_prefixes(prefix: str) -> None:
     assert check_prefix(prefix) == prefix
 
