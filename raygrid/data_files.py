@@ -254,7 +254,9 @@ def _choose(file: Path, names: list[str], asked: _Columns) -> _Columns:
     others = {*asked.targets, *asked.labels}
     chosen = asked.features if asked.features is not None else [name for name in names if name not in others]
     if not chosen:
-        raise DataError(f"{file} has no columns left for features: all are targets or labels ({_quoted(sorted(others))}).")
+        raise DataError(
+            f"{file} has no columns left for features: all are targets or labels ({_quoted(sorted(others))})."
+        )
     return _Columns(chosen, asked.targets, asked.labels)
 
 

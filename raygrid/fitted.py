@@ -9,7 +9,7 @@ import numpy as np
 
 from raygrid.artifacts import ModelArtifacts
 from raygrid.data import as_features, as_runs, as_targets
-from raygrid.errors import ArgumentError, NotFittedError
+from raygrid.errors import ArgumentError, DataError, NotFittedError
 from raygrid.ledger import results_text
 from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
@@ -128,10 +128,19 @@ class FittedModel:
 
     def _model_inputs(self, X: object, run_ids: object) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
         """``X`` in the units that the model sees, and the number of each row's run."""
-        x = self._scaling.scale_inputs(as_features("X", X))
+        assert self._manifest is not None
+        x = as_features("X", X)
+        # A legacy set does not say. Other axes than the last may be of any length, such as that of a time series.
+        trained = tuple(self._manifest.input_shape)[1 if self._windowed else 0 :]
+        if trained and (x.ndim != 1 + len(trained) or x.shape[-1] != trained[-1]):
+            raise DataError(
+                f"X has rows of shape {x.shape[1:]}, and the model was trained on rows of shape {trained}. "
+                "Pass the same features, in the same order, as in training."
+            )
         if run_ids is not None and not self._windowed:
             raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
-        return x, None if run_ids is None else as_runs("run_ids", run_ids, len(x))
+        runs = None if run_ids is None else as_runs("run_ids", run_ids, len(x))
+        return self._scaling.scale_inputs(x), runs
 
     def _inputs_and_outputs(
         self, X: object, run_ids: object = None

@@ -65,8 +65,6 @@ def _config_column(values: Sequence[Any]) -> pa.Array:
     kinds = {type(v) for v in given}
     if kinds <= {int, float} or len(kinds) == 1:
         try:
-            if kinds == {int, float}:
-                return pa.array([None if v is None else float(v) for v in values])
             if kinds and kinds <= {bool, int, float, str, tuple}:
                 return pa.array([list(v) if isinstance(v, tuple) else v for v in values])
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):

@@ -265,10 +265,8 @@ def _write_generation(
 
 def _scaler_first_metrics_last(paths: ModelArtifacts, names: Mapping[str, bytes]) -> list[str]:
     # Other tools take a set to be complete once its metrics are there.
-    order = [paths.scaler_path.name, paths.config_path.name, paths.model_path.name]
-    rank = {name: i for i, name in enumerate(order)}
-    rank[paths.metrics_path.name] = len(names) + len(order)
-    return sorted(names, key=lambda name: rank.get(name, len(order)))
+    order = [path.name for path in (paths.scaler_path, paths.config_path, paths.model_path, paths.metrics_path)]
+    return sorted(names, key=order.index)
 
 
 def remove_superseded(paths: ModelArtifacts, manifest: Manifest) -> None:

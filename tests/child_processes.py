@@ -1,4 +1,4 @@
-"""Python scripts in processes of their own, with everything that they start."""
+"""Scripts and commands in processes of their own, with everything that they start."""
 
 from __future__ import annotations
 
@@ -10,24 +10,22 @@ import sys
 import textwrap
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 _MARK = "RAYGRID_TEST_CHILD"
 
 
 class Child:
-    """A started script. Its processes are known by a mark in their environment, which children inherit."""
+    """A started command. Its processes are known by a mark in their environment, which children inherit."""
 
-    def __init__(self, script: str, folder: Path, environment: Mapping[str, str | None]) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str | None]) -> None:
         self.mark = uuid.uuid4().hex
-        path = folder / f"script_{self.mark[:8]}.py"
-        path.write_text(textwrap.dedent(script))
         variables = {**os.environ, **environment, _MARK: self.mark}
         self.output = folder / f"output_{self.mark[:8]}.txt"
         with open(self.output, "wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, str(path)],
+                command,
                 cwd=folder,
                 env={name: value for name, value in variables.items() if value is not None},
                 stdin=subprocess.DEVNULL,
@@ -45,10 +43,10 @@ class Child:
         return found
 
     def wait_until(self, reached: Callable[[], bool], timeout_s: float = 120) -> None:
-        """Waits until ``reached`` while the script runs."""
+        """Waits until ``reached`` while the command runs."""
         end = time.monotonic() + timeout_s
         while not reached():
-            assert self.process.poll() is None, f"the script ended:\n{self.text()}"
+            assert self.process.poll() is None, f"it ended:\n{self.text()}"
             assert time.monotonic() < end, f"not reached in {timeout_s} s:\n{self.text()}"
             time.sleep(0.05)
 
@@ -65,15 +63,15 @@ class Child:
 
 
 @contextlib.contextmanager
-def started(script: str, folder: Path, **environment: str | None) -> Iterator[Child]:
-    """Runs ``script``, which can import the modules beside this file; at the end nothing of it is left.
+def started_command(command: Sequence[str], folder: Path, **environment: str | None) -> Iterator[Child]:
+    """Runs ``command``; at the end nothing of it is left.
 
     Args:
-        script: Python source.
+        command: program and arguments.
         folder: its working folder.
         environment: variables to set, or to take away with None.
     """
-    child = Child(script, folder, environment)
+    child = Child(command, folder, environment)
     try:
         yield child
     finally:
@@ -81,6 +79,15 @@ def started(script: str, folder: Path, **environment: str | None) -> Iterator[Ch
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         child.process.wait()
+
+
+@contextlib.contextmanager
+def started(script: str, folder: Path, **environment: str | None) -> Iterator[Child]:
+    """Runs a Python script, which can import the modules beside this file; see ``started_command``."""
+    path = folder / f"script_{uuid.uuid4().hex[:8]}.py"
+    path.write_text(textwrap.dedent(script))
+    with started_command([sys.executable, str(path)], folder, **environment) as child:
+        yield child
 
 
 def run_script(script: str, folder: Path, timeout_s: float = 120, **environment: str | None) -> str:

@@ -23,11 +23,11 @@ class _KillPoints:
         sys.addaudithook(self._audit)
         fsync = os.fsync
 
-        def counted(descriptor: int) -> None:
+        def counted(descriptor: Any) -> None:
             self.step()
             fsync(descriptor)
 
-        os.fsync = counted
+        os.fsync = counted  # type: ignore[assignment]
         storage.open = self._open  # type: ignore[attr-defined]
 
     def step(self) -> None:
@@ -41,7 +41,7 @@ class _KillPoints:
             self.step()
 
     def _open(self, *arguments: Any, **keywords: Any) -> Any:
-        file = builtins.open(*arguments, **keywords)
+        file = builtins.open(*arguments, **keywords)  # noqa: SIM115 - the caller closes it
         return _HalfWritten(file, self.step) if file.writable() else file
 
 
