@@ -44,6 +44,12 @@ def begin_reset(paths: ModelArtifacts, asked: str) -> str:
     return experiment
 
 
+def reset_pending(paths: ModelArtifacts) -> bool:
+    """Whether a reset has begun whose results are not published yet."""
+    pending, manifest = _pending(paths), read_manifest(paths)
+    return pending is not None and (manifest is None or pending["experiment"] != manifest.experiment)
+
+
 def end_reset(paths: ModelArtifacts, published: str) -> None:
     """Forgets the reset that ``published`` belonged to."""
     pending = _pending(paths)

@@ -48,6 +48,8 @@ def native_value(value: object, where: str) -> Any:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, str):
+        if not value.isprintable() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise GridError(f"{where} is {value!r}, which is not Unicode text; write it anew.")
         return str(value)
     if isinstance(value, float):
         if not math.isfinite(value):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import MissingArtifactError
+from raygrid.experiments import reset_pending
 from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
 from raygrid.publishing import read_manifest, remove_superseded
@@ -15,10 +16,11 @@ from raygrid.storage import locked
 
 @dataclass(frozen=True)
 class CleanReport:
-    """What ``clean_prefix`` removed."""
+    """What ``clean_prefix`` removed; no points while a reset is pending, whose own are not published yet."""
 
     records: int
     freed_bytes: int
+    reset_pending: bool
 
 
 def clean_prefix(paths: ModelArtifacts) -> CleanReport:
@@ -37,11 +39,14 @@ def clean_prefix(paths: ModelArtifacts) -> CleanReport:
         manifest = _published_manifest(paths)
         store = PointStore(paths.points_dir)
         before = _bytes_under(paths)
-        dropped = store.drop_records(keep_context=manifest.context)
-        store.drop_weights(keep={str(manifest.winner.get("key"))})
+        dropped = 0
+        pending = reset_pending(paths)
+        if not pending:
+            dropped = store.drop_records(keep_context=manifest.context)
+            store.drop_weights(keep={str(manifest.winner.get("key"))})
         remove_superseded(paths, manifest)
         shutil.rmtree(paths.tune_dir, ignore_errors=True)
-        return CleanReport(dropped, before - _bytes_under(paths))
+        return CleanReport(dropped, before - _bytes_under(paths), pending)
 
 
 def _published_manifest(paths: ModelArtifacts) -> Manifest:

@@ -7,12 +7,16 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raygrid.errors import ArgumentError, GridError, UserCodeError
 from raygrid.zoo import MODELS
+
+if TYPE_CHECKING:
+    from raygrid.model import GridSearchModel
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -71,6 +75,45 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
                 'such as --set \'activation=["relu","selu"]\'.'
             ) from error
     return out
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the options ask for: a grid or a single config.
+
+    Attributes:
+        given: what the file holds; empty without one.
+        over: what ``--set`` puts over it.
+        single: whether it is a single config.
+    """
+
+    given: Mapping[str, Any]
+    over: Mapping[str, Any]
+    single: bool
+
+    def of(self, model: GridSearchModel) -> dict[str, Any]:
+        """As a keyword of the model's ``fit``; nothing where nothing is asked."""
+        if self.single:
+            return {"model_config": {**self.given, **self.over}}
+        if self.given:
+            return {"param_grid": {**self.given, **self.over}}
+        return {"param_grid": {**model.DEFAULT_PARAM_GRID, **self.over}} if self.over else {}
+
+    def split(self, name: str) -> tuple[Asked, Asked]:
+        """What is asked of the part ``name`` (``{name: {...}}`` in a file, ``name.KEY`` in ``--set``), and the rest.
+
+        Raises:
+            GridError: the file's entry is no mapping.
+        """
+        part = self.given.get(name, {})
+        if not isinstance(part, Mapping):
+            raise GridError(f"{name!r} holds {type(part).__name__}; a mapping of names to lists of values is expected.")
+        dotted = {key: value for key, value in self.over.items() if key.startswith(f"{name}.")}
+        rest = {key: value for key, value in self.given.items() if key != name}
+        return (
+            Asked(part, {key.removeprefix(f"{name}."): value for key, value in dotted.items()}, self.single),
+            Asked(rest, {key: value for key, value in self.over.items() if key not in dotted}, self.single),
+        )
 
 
 def find_model(name: str) -> Any:

@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from raygrid.cli.reports import print_detection, print_outcome, print_plan
-
 if TYPE_CHECKING:
     from raygrid.cli.data import SearchData
-    from raygrid.model import GridSearchModel
 
 
 def _names(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
@@ -102,7 +99,9 @@ def search(
     from rich.console import Console
 
     from raygrid.cli.display import ConsoleHandler, make_display
-    from raygrid.cli.inputs import find_model
+    from raygrid.cli.inputs import Asked, find_model, parse_settings, read_mapping
+    from raygrid.cli.reports import print_detection, print_outcome, print_plan
+    from raygrid.cli.teacher_and_student import search_teacher_and_student
     from raygrid.tuning.resources import Resources
 
     if grid is not None and config is not None:
@@ -122,14 +121,19 @@ def search(
         address=address,
         progress=make_display(console),
     )
-    asked = _asked(searcher, grid, config, settings)
+    file = grid or config
+    asked = Asked({} if file is None else read_mapping(file), parse_settings(settings), single=config is not None)
     arrays = _load(found, model, data, features, target, runs).arguments()
+    workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
+    if hasattr(searcher, "train_autoencoder"):
+        search_teacher_and_student(searcher, arrays, asked, reset, workers if plan_only else None)
+    elif plan_only:
+        print_plan(searcher, arrays, asked.of(searcher), workers)
+    else:
+        searcher.fit(**arrays, **asked.of(searcher), reset_experiment=reset)
+        print_outcome(searcher)
     if plan_only:
-        workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
-        print_plan(searcher, arrays, asked, workers)
         return
-    searcher.fit(**arrays, **asked, reset_experiment=reset)
-    print_outcome(searcher)
     if confirm is not None:
         click.echo("\n" + searcher.confirm(**arrays, seeds=confirm).text())
     if data is None and target is None and features is None:
@@ -158,27 +162,12 @@ def _load(
     return load_file(data, columns)
 
 
-def _make_model(found: Any, model_dir: Path, prefix: str, **settings: Any) -> GridSearchModel:
+def _make_model(found: Any, model_dir: Path, prefix: str, **settings: Any) -> Any:
     from raygrid.errors import ArgumentError
     from raygrid.model import GridSearchModel
 
-    if isinstance(found, type) and issubclass(found, GridSearchModel):
-        return found(model_dir, prefix, **settings)
-    if callable(found) and not isinstance(found, type):
+    if not isinstance(found, type) and callable(found):
         return GridSearchModel(model_dir, prefix, build_model=found, **settings)
-    raise ArgumentError(
-        f"--model names {found!r}, which is neither a subclass of GridSearchModel nor a builder function."
-    )
-
-
-def _asked(
-    searcher: GridSearchModel, grid: Path | None, config: Path | None, settings: tuple[str, ...]
-) -> dict[str, Any]:
-    from raygrid.cli.inputs import parse_settings, read_mapping
-
-    over = parse_settings(settings)
-    if config is not None:
-        return {"model_config": {**read_mapping(config), **over}}
-    if grid is not None:
-        return {"param_grid": {**read_mapping(grid), **over}}
-    return {"param_grid": {**searcher.DEFAULT_PARAM_GRID, **over}} if over else {}
+    if hasattr(found, "fit") and hasattr(found, "summary"):
+        return found(model_dir, prefix, **settings)
+    raise ArgumentError(f"--model names {found!r}; it must be a subclass of GridSearchModel or a builder function.")

@@ -77,6 +77,8 @@ def clean(model_dir: Path, prefix: str) -> None:
     from raygrid.housekeeping import clean_prefix
 
     report = clean_prefix(_artifacts(model_dir, prefix))
+    if report.reset_pending:
+        click.echo("a reset has begun and is not finished: all points are kept until it is")
     click.echo(f"removed {report.records} records of other data, code, settings or experiments")
     click.echo(f"freed {report.freed_bytes / 2**20:.1f} MiB")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# What a model that needs a target predicts on the embedded data.
+EMBEDDED_TARGETS = {"mlp-classifier": ["fault"], "mlp-regressor": ["stripper_underflow_G_concentration"]}
+
 MODELS = {
     "residual-regressor": "raygrid.zoo.residual_regressor:AutoencoderResidualRegressor",
     "autoencoder": "raygrid.zoo.autoencoder:Autoencoder",
