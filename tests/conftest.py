@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,7 +40,12 @@ for _name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "KERAS_HOM
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(_HOME, ignore_errors=True)
+    # Ray's processes may still write while they end.
+    for _ in range(20):
+        shutil.rmtree(_HOME, ignore_errors=True)
+        if not os.path.exists(_HOME):
+            return
+        time.sleep(0.25)
 
 
 @pytest.fixture(scope="session")
