@@ -255,10 +255,11 @@ class GridSearchModel(ConfiguredModel):
         }
         if run.scaling:
             files[artifacts.scaler_path.name] = encode_json(run.scaling.to_json())
-        self._scaling = run.scaling
+        # With these, what is asked for as a further file can be computed as a user would, with the model itself.
+        self._manifest, self._scaling = self._new_manifest(run, outcome), run.scaling
         for name, value in self._extra_artifacts(run).items():
             files[artifacts.extra_path(name).name] = encode_json(value)
-        self._manifest = publish(artifacts, files, self._new_manifest(run, outcome))
+        self._manifest = publish(artifacts, files, self._manifest)
         end_reset(artifacts, run.experiment)
         run.store.drop_weights(keep={outcome.record.key})
         run.write_ledger()

@@ -265,8 +265,9 @@ def _write_generation(
 
 def _scaler_first_metrics_last(paths: ModelArtifacts, names: Mapping[str, bytes]) -> list[str]:
     # Other tools take a set to be complete once its metrics are there.
-    order = [path.name for path in (paths.scaler_path, paths.config_path, paths.model_path, paths.metrics_path)]
-    return sorted(names, key=order.index)
+    last = [path.name for path in (paths.config_path, paths.model_path, paths.metrics_path)]
+    # The scaler, and what else a model publishes, come before them.
+    return sorted(names, key=lambda name: last.index(name) if name in last else -1)
 
 
 def remove_superseded(paths: ModelArtifacts, manifest: Manifest) -> None:

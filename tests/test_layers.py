@@ -61,7 +61,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "tensorboard_server",
         "training",
     ),
-    4: ("housekeeping", "tensorboard_listener", "tuning"),
+    4: ("housekeeping", "tensorboard_listener", "tuning", "window_prediction"),
     5: ("configured", "confirmation", "fitted", "model", "search"),
     6: ("plots", "zoo"),
     7: ("cli",),

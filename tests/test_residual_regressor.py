@@ -365,6 +365,7 @@ def test_the_settings_reach_both_and_the_target_scaler_the_student_alone(tmp_pat
     for one in (model.autoencoder, model.regressor):
         assert (one.seed, one.scaler_kind, one.max_points, one.target_scaler_kind) == (7, None, 5, None)
     assert Model(tmp_path).regressor.target_scaler_kind == "standard"
+    assert Model(tmp_path, target_scaler="standard").autoencoder.target_scaler_kind is None
     assert Model(tmp_path).autoencoder.scaler_kind == Model(tmp_path).regressor.scaler_kind == "standard"
     assert Model(tmp_path).autoencoder.cache_prefix == "residual_autoencoder"
     assert not list(tmp_path.iterdir())
