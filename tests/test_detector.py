@@ -14,7 +14,7 @@ import pytest
 from child_processes import run_script
 from small_models import WIDTH, small_rows
 
-from raygrid import Autoencoder, AutoencoderDetector
+from raygrid import AutoencoderDetector
 from raygrid.errors import ArgumentError, MissingArtifactError, NotFittedError, StaleCacheError
 
 X, X_VAL = small_rows(), small_rows(101, seed=1)
@@ -180,9 +180,11 @@ def test_a_detector_that_is_not_fitted_says_so(tmp_path: Path) -> None:
             ask()
 
 
-def test_a_published_autoencoder_has_no_threshold_and_the_message_says_what_to_do(tmp_path: Path) -> None:
-    Autoencoder(tmp_path, "small", 0).fit(X, X_VAL, model_config={**CONFIG, "epochs": 1})
-    loaded = AutoencoderDetector.load(tmp_path, "small", 0)
+def test_a_set_without_a_threshold_says_what_to_do(folder: Path) -> None:
+    shutil.rmtree(folder / "small_runs")
+    for name in ("small_manifest.json", "small_detector.json"):
+        (folder / name).unlink()
+    loaded = AutoencoderDetector.load(folder, "small", 0)
     assert loaded.score(X).shape == (len(X),)
     with pytest.raises(MissingArtifactError, match=r"small_detector\.json.*reset_experiment=True"):
         loaded.detect(X)

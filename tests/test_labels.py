@@ -79,8 +79,8 @@ def test_codes_are_positions_among_the_sorted_classes() -> None:
     ("labels", "classes", "unknown"),
     [
         (["c", "a", "d"], ("a", "b"), "'c', 'd'"),
-        (["1"], (1, 2), "'1'"),
-        ([1], ("1", "2"), "1"),
+        (["1"], tuple(range(20)), "'1'"),
+        ([1], tuple(sorted(map(str, range(20)))), "1"),
         ([0, 9], (1, 5), "0, 9"),
     ],
 )

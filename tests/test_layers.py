@@ -97,8 +97,12 @@ AT_IMPORT = {
 }
 PUBLIC_NAMES = {
     "Autoencoder": "raygrid.zoo.autoencoder",
+    "AutoencoderDetector": "raygrid.zoo.detector",
     "AutoencoderResidualRegressor": "raygrid.zoo.residual_regressor",
+    "ConvAutoencoder": "raygrid.zoo.conv_autoencoder",
     "GridSearchModel": "raygrid.model",
+    "MLPClassifier": "raygrid.zoo.mlp_classifier",
+    "MLPRegressor": "raygrid.zoo.mlp_regressor",
     "ModelArtifacts": "raygrid.artifacts",
     "Resources": "raygrid.tuning.resources",
     "SearchListener": "raygrid.progress",

@@ -265,9 +265,9 @@ def test_targets_that_cannot_be_predicted_are_refused_before_training(tmp_path: 
 
 
 def test_rows_of_several_axes_are_flattened(tmp_path: Path) -> None:
-    model = MLPClassifier(tmp_path, "boxes", 0)
-    model.fit(X.reshape(-1, 2, WIDTH // 2), y_train=Y, model_config={**CONFIG, "epochs": 1})
-    assert model.predict(X_VAL.reshape(-1, 2, WIDTH // 2)).shape == (len(X_VAL),)
+    model = MLPClassifier(tmp_path)
+    run, _ = model.plan(X.reshape(-1, 2, WIDTH // 2), y_train=Y, model_config=CONFIG)
+    assert model.build_model(next(run.request.configs()), (2, WIDTH // 2)).output_shape == (None, 3)
 
 
 def test_scores_of_several_targets_are_the_means_of_each_ones_own() -> None:
