@@ -7,6 +7,7 @@ results: it is part of every point's key.
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import random
@@ -21,17 +22,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from raygrid.batches import train_items, validation_data
+from raygrid.batches import train_items, val_items, validation_data
+from raygrid.epoch_program import EpochProgram, why_not
 from raygrid.errors import BuilderError
 from raygrid.plan import Point
 from raygrid.records import PointRecord, finite_or_none
 from raygrid.stopping import EarlyStop
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 
+log = logging.getLogger("raygrid")
+
 Array = np.ndarray[Any, Any]
 Builder = Callable[[dict[str, Any], tuple[int, ...]], Any]
 EpochLogs = dict[str, float | None]
 OnEpoch = Callable[[int, EpochLogs], None]
+
+# Reasons against the graph that this process has told already.
+_told: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -79,8 +86,7 @@ def train_point(
     try:
         begin_session(point.seed, settings.dtype_policy)
         model = build_checked(build, point.config, arrays.input_shape(point.config, settings))
-        follower.set_model(model)
-        _fit(model, point, arrays, settings, follower)
+        _train(model, point, arrays, settings, follower)
     except Exception:
         error = traceback.format_exc(limit=-8)
     return follower.result(base, error, time.monotonic() - start)
@@ -132,7 +138,35 @@ def build_checked(build: Builder, config: Mapping[str, Any], input_shape: tuple[
     return model
 
 
-def _fit(
+def _train(
+    model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, follower: _Follower
+) -> None:
+    reason = why_not(model)
+    if reason is None:
+        _train_in_graph(model, point, arrays, settings, follower)
+        return
+    if reason not in _told:
+        _told.add(reason)
+        log.info("Epochs run through model.fit, which is slower: %s.", reason)
+    _train_with_fit(model, point, arrays, settings, follower)
+
+
+def _train_in_graph(
+    model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, follower: _Follower
+) -> None:
+    program = EpochProgram(
+        model,
+        train_items(arrays, point.config, settings),
+        val_items(arrays, point.config, settings),
+        point.config["batch_size"],
+        settings.shuffle,
+    )
+    for epoch in range(point.config["epochs"]):
+        if follower.take(model, epoch + 1, program.run(point.seed, epoch)):
+            return
+
+
+def _train_with_fit(
     model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, follower: _Follower
 ) -> None:
     batch_size, epochs = point.config["batch_size"], point.config["epochs"]
@@ -143,31 +177,42 @@ def _fit(
         epochs=epochs,
         validation_data=validation_data(arrays, point.config, settings),
         validation_batch_size=None if settings.windowed else batch_size,
-        callbacks=[follower],
+        callbacks=[_FollowingCallback(follower)],
         shuffle=False,
         verbose=0,
     )
 
 
-class _Follower(keras.callbacks.Callback):
-    """Keeps the history, the best weights, and stops early."""
+class _FollowingCallback(keras.callbacks.Callback):
+    """Lets a follower hear of ``model.fit``, and stop it."""
+
+    def __init__(self, follower: _Follower) -> None:
+        super().__init__()
+        self._follower = follower
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self._follower.take(self.model, epoch + 1, logs or {}):
+            self.model.stop_training = True
+
+
+class _Follower:
+    """Keeps the history and the best weights, and says when to stop."""
 
     def __init__(self, patience: int | None, on_epoch: OnEpoch) -> None:
-        super().__init__()
         self._stop = EarlyStop(patience)
         self._on_epoch = on_epoch
         self._rows: list[dict[str, float]] = []
         self._best_weights: list[Array] | None = None
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        row = {name: float(value) for name, value in (logs or {}).items()}
+    def take(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> bool:
+        """Takes the metrics of ``epoch`` (from 1); returns whether to stop."""
+        row = {name: float(value) for name, value in logs.items()}
         self._rows.append(row)
-        better, stop = self._stop.update(epoch + 1, row["val_loss"])
+        better, stop = self._stop.update(epoch, row["val_loss"])
         if better:
-            self._best_weights = self.model.get_weights()
-        if stop:
-            self.model.stop_training = True
-        self._on_epoch(epoch + 1, {name: finite_or_none(value) for name, value in row.items()})
+            self._best_weights = model.get_weights()
+        self._on_epoch(epoch, {name: finite_or_none(value) for name, value in row.items()})
+        return stop
 
     def result(self, base: PointRecord, error: str | None, seconds: float) -> TrainedPoint:
         """The record of what was trained, with the weights if the point is done."""

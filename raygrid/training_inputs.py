@@ -11,7 +11,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 # Part of every point's key. Raise it whenever a change in training.py or stopping.py may change a result.
-TRAINING_RULES = 1
+TRAINING_RULES = 2
 
 
 @dataclass(frozen=True)
