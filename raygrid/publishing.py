@@ -271,17 +271,25 @@ def _scaler_first_metrics_last(paths: ModelArtifacts, names: Mapping[str, bytes]
 
 
 def remove_superseded(paths: ModelArtifacts, manifest: Manifest) -> None:
-    """Removes what the committed set no longer has: a flat scaler, and other generations. Can be repeated."""
-    if paths.scaler_path.name not in manifest.files:
-        remove_file(paths.scaler_path)
+    """Removes flat files that the committed set no longer has, such as a scaler, and other generations.
+
+    Can be repeated: the other generations, which say what there was, go last.
+    """
+    for name in _names_ever_published(paths) - manifest.files.keys():
+        remove_file(paths.model_dir / name)
     for folder in _generation_folders(paths):
         if folder.name != manifest.generation:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _names_ever_published(paths: ModelArtifacts) -> set[str]:
+    further = {name for manifest in _complete_generations(paths) for name in manifest.files if paths.may_publish(name)}
+    return {path.name for path in (*paths.required, paths.scaler_path)} | further
+
+
 def _remove_leftovers(paths: ModelArtifacts) -> None:
-    flat = (*paths.required, paths.scaler_path, paths.manifest_path, paths.ledger_path)
-    found = [path for target in flat for path in leftovers(paths.model_dir, target.name)]
+    names = {paths.manifest_path.name, paths.ledger_path.name, *_names_ever_published(paths)}
+    found = [path for name in names for path in leftovers(paths.model_dir, name)]
     for path in (*found, *leftovers(paths.runs_dir), *leftovers(paths.generations_dir)):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

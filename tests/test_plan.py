@@ -97,7 +97,8 @@ def test_the_estimate_takes_the_median_seconds_a_step_of_what_was_recorded() -> 
 def test_more_workers_than_trials_do_not_help_nor_do_many_for_one_long_trial() -> None:
     two = make_plan([point(0), point(1)], {}, items=lambda config: 320)
     assert estimate(two, [], lambda config: 320, workers=2) == estimate(two, [], lambda config: 320, workers=64)
-    uneven = make_plan([point(0, epochs=1000), *(point(n, epochs=1) for n in range(1, 9))], {}, items=lambda config: 320)
+    short = [point(n, epochs=1) for n in range(1, 9)]
+    uneven = make_plan([point(0, epochs=1000), *short], {}, items=lambda config: 320)
     alone = make_plan([point(0, epochs=1000)], {}, items=lambda config: 320)
     assert estimate(uneven, [], lambda config: 320, workers=8) == estimate(alone, [], lambda config: 320, workers=1)
 

@@ -298,3 +298,15 @@ def test_a_legacy_set_is_adopted_before_anything_of_it_is_replaced(
     assert seen(paths) == "legacy"
     manifest = publish_set(paths, "two", scaler=True)
     assert listing(paths.model_dir) == listing_of_set(paths, manifest)
+
+
+def test_a_further_file_that_the_new_set_no_longer_has_is_removed(tmp_path: Path) -> None:
+    paths = ModelArtifacts.for_prefix(tmp_path, "a")
+    extra = paths.extra_path("detector")
+    files = {path.name: b"{}" for path in paths.required}
+    publish(paths, {**files, extra.name: b"{}"}, Manifest("", {}))
+    assert extra.name in read_published(paths).files
+    (tmp_path / temporary_name(extra.name)).write_bytes(b"cut short")
+    publish(paths, files, Manifest("", {}))
+    assert not extra.exists()
+    assert not list(tmp_path.glob(".tmp-*"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # What a model that needs a target predicts on the embedded data.
-EMBEDDED_TARGETS = {"mlp-classifier": ["fault"], "mlp-regressor": ["stripper_underflow_G_concentration"]}
+EMBEDDED_TARGETS = {"mlp-classifier": ["fault"], "mlp-regressor": ["stripper_underflow_E_concentration"]}
 
 MODELS = {
     "residual-regressor": "raygrid.zoo.residual_regressor:AutoencoderResidualRegressor",

@@ -36,7 +36,7 @@ class Autoencoder(GridSearchModel):
     }
     DEFAULT_PARAM_GRID: ClassVar[Mapping[str, Sequence[Any]]] = {
         "encoder_layers": [(128, 64), (256, 128)],
-        "latent_dim": [8, 16],
+        "latent_dim": [16, 32],
         "activation": ["relu", "selu"],
         "learning_rate": [1e-3, 5e-4],
     }
