@@ -37,9 +37,7 @@ class Items:
         return _deterministic(tf.data.Dataset.range(self.count).batch(batch_size).map(self.gather).prefetch(2))
 
     def epochs(self, epochs: int, batch_size: int, seed: int | None) -> tf.data.Dataset:
-        """All epochs' batches, one after the other; the order of an epoch depends on the seed and its number alone.
-
-        Keras' own shuffling draws from a state that depends on what the process did before.
+        """All epochs' batches, one after the other; see ``epoch_order``.
 
         Args:
             epochs: how many passes.
@@ -48,13 +46,26 @@ class Items:
         """
 
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-            order = tf.range(self.count, dtype=tf.int64)
-            if seed is not None:
-                at = tf.stack([tf.constant(seed, tf.int64), epoch])
-                order = tf.random.experimental.stateless_shuffle(order, seed=at)
-            return tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+            at = None if seed is None else tf.constant(seed, tf.int64)
+            return tf.data.Dataset.from_tensor_slices(epoch_order(self.count, at, epoch)).batch(batch_size)
 
         return _deterministic(tf.data.Dataset.range(epochs).flat_map(one_epoch).map(self.gather).prefetch(2))
+
+
+def epoch_order(count: int, seed: tf.Tensor | None, epoch: tf.Tensor) -> tf.Tensor:
+    """The order in which an epoch sees its items; it depends on the seed and the epoch's number alone.
+
+    Keras' own shuffling draws from a state that depends on what the process did before.
+
+    Args:
+        count: how many items.
+        seed: int64; None leaves the items in order.
+        epoch: int64, counted from 0.
+    """
+    order = tf.range(count, dtype=tf.int64)
+    if seed is None:
+        return order
+    return tf.random.experimental.stateless_shuffle(order, seed=tf.stack([seed, epoch]))
 
 
 def train_items(arrays: TrainingArrays, config: Mapping[str, Any], settings: TrainSettings) -> Items:

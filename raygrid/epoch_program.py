@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from raygrid.batches import Items
+from raygrid.batches import Items, epoch_order
 
 Logs = dict[str, float]
 
@@ -64,42 +64,43 @@ class EpochProgram:
 
     def _trace(self, train: Items, val: Items, batch_size: int, shuffle: bool) -> Callable[..., Mapping[str, Any]]:
         model = self._model
+        train_on, test_on = _step_on(model, model.train_step), _step_on(model, model.test_step)
 
         def epoch_and_validation(seed: tf.Tensor, epoch: tf.Tensor) -> Mapping[str, Any]:
-            order = tf.range(train.count, dtype=tf.int64)
-            if shuffle:
-                order = tf.random.experimental.stateless_shuffle(order, seed=tf.stack([seed, epoch]))
+            # Keras makes compiled metrics when a step is first traced; only then do they exist to be reset.
+            for step_on, items in ((train_on, train), (test_on, val)):
+                sample = tf.zeros([min(batch_size, items.count)], tf.int64)
+                step_on.get_concrete_function(items.gather(sample))
             model.reset_metrics()
-            logs = _pass(model, model.train_step, train, order, batch_size)
+            logs = _pass(model, train_on, train, epoch_order(train.count, seed if shuffle else None, epoch), batch_size)
             with tf.control_dependencies(list(logs.values())):
                 model.reset_metrics()
-                val_logs = _pass(model, model.test_step, val, tf.range(val.count, dtype=tf.int64), batch_size)
+                val_logs = _pass(model, test_on, val, epoch_order(val.count, None, epoch), batch_size)
             return {**logs, **{f"val_{name}": value for name, value in val_logs.items()}}
 
         return epoch_and_validation
 
 
-def _pass(
-    model: keras.Model, step: Callable[[Any], Mapping[str, Any]], items: Items, order: tf.Tensor, batch_size: int
-) -> Mapping[str, Any]:
-    full, rest = divmod(items.count, batch_size)
+def _step_on(model: keras.Model, step: Callable[[Any], Mapping[str, Any]]) -> Any:
     # A function of its own, so that the steps of one size share one trace; compiled as fit would compile it.
-    step_on = tf.function(lambda data: dict(step(data)), autograph=False, jit_compile=model.jit_compile)
+    return tf.function(lambda data: dict(step(data)), autograph=False, jit_compile=model.jit_compile)
+
+
+def _pass(model: keras.Model, step_on: Any, items: Items, order: tf.Tensor, batch_size: int) -> Mapping[str, Any]:
+    full, rest = divmod(items.count, batch_size)
 
     def one(begin: Any, size: int) -> Mapping[str, Any]:
         return dict(step_on(items.gather(tf.ensure_shape(order[begin : begin + size], [size]))))
 
     last: Mapping[str, Any] = {}
     if full:
-        last = one(0, batch_size)
-        if full > 1:
-            first = {name: tf.convert_to_tensor(value) for name, value in last.items()}
+        last = {name: tf.convert_to_tensor(value) for name, value in one(0, batch_size).items()}
+    if full > 1:
 
-            def body(i: tf.Tensor, _: Any) -> Any:
-                logs = one(i * batch_size, batch_size)
-                return i + 1, {name: tf.convert_to_tensor(logs[name]) for name in first}
+        def body(i: tf.Tensor, _: Any) -> Any:
+            return i + 1, {name: tf.convert_to_tensor(v) for name, v in one(i * batch_size, batch_size).items()}
 
-            _, last = tf.while_loop(lambda i, _: i < full, body, [tf.constant(1), first], parallel_iterations=1)
+        _, last = tf.while_loop(lambda i, _: i < full, body, [tf.constant(1), last], parallel_iterations=1)
     if rest:
         last = one(full * batch_size, rest)
     # As fit: the metrics' results, unless the step returned something else.

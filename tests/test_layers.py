@@ -50,6 +50,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     3: (
         "batches",
         "cache",
+        "epoch_program",
         "experiments",
         "ledger",
         "model_files",
@@ -79,7 +80,8 @@ SAME_LAYER: dict[str, tuple[str, ...]] = {
     "experiments": ("publishing",),
     "model_files": ("batches", "training"),
     "scaling": ("scaler",),
-    "training": ("batches",),
+    "epoch_program": ("batches",),
+    "training": ("batches", "epoch_program"),
     "search_run": ("ledger", "point_store", "publishing"),
     "confirmation": ("search",),
     "configured": ("fitted", "search"),
@@ -88,8 +90,8 @@ SAME_LAYER: dict[str, tuple[str, ...]] = {
 }
 # Where a module may import these when it is itself imported; everywhere else inside a function, if at all.
 AT_IMPORT = {
-    "tensorflow": {"batches", "training", "model_files"},
-    "keras": {"training", "model_files"},
+    "tensorflow": {"batches", "epoch_program", "training", "model_files"},
+    "keras": {"epoch_program", "training", "model_files"},
     "ray": {"tuning.callbacks"},
     "pyarrow": set(),
     "pandas": set(),
