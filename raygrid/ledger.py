@@ -30,7 +30,7 @@ def results_table(records: Iterable[PointRecord], numbers: Mapping[str, int]) ->
         Columns ``point`` (null for a point of an earlier grid), ``status``, ``val_loss``, one ``config.<name>`` a
         hyperparameter (text, as JSON, where a column's values differ in type), one ``metric.<name>`` a metric at
         the best epoch, ``best_epoch`` (from 1), ``epochs_run``, ``seconds``, ``worker``, ``device``, ``threads``,
-        ``seed``, ``error``, ``key``.
+        ``seed``, ``error``, ``key``, ``trained_with`` (key of the point whose training it shared).
     """
     import pyarrow as pa
 
@@ -54,6 +54,7 @@ def results_table(records: Iterable[PointRecord], numbers: Mapping[str, int]) ->
         "seed": pa.array([r.seed for r in rows], pa.int64()),
         "error": pa.array([r.error for r in rows], pa.string()),
         "key": pa.array([r.key for r in rows], pa.string()),
+        "trained_with": pa.array([r.trained_with for r in rows], pa.string()),
     }
     return pa.table(columns)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from raygrid.fingerprint import canonical_json
 from raygrid.records import PointRecord
 
 # Per training step and per search, where nothing was measured yet: a small Keras model on one slow CPU core, and
@@ -15,6 +16,10 @@ from raygrid.records import PointRecord
 ASSUMED_STEP_S = 0.010
 ASSUMED_TRIAL_S = 3.0
 STARTUP_S = 30.0
+
+
+# What decides only when a training ends: points that differ in nothing else follow the same trajectory.
+STOP_KEYS = frozenset({"epochs", "patience"})
 
 
 @dataclass(frozen=True)
@@ -67,13 +72,22 @@ def make_plan(
 ) -> Plan:
     """The plan for ``points``: those with a final record are done, the others are trained, longest first.
 
+    Points that differ only in when to stop are one trial.
     ``items`` says how many rows or windows a config trains on.
 
     Longest first, because a long trial that starts last leaves the other workers idle.
     """
     points = tuple(points)
     done = {p.key: recorded[p.key] for p in points if p.key in recorded and recorded[p.key].final}
-    trials = [PlannedTrial((p,), training_steps(p.config, items(p.config))) for p in points if p.key not in done]
+    together: dict[tuple[str, int], list[Point]] = {}
+    for point in points:
+        if point.key not in done:
+            shared = {name: value for name, value in point.config.items() if name not in STOP_KEYS}
+            together.setdefault((canonical_json(shared), point.seed), []).append(point)
+    trials = [
+        PlannedTrial(tuple(group), max(training_steps(p.config, items(p.config)) for p in group))
+        for group in together.values()
+    ]
     trials.sort(key=lambda trial: (-trial.steps, trial.points[0].number))
     return Plan(points, done, tuple(trials))
 

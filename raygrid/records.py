@@ -64,6 +64,7 @@ class PointRecord:
         threads: intra-op threads that TensorFlow used; 0 where it chose by itself.
         error: the cause, where the point failed or diverged.
         weights: the best weights, where they are kept.
+        trained_with: key of the point whose training this one shared, since they differ only in when to stop.
     """
 
     key: str
@@ -81,6 +82,7 @@ class PointRecord:
     threads: int = 0
     error: str | None = None
     weights: WeightsFile | None = None
+    trained_with: str | None = None
 
     @property
     def val_loss(self) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -122,10 +122,8 @@ def train_config(run: SearchRun, build: Builder, options: SearchOptions) -> Outc
     """
 
     def in_process(plan: Plan) -> dict[str, PointRecord]:
-        points = [point for trial in plan.trials for point in trial.points]
-
         def train(listener: SearchListener) -> dict[str, PointRecord]:
-            return {point.key: _train_here(run, build, point, listener) for point in points}
+            return {key: record for trial in plan.trials for key, record in _train_here(run, build, trial, listener)}
 
         return _while_telling(run, plan, options.progress, train)
 
@@ -179,26 +177,43 @@ def _while_telling(
         run.write_ledger()
 
 
-def _train_here(run: SearchRun, build: Builder, point: Point, listener: SearchListener) -> PointRecord:
+def _train_here(
+    run: SearchRun, build: Builder, trial: PlannedTrial, listener: SearchListener
+) -> list[tuple[str, PointRecord]]:
     load_tensorflow()
-    from raygrid.training import this_device, train_point, user_state_kept
+    from raygrid.training import TrainedPoint, this_device, train_points, user_state_kept
 
-    listener.point_started(point)
+    points = {point.key: point for point in trial.points}
+    records = []
 
-    def on_epoch(epoch: int, logs: dict[str, float | None]) -> None:
-        listener.point_epochs(point, epoch, [logs])
+    def on_epoch(trained: Sequence[Point], epoch: int, logs: dict[str, float | None]) -> None:
+        for point in trained:
+            listener.point_epochs(point, epoch, [logs])
 
-    with user_state_kept(), tempfile.TemporaryDirectory(prefix="raygrid-") as folder:
-        trained = train_point(
-            build, point, run.context, run.arrays, run.settings, device=this_device(), on_epoch=on_epoch
+    def on_finished(trained: TrainedPoint) -> None:
+        with tempfile.TemporaryDirectory(prefix="raygrid-") as folder:
+            weights = None
+            if trained.weights is not None:
+                weights = Path(folder, "weights.npz")
+                write_weights(weights, trained.weights)
+            record = run.store.add(trained.record, weights)
+        records.append((record.key, record))
+        listener.point_finished(points[record.key], record)
+
+    for point in trial.points:
+        listener.point_started(point)
+    with user_state_kept():
+        train_points(
+            build,
+            trial.points,
+            run.context,
+            run.arrays,
+            run.settings,
+            device=this_device(),
+            on_epoch=on_epoch,
+            on_finished=on_finished,
         )
-        weights = None
-        if trained.weights is not None:
-            weights = Path(folder, "weights.npz")
-            write_weights(weights, trained.weights)
-        record = run.store.add(trained.record, weights)
-    listener.point_finished(point, record)
-    return record
+    return records
 
 
 def _why_all_failed(plan: Plan, records: dict[str, PointRecord]) -> str:

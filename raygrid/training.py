@@ -15,7 +15,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -25,17 +25,19 @@ import tensorflow as tf
 from raygrid.batches import train_items, val_items, validation_data
 from raygrid.epoch_program import EpochProgram, why_not
 from raygrid.errors import BuilderError
-from raygrid.plan import Point
+from raygrid.plan import STOP_KEYS, Point
 from raygrid.records import PointRecord, finite_or_none
 from raygrid.stopping import EarlyStop
 from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.watched_config import WatchedConfig
 
 log = logging.getLogger("raygrid")
 
 Array = np.ndarray[Any, Any]
-Builder = Callable[[dict[str, Any], tuple[int, ...]], Any]
+Builder = Callable[[Any, tuple[int, ...]], Any]
 EpochLogs = dict[str, float | None]
-OnEpoch = Callable[[int, EpochLogs], None]
+OnEpoch = Callable[[Sequence[Point], int, EpochLogs], None]
+OnFinished = Callable[["TrainedPoint"], None]
 
 # Reasons against the graph that this process has told already.
 _told: set[str] = set()
@@ -49,6 +51,62 @@ class TrainedPoint:
     weights: list[Array] | None
 
 
+def train_points(
+    build: Builder,
+    points: Sequence[Point],
+    context: str,
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+    *,
+    device: str,
+    on_epoch: OnEpoch = lambda points, epoch, logs: None,
+    on_finished: OnFinished = lambda trained: None,
+) -> None:
+    """Trains points that differ only in when to stop: clears the session, seeds, builds, trains once, to the longest.
+
+    Each point has its own stop and its own best weights, exactly as if it were trained alone. A builder that reads a
+    config's ``epochs`` or ``patience`` makes them different trainings; then they are trained one by one. What the
+    builder does wrong is recorded and never raised.
+
+    Args:
+        build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
+        points: configs that differ in ``STOP_KEYS`` alone, of one seed.
+        context: digest for the records.
+        arrays: float32 arrays in the units that the model sees.
+        settings: shuffling and dtype policy.
+        device: what the records say of where they were trained.
+        on_epoch: called after every epoch with the points that trained it, its number (from 1) and its metrics.
+        on_finished: called with each point the moment it is finished.
+    """
+    if len(points) > 1 and _tells_points_apart(build, points[0], arrays, settings):
+        for point in points:
+            train_points(
+                build, [point], context, arrays, settings, device=device, on_epoch=on_epoch, on_finished=on_finished
+            )
+        return
+    longest = max(points, key=lambda point: int(point.config["epochs"]))
+    base = PointRecord(
+        key="",
+        context=context,
+        config={},
+        seed=longest.seed,
+        status="failed",
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        device=device,
+        threads=tf.config.threading.get_intra_op_parallelism_threads(),
+        trained_with=longest.key if len(points) > 1 else None,
+    )
+    group = _Group([_Follower(point, base) for point in points], on_epoch, on_finished)
+    error: str | None = None
+    try:
+        begin_session(longest.seed, settings.dtype_policy)
+        model = build_checked(build, longest.config, arrays.input_shape(longest.config, settings))
+        _train(model, longest, arrays, settings, group)
+    except Exception:
+        error = traceback.format_exc(limit=-8)
+    group.end(error)
+
+
 def train_point(
     build: Builder,
     point: Point,
@@ -57,39 +115,33 @@ def train_point(
     settings: TrainSettings,
     *,
     device: str,
-    on_epoch: OnEpoch = lambda epoch, logs: None,
+    on_epoch: Callable[[int, EpochLogs], None] = lambda epoch, logs: None,
 ) -> TrainedPoint:
-    """Trains one point: clears the session, seeds, builds, fits; never raises for what the builder does.
-
-    Args:
-        build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
-        point: config, seed and key.
-        context: digest for the record.
-        arrays: float32 arrays in the units that the model sees.
-        settings: shuffling and dtype policy.
-        device: what the record says of where it ran.
-        on_epoch: called after every epoch with its number (from 1) and its metrics.
-    """
-    start = time.monotonic()
-    base = PointRecord(
-        key=point.key,
-        context=context,
-        config=point.config,
-        seed=point.seed,
-        status="failed",
-        worker=f"{socket.gethostname()}:{os.getpid()}",
+    """Trains one point; see ``train_points``."""
+    finished: list[TrainedPoint] = []
+    train_points(
+        build,
+        [point],
+        context,
+        arrays,
+        settings,
         device=device,
-        threads=tf.config.threading.get_intra_op_parallelism_threads(),
+        on_epoch=lambda points, epoch, logs: on_epoch(epoch, logs),
+        on_finished=finished.append,
     )
-    follower = _Follower(point.config["patience"], on_epoch)
-    error: str | None = None
+    return finished[0]
+
+
+def _tells_points_apart(build: Builder, point: Point, arrays: TrainingArrays, settings: TrainSettings) -> bool:
+    """Whether the builder reads what these points differ in, or cannot be watched reading."""
+    watched = WatchedConfig(point.config)
     try:
         begin_session(point.seed, settings.dtype_policy)
-        model = build_checked(build, point.config, arrays.input_shape(point.config, settings))
-        _train(model, point, arrays, settings, follower)
+        build(watched, arrays.input_shape(point.config, settings))
     except Exception:
-        error = traceback.format_exc(limit=-8)
-    return follower.result(base, error, time.monotonic() - start)
+        # It may want a real dict; trained one by one, it gets one, and its own errors are recorded.
+        return True
+    return bool(watched.read & STOP_KEYS)
 
 
 def this_device() -> str:
@@ -138,21 +190,19 @@ def build_checked(build: Builder, config: Mapping[str, Any], input_shape: tuple[
     return model
 
 
-def _train(
-    model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, follower: _Follower
-) -> None:
+def _train(model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, group: _Group) -> None:
     reason = why_not(model)
     if reason is None:
-        _train_in_graph(model, point, arrays, settings, follower)
+        _train_in_graph(model, point, arrays, settings, group)
         return
     if reason not in _told:
         _told.add(reason)
         log.info("Epochs run through model.fit, which is slower: %s.", reason)
-    _train_with_fit(model, point, arrays, settings, follower)
+    _train_with_fit(model, point, arrays, settings, group)
 
 
 def _train_in_graph(
-    model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, follower: _Follower
+    model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, group: _Group
 ) -> None:
     program = EpochProgram(
         model,
@@ -162,12 +212,12 @@ def _train_in_graph(
         settings.shuffle,
     )
     for epoch in range(point.config["epochs"]):
-        if follower.take(model, epoch + 1, program.run(point.seed, epoch)):
+        if group.take(model, epoch + 1, program.run(point.seed, epoch)):
             return
 
 
 def _train_with_fit(
-    model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, follower: _Follower
+    model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, group: _Group
 ) -> None:
     batch_size, epochs = point.config["batch_size"], point.config["epochs"]
     items = train_items(arrays, point.config, settings)
@@ -177,64 +227,88 @@ def _train_with_fit(
         epochs=epochs,
         validation_data=validation_data(arrays, point.config, settings),
         validation_batch_size=None if settings.windowed else batch_size,
-        callbacks=[_FollowingCallback(follower)],
+        callbacks=[_FollowingCallback(group)],
         shuffle=False,
         verbose=0,
     )
 
 
 class _FollowingCallback(keras.callbacks.Callback):
-    """Lets a follower hear of ``model.fit``, and stop it."""
+    """Lets a group hear of ``model.fit``, and stop it."""
 
-    def __init__(self, follower: _Follower) -> None:
+    def __init__(self, group: _Group) -> None:
         super().__init__()
-        self._follower = follower
+        self._group = group
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        if self._follower.take(self.model, epoch + 1, logs or {}):
+        if self._group.take(self.model, epoch + 1, logs or {}):
             self.model.stop_training = True
 
 
-class _Follower:
-    """Keeps the history and the best weights, and says when to stop."""
+class _Group:
+    """The points that one training answers."""
 
-    def __init__(self, patience: int | None, on_epoch: OnEpoch) -> None:
-        self._stop = EarlyStop(patience)
+    def __init__(self, followers: Sequence[_Follower], on_epoch: OnEpoch, on_finished: OnFinished) -> None:
+        self._training = list(followers)
         self._on_epoch = on_epoch
+        self._on_finished = on_finished
+        self._begin = time.monotonic()
+
+    def take(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> bool:
+        """Takes the metrics of ``epoch`` (from 1); returns whether no point trains any more."""
+        row = {name: float(value) for name, value in logs.items()}
+        ended = [follower for follower in self._training if follower.take(model, epoch, row)]
+        points = [follower.point for follower in self._training]
+        self._on_epoch(points, epoch, {name: finite_or_none(value) for name, value in row.items()})
+        for follower in ended:
+            self._training.remove(follower)
+            self._on_finished(follower.result(None, time.monotonic() - self._begin))
+        return not self._training
+
+    def end(self, error: str | None) -> None:
+        """The training is over for those that still took part."""
+        for follower in self._training:
+            self._on_finished(follower.result(error, time.monotonic() - self._begin))
+
+
+class _Follower:
+    """Keeps the history and the best weights of one point, and says when it ends."""
+
+    def __init__(self, point: Point, base: PointRecord) -> None:
+        self.point = point
+        self._base = replace(base, key=point.key, config=point.config)
+        self._stop = EarlyStop(point.config["patience"])
         self._rows: list[dict[str, float]] = []
         self._best_weights: list[Array] | None = None
 
-    def take(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> bool:
-        """Takes the metrics of ``epoch`` (from 1); returns whether to stop."""
-        row = {name: float(value) for name, value in logs.items()}
+    def take(self, model: keras.Model, epoch: int, row: dict[str, float]) -> bool:
+        """Takes the metrics of ``epoch`` (from 1); returns whether it is this point's last."""
         self._rows.append(row)
         better, stop = self._stop.update(epoch, row["val_loss"])
         if better:
             self._best_weights = model.get_weights()
-        self._on_epoch(epoch, {name: finite_or_none(value) for name, value in row.items()})
-        return stop
+        return stop or epoch == self.point.config["epochs"]
 
-    def result(self, base: PointRecord, error: str | None, seconds: float) -> TrainedPoint:
+    def result(self, error: str | None, seconds: float) -> TrainedPoint:
         """The record of what was trained, with the weights if the point is done."""
-        fields: dict[str, Any] = base.__dict__ | {
-            "error": error,
-            "epochs_run": len(self._rows),
-            "seconds": round(seconds, 3),
-            "history": _columns(self._rows),
-        }
+        record = replace(
+            self._base,
+            error=error,
+            epochs_run=len(self._rows),
+            seconds=round(seconds, 3),
+            history=_columns(self._rows),
+        )
         if error is not None:
-            return TrainedPoint(PointRecord(**fields), None)
+            return TrainedPoint(record, None)
         best, weights = self._stop.best_epoch, self._best_weights
         if best is None or weights is None:
-            return TrainedPoint(
-                PointRecord(**fields | {"status": "diverged", "error": "val_loss was not finite in any epoch"}), None
-            )
-        fields["best_epoch"] = best
-        fields["metrics"] = {name: finite_or_none(value) for name, value in self._rows[best - 1].items()}
+            return TrainedPoint(replace(record, status="diverged", error="val_loss was not finite in any epoch"), None)
+        metrics = {name: finite_or_none(value) for name, value in self._rows[best - 1].items()}
+        record = replace(record, best_epoch=best, metrics=metrics)
         if not all(np.isfinite(w).all() for w in weights if np.issubdtype(w.dtype, np.inexact)):
             cause = f"the weights of the best epoch ({best}) are not finite, though its val_loss is"
-            return TrainedPoint(PointRecord(**fields | {"status": "diverged", "error": cause}), None)
-        return TrainedPoint(PointRecord(**fields | {"status": "done"}), weights)
+            return TrainedPoint(replace(record, status="diverged", error=cause), None)
+        return TrainedPoint(replace(record, status="done"), weights)
 
 
 def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, tuple[float | None, ...]]:

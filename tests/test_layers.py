@@ -32,6 +32,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "request",
         "stopping",
         "training_inputs",
+        "watched_config",
         "windows",
     ),
     2: (

@@ -45,22 +45,24 @@ class RecordingCallback(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         for point in decode_points(trial.config["points"]):
-            self._listener.point_started(point)
+            # A trial whose worker died begins again, with points that were recorded before.
+            if point.key not in self.records:
+                self._listener.point_started(point)
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        if "key" not in result:
+        if "keys" not in result:
             return
-        point = self._points[result["key"]]
-        if result["epochs"]:
-            self._listener.point_epochs(point, result["first_epoch"], result["epochs"])
+        for key in result["keys"] if result["epochs"] else ():
+            if key not in self.records:
+                self._listener.point_epochs(self._points[key], result["first_epoch"], result["epochs"])
         if "record" in result:
             record = PointRecord.from_json(result["record"], f"the report of trial {trial.trial_id}")
             if record.status == "done":
                 self._awaiting_checkpoint[trial.trial_id] = record
             else:
-                self._record(point, record, None)
+                self._record(self._points[record.key], record, None)
 
     def on_checkpoint(
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **info: Any
@@ -86,6 +88,8 @@ class RecordingCallback(Callback):
                 self._record(point, record, None)
 
     def _record(self, point: Point, record: PointRecord, weights: Path | None) -> None:
+        if point.key in self.records:
+            return
         try:
             record = self._store.add(record, weights)
         except OSError as error:

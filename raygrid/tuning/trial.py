@@ -6,15 +6,18 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raygrid.plan import Point
 from raygrid.point_store import write_weights
 from raygrid.records import tuples
 from raygrid.training_inputs import TrainingArrays, TrainSettings
+
+if TYPE_CHECKING:
+    from raygrid.training import TrainedPoint
 
 # A report costs the driver milliseconds; one a second is enough to look at.
 REPORT_INTERVAL_S = 1.0
@@ -56,50 +59,63 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, arrays: TrainingArrays) 
     from raygrid.backend import prepare_worker
 
     prepare_worker(job.cpus, job.gpus)
-    from raygrid.training import this_device, train_point
+    from raygrid.training import this_device, train_points
 
-    for point in decode_points(config["points"]):
-        report = _Report(point.key)
-        trained = train_point(
-            job.build, point, job.context, arrays, job.settings, device=this_device(), on_epoch=report.add_epoch
-        )
-        report.finish(trained.record.to_json(), trained.weights)
+    report = _Report()
+    train_points(
+        job.build,
+        decode_points(config["points"]),
+        job.context,
+        arrays,
+        job.settings,
+        device=this_device(),
+        on_epoch=report.add_epoch,
+        on_finished=report.finish,
+    )
 
 
 class _Report:
     """Reports to the driver, at most one a second, each with all epochs since the last."""
 
-    def __init__(self, key: str) -> None:
-        self._key = key
+    def __init__(self) -> None:
+        self._keys: list[str] = []
         self._first_epoch = 1
         self._epochs: list[dict[str, float | None]] = []
         self._last = time.monotonic()
 
-    def add_epoch(self, epoch: int, logs: dict[str, float | None]) -> None:
+    def add_epoch(self, points: Sequence[Point], epoch: int, logs: dict[str, float | None]) -> None:
         """Takes an epoch's metrics, and reports if the last report is long enough ago."""
+        keys = [point.key for point in points]
+        if keys != self._keys:
+            self._send({})
+            self._keys = keys
+        if not self._epochs:
+            self._first_epoch = epoch
         self._epochs.append(logs)
         if time.monotonic() - self._last >= REPORT_INTERVAL_S:
-            from ray import tune
+            self._send({})
 
-            tune.report(self._message())
-            self._first_epoch = epoch + 1
-            self._epochs = []
-            self._last = time.monotonic()
-
-    def finish(self, record: dict[str, Any], weights: list[Any] | None) -> None:
-        """Reports the point's record, with the weights as a checkpoint if there are any."""
+    def finish(self, trained: TrainedPoint) -> None:
+        """Reports a point's record, with the weights as a checkpoint if there are any."""
         from ray import tune
 
-        message = {**self._message(), "record": record}
-        if weights is None:
-            tune.report(message)
+        record = {"record": trained.record.to_json()}
+        if trained.weights is None:
+            self._send(record)
             return
         with tempfile.TemporaryDirectory(prefix="raygrid-") as folder:
-            write_weights(Path(folder, weights_name(self._key)), weights)
-            tune.report(message, checkpoint=tune.Checkpoint.from_directory(folder))
+            write_weights(Path(folder, weights_name(trained.record.key)), trained.weights)
+            self._send(record, tune.Checkpoint.from_directory(folder))
 
-    def _message(self) -> dict[str, Any]:
-        return {"key": self._key, "first_epoch": self._first_epoch, "epochs": self._epochs}
+    def _send(self, message: dict[str, Any], checkpoint: Any = None) -> None:
+        from ray import tune
+
+        if not self._epochs and not message:
+            return
+        epochs = {"keys": self._keys, "first_epoch": self._first_epoch, "epochs": self._epochs}
+        tune.report({**epochs, **message}, checkpoint=checkpoint)
+        self._epochs = []
+        self._last = time.monotonic()
 
 
 def weights_name(key: str) -> str:
