@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raygrid.errors import MissingArtifactError
 from raygrid.plan import Plan, Point
 from raygrid.records import PointRecord
 from raygrid.search import Builder, SearchOptions, train_on_ray
 from raygrid.search_run import SearchRun
 
 MAX_CONTENDERS = 8
+CLOSE = "too close to call"
 
 
 @dataclass(frozen=True)
@@ -69,31 +71,44 @@ class Confirmation:
         """``stands``, ``too close to call`` or ``does not stand``.
 
         Too close to call: another point's mean is lower, but by less than the standard error of the difference of the
-        two means (Welch).
+        two means (Welch), or one of the means is of a single seed, which has no such error. A winner that gives a
+        result with none of the further seeds does not stand.
         """
         winner, best = self.contenders[0], self.best
-        if best.mean >= winner.mean:
-            return "stands"
         if not winner.further:
             return "does not stand"
+        if best.mean >= winner.mean:
+            return "stands"
+        if min(len(winner.further), len(best.further)) < 2:
+            return CLOSE
         error = math.sqrt(winner.spread**2 / len(winner.further) + best.spread**2 / len(best.further))
-        return "too close to call" if winner.mean - best.mean < error else "does not stand"
+        return CLOSE if winner.mean - best.mean < error else "does not stand"
 
     def text(self) -> str:
         """For people: a row a contender, and the verdict."""
         names = [n for n in self.contenders[0].config if len({repr(c.config[n]) for c in self.contenders}) > 1]
-        lines = [f"{len(self.seeds)} further seeds for the winner and {len(self.contenders) - 1} points close to it:"]
+        lines = [
+            f"{_counted(len(self.seeds), 'further seed')} for the winner and "
+            f"{_counted(len(self.contenders) - 1, 'point')} close to it:"
+        ]
         for contender in self.contenders:
             values = ", ".join(f"{name}={contender.config[name]}" for name in names)
             lines.append(
                 f"  point {contender.number}{f' ({values})' if values else ''}: "
-                f"mean {contender.mean:.6g} +- {contender.spread:.2g}, in the search {contender.val_loss:.6g}"
+                f"{self._mean_text(contender)}, in the search {contender.val_loss:.6g}"
             )
         winner, best = self.contenders[0], self.best
-        verdict = f"The winner, point {winner.number}, {self.verdict}"
+        verdict = f"The winner, point {winner.number}, {'is ' if self.verdict == CLOSE else ''}{self.verdict}"
         if best is not winner:
             verdict += f": point {best.number} has the lower mean"
         return "\n".join([*lines, verdict + "."])
+
+    def _mean_text(self, contender: Contender) -> str:
+        lost = len(self.seeds) - len(contender.further)
+        if not contender.further:
+            return f"no result with {'any' if lost > 1 else 'the'} further seed"
+        text = f"mean {contender.mean:.6g} +- {contender.spread:.2g}"
+        return text + (f" (no result with {lost} of {len(self.seeds)} seeds)" if lost else "")
 
 
 def confirm_winner(
@@ -108,9 +123,17 @@ def confirm_winner(
         options: how trials are run.
         seeds: how many further seeds.
         within: how close to the winner's ``val_loss`` a point must be, as a fraction of it.
+
+    Raises:
+        MissingArtifactError: the winner's record is not there, as where only the artifacts were copied.
     """
     numbers = {point.key: point.number for point in run.points()}
     searched = {r.key: r for r in run.store.get_all(numbers).values() if r.status == "done"}
+    if winner_key not in searched:
+        raise MissingArtifactError(
+            f"{run.paths.points_dir} has no record of the published winner, so there is nothing to compare; call "
+            "fit(..., reset_experiment=True) to search anew."
+        )
     winner = searched[winner_key]
     close = _close_to(winner, list(searched.values()), within)
     first = int(run.identity.settings["seed"])
@@ -139,3 +162,7 @@ def _contender(record: PointRecord, number: int, plan: Plan, records: Mapping[st
 
 def _points_of(plan: Plan, number: int) -> list[Point]:
     return [point for point in plan.points if point.number == number]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

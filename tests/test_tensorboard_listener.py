@@ -26,7 +26,7 @@ def record(of: Point, val_loss: float | None = 0.25, **fields: Any) -> PointReco
 
 
 def plan_of(*points: Point, done: tuple[PointRecord, ...] = ()) -> Plan:
-    return make_plan(points, {r.key: r for r in done}, rows=4)
+    return make_plan(points, {r.key: r for r in done}, items=lambda config: 4)
 
 
 def runs(folder: Path) -> list[str]:

@@ -61,6 +61,9 @@ def load_file(path: Path, columns: Columns) -> SearchData:
         DataError: it cannot be read, or a column is not there or not numeric.
     """
     target = list(columns.target or [])
+    if columns.target_is_label and len(target) > 1:
+        raise ArgumentError(f"--target names {', '.join(target)}; the labels are one column.")
+    _check_roles(columns)
     labels = [*(target if columns.target_is_label else []), *([columns.runs] if columns.runs else [])]
     data = read_data(
         path,
@@ -81,6 +84,8 @@ def load_embedded(columns: Columns, windowed: bool) -> SearchData:
     Raises:
         ArgumentError: a column is not there.
     """
+    if columns.runs is not None:
+        raise ArgumentError("the embedded data knows its runs; leave --run-column out, or name a file with --data.")
     data = load_tep()
     names, target = list(data.feature_names), list(columns.target or [])
     by_fault = target == [FAULT]
@@ -91,9 +96,7 @@ def load_embedded(columns: Columns, windowed: bool) -> SearchData:
             f"the embedded data has no column {', '.join(map(repr, unknown))}; its columns are {', '.join(names)}, and "
             f"{FAULT!r} as a target alone."
         )
-    both = sorted(set(columns.features or ()) & set(measured))
-    if both:
-        raise ArgumentError(f"{', '.join(both)} is both a target and a feature; leave it out of --features.")
+    _check_roles(columns)
     used = [names.index(name) for name in columns.features or names if name not in measured]
     if by_fault:
         return _faults(data, used)
@@ -106,6 +109,14 @@ def load_embedded(columns: Columns, windowed: bool) -> SearchData:
         data.run_train if windowed else None,
         data.run_val if windowed else None,
     )
+
+
+def _check_roles(columns: Columns) -> None:
+    features = set(columns.features or ())
+    for role, names in (("a target", columns.target or ()), ("the run column", [columns.runs])):
+        both = [name for name in names if name in features]
+        if both:
+            raise ArgumentError(f"{', '.join(both)} is both {role} and a feature; leave it out of --features.")
 
 
 def _faults(data: TEPData, used: Sequence[int]) -> SearchData:

@@ -18,6 +18,9 @@ def exit_code_of(error: BaseException, command_line: Sequence[str]) -> int:
 
     An error that raygrid does not know keeps its traceback: it is a bug, here or in the user's code.
     """
+    if isinstance(error, click.Abort) and error.__cause__ is not None:
+        # How click raises Ctrl-C again.
+        error = error.__cause__
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else FAILED
     if isinstance(error, click.exceptions.Exit):

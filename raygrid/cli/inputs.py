@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise GridError(f"{path} cannot be read: {error}") from error
     try:
         value = _parse(path, text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GridError(f"{path} is not valid {path.suffix.lstrip('.').upper()}: {error}") from error
     if not isinstance(value, dict):
         raise GridError(f"{path} holds {type(value).__name__}; a mapping of names is expected.")
@@ -47,13 +48,23 @@ def _parse(path: Path, text: str) -> Any:
 
         return tomllib.loads(text)
     if suffix in (".yaml", ".yml"):
-        import yaml
-
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(error) from error
+        return _parse_yaml(text)
     raise GridError(f"{path} ends in {path.suffix!r}; grids and configs are .json, .yaml, .yml or .toml files.")
+
+
+def _parse_yaml(text: str) -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Reads 1e-3 as the number that it is in JSON and TOML; YAML 1.1 wants a dot in it and calls it text."""
+
+    Loader.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
+    try:
+        return yaml.load(text, Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(error) from error
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
@@ -82,20 +93,20 @@ class Asked:
     """What the options ask for: a grid or a single config.
 
     Attributes:
-        given: what the file holds; empty without one.
+        given: what the file holds; None without one.
         over: what ``--set`` puts over it.
         single: whether it is a single config.
     """
 
-    given: Mapping[str, Any]
+    given: Mapping[str, Any] | None
     over: Mapping[str, Any]
     single: bool
 
     def of(self, model: GridSearchModel) -> dict[str, Any]:
         """As a keyword of the model's ``fit``; nothing where nothing is asked."""
         if self.single:
-            return {"model_config": {**self.given, **self.over}}
-        if self.given:
+            return {"model_config": {**(self.given or {}), **self.over}}
+        if self.given is not None:
             return {"param_grid": {**self.given, **self.over}}
         return {"param_grid": {**model.DEFAULT_PARAM_GRID, **self.over}} if self.over else {}
 
@@ -105,14 +116,16 @@ class Asked:
         Raises:
             GridError: the file's entry is no mapping.
         """
-        part = self.given.get(name, {})
-        if not isinstance(part, Mapping):
+        given = self.given or {}
+        part = given.get(name)
+        if name in given and not isinstance(part, Mapping):
             raise GridError(f"{name!r} holds {type(part).__name__}; a mapping of names to lists of values is expected.")
         dotted = {key: value for key, value in self.over.items() if key.startswith(f"{name}.")}
-        rest = {key: value for key, value in self.given.items() if key != name}
+        rest = {key: value for key, value in given.items() if key != name}
         return (
             Asked(part, {key.removeprefix(f"{name}."): value for key, value in dotted.items()}, self.single),
-            Asked(rest, {key: value for key, value in self.over.items() if key not in dotted}, self.single),
+            # A file that speaks of the part alone asks for nothing of the rest.
+            Asked(rest or None, {key: value for key, value in self.over.items() if key not in dotted}, self.single),
         )
 
 

@@ -122,7 +122,7 @@ def search(
         progress=make_display(console),
     )
     file = grid or config
-    asked = Asked({} if file is None else read_mapping(file), parse_settings(settings), single=config is not None)
+    asked = Asked(None if file is None else read_mapping(file), parse_settings(settings), single=config is not None)
     arrays = _load(found, model, data, features, target, runs).arguments()
     workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
     if hasattr(searcher, "train_autoencoder"):

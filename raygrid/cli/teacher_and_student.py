@@ -33,11 +33,12 @@ def search_teacher_and_student(
     """
     of_teacher, of_student = asked.split(TEACHER)
     teacher, student = of_teacher.of(searcher.autoencoder), of_student.of(searcher.regressor)
+    # What is wrong with the student is said before its teacher is trained.
+    asked_of_student = searcher.regressor._space().asked(student.get("param_grid"), student.get("model_config"))
     if plan_workers is not None:
         click.echo("autoencoder")
         print_plan(searcher.autoencoder, arrays, teacher, plan_workers)
-        request = searcher.regressor._space().asked(student.get("param_grid"), student.get("model_config"))
-        points = sum(1 for _ in (request or searcher.regressor._space().default()).configs())
+        points = sum(1 for _ in (asked_of_student or searcher.regressor._space().default()).configs())
         click.echo(f"regressor: {points} points; what is done is known once the autoencoder is trained")
         return
     click.echo("autoencoder")

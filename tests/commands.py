@@ -1,0 +1,110 @@
+"""Commands of raygrid for tests: in this process, or in one of their own that says what it imported."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from raygrid.cli import main
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "search.py"
+
+OWN_MODELS = """
+from raygrid import GridSearchModel
+
+class Mine(GridSearchModel):
+    DEFAULT_CONFIG = {"units": 2}
+    DEFAULT_PARAM_GRID = {"units": [2, 3, 4]}
+
+    def build_model(self, config, input_shape):
+        return build(config, input_shape)
+
+def build(config, input_shape):
+    raise NotImplementedError
+"""
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+@contextlib.contextmanager
+def working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """``folder`` is the working folder, with a small table in it; all that a command changes is put back."""
+    log = logging.getLogger("raygrid")
+    before = log.handlers, log.propagate, log.level
+    modules = set(sys.modules)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    rows = "\n".join(f"{i},{i % 3},{i % 2},{'high' if i % 2 else 'low'}" for i in range(20))
+    write(folder, "table.csv", f"a,b,c,kind\n{rows}\n")
+    yield
+    log.handlers, log.propagate, log.level = before
+    for name in set(sys.modules) - modules:
+        if str(folder) in str(getattr(sys.modules[name], "__file__", None)):
+            del sys.modules[name]
+
+
+def command_in_this_process(capsys: pytest.CaptureFixture[str]) -> Command:
+    """A function that runs a command and tells how it ended."""
+
+    def run(*arguments: str, command_line: list[str] | None = None) -> Ended:
+        try:
+            main(arguments, command_line)
+            code: object = 0
+        except SystemExit as ended:
+            code = ended.code
+        captured = capsys.readouterr()
+        assert isinstance(code, int)
+        return Ended(code, captured.out, captured.err)
+
+    return run
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    """A file with ``text`` in it."""
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def python(script: str, folder: Path) -> str:
+    """What a script prints, in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+_COMMANDS_AND_IMPORTS = """
+import json, sys
+from raygrid.cli import main
+codes = []
+for arguments in json.loads({commands!r}):
+    try:
+        main(arguments)
+        codes.append(0)
+    except SystemExit as ended:
+        codes.append(ended.code)
+print("codes", codes)
+print("imported", [name for name in {heavy!r} if name in sys.modules])
+"""
+
+
+def commands_and_imports(commands: list[list[str]], folder: Path, heavy: tuple[str, ...]) -> str:
+    """What several commands print in one process, then their exit codes, and which of ``heavy`` they imported."""
+    return python(_COMMANDS_AND_IMPORTS.format(commands=json.dumps(commands), heavy=heavy), folder)
