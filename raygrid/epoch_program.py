@@ -19,21 +19,44 @@ from raygrid.batches import Items, epoch_order
 Logs = dict[str, float]
 
 
+# What fit calls in Python at every epoch, or what fit is made of. In one graph it would run once, while tracing.
+_OF_KERAS = ("fit", "evaluate", "make_train_function", "make_test_function", "reset_metrics", "get_metrics_result")
+
+
 def why_not(model: keras.Model) -> str | None:
     """Why a model's epochs cannot run in one graph; None where they can.
 
     What is known to mean the same in a graph is allowed; everything else is left to ``model.fit``.
     """
-    cls = type(model)
-    if cls.fit is not keras.Model.fit or cls.evaluate is not keras.Model.evaluate:
-        return f"{cls.__name__} has a fit or evaluate of its own"
-    if cls.make_train_function is not keras.Model.make_train_function:
-        return f"{cls.__name__} makes a training function of its own"
+    cls = type(model).__name__
+    for name in _OF_KERAS:
+        # Also where it was set on the instance.
+        if getattr(getattr(model, name), "__func__", None) is not getattr(keras.Model, name):
+            return f"{cls} has a {name} of its own"
+    for metric in _all_metrics(model):
+        # It may clear lists, files or counters; the reset of Keras' own metrics only assigns variables.
+        if not str(getattr(metric.reset_state, "__module__", "")).startswith("keras."):
+            return f"the metric {type(metric).__name__} has a reset_state of its own"
+    if model.train_function is not None or model.test_function is not None:
+        return "build_model has trained or evaluated the model already"
     if model.run_eagerly:
         return "the model is compiled with run_eagerly"
     if model.steps_per_execution != 1:
         return "the model is compiled with steps_per_execution"
+    if tf.distribute.has_strategy() or model._distribute_strategy is not None:
+        return "the model runs under a tf.distribute strategy"
+    if tf.config.functions_run_eagerly():
+        return "tf.config.run_functions_eagerly is on"
+    if keras.config.max_epochs() is not None or keras.config.max_steps_per_epoch() is not None:
+        return "Keras limits epochs or steps (keras.config.set_max_epochs, set_max_steps_per_epoch)"
     return None
+
+
+def _all_metrics(model: keras.Model) -> list[keras.Metric]:
+    # Those given to compile are among model.metrics only once a step was traced.
+    compiled = model._compile_metrics
+    given = [] if compiled is None else [compiled._user_metrics, compiled._user_weighted_metrics]
+    return [metric for metric in [*model.metrics, *keras.tree.flatten(given)] if isinstance(metric, keras.Metric)]
 
 
 class EpochProgram:
@@ -58,9 +81,9 @@ class EpochProgram:
     def run(self, seed: int, epoch: int) -> Logs:
         """Trains one epoch (counted from 0) and validates; the metrics as ``model.fit`` would report them."""
         logs = self._epoch(tf.constant(seed, tf.int64), tf.constant(epoch, tf.int64))
-        names, values = zip(*sorted(logs.items()), strict=True)
-        # One transfer for all of them.
-        return dict(zip(names, tf.stack([tf.cast(v, tf.float32) for v in values]).numpy().tolist(), strict=True))
+        # One transfer for all of them; float64 holds counts and float64 metrics as float() in fit does.
+        values = tf.stack([tf.cast(value, tf.float64) for value in logs.values()]).numpy().tolist()
+        return dict(zip(logs, values, strict=True))
 
     def _trace(self, train: Items, val: Items, batch_size: int, shuffle: bool) -> Callable[..., Mapping[str, Any]]:
         model = self._model
@@ -69,8 +92,7 @@ class EpochProgram:
         def epoch_and_validation(seed: tf.Tensor, epoch: tf.Tensor) -> Mapping[str, Any]:
             # Keras makes compiled metrics when a step is first traced; only then do they exist to be reset.
             for step_on, items in ((train_on, train), (test_on, val)):
-                sample = tf.zeros([min(batch_size, items.count)], tf.int64)
-                step_on.get_concrete_function(items.gather(sample))
+                _traced(step_on, items, min(batch_size, items.count))
             model.reset_metrics()
             logs = _pass(model, train_on, train, epoch_order(train.count, seed if shuffle else None, epoch), batch_size)
             with tf.control_dependencies(list(logs.values())):
@@ -86,6 +108,10 @@ def _step_on(model: keras.Model, step: Callable[[Any], Mapping[str, Any]]) -> An
     return tf.function(lambda data: dict(step(data)), autograph=False, jit_compile=model.jit_compile)
 
 
+def _traced(step_on: Any, items: Items, size: int) -> Any:
+    return step_on.get_concrete_function(items.gather(tf.zeros([size], tf.int64)))
+
+
 def _pass(model: keras.Model, step_on: Any, items: Items, order: tf.Tensor, batch_size: int) -> Mapping[str, Any]:
     full, rest = divmod(items.count, batch_size)
 
@@ -94,14 +120,24 @@ def _pass(model: keras.Model, step_on: Any, items: Items, order: tf.Tensor, batc
 
     last: Mapping[str, Any] = {}
     if full:
-        last = {name: tf.convert_to_tensor(value) for name, value in one(0, batch_size).items()}
-    if full > 1:
-
-        def body(i: tf.Tensor, _: Any) -> Any:
-            return i + 1, {name: tf.convert_to_tensor(v) for name, v in one(i * batch_size, batch_size).items()}
-
-        _, last = tf.while_loop(lambda i, _: i < full, body, [tf.constant(1), last], parallel_iterations=1)
+        # The step is in the graph once, not once more for the first batch: a random op has a state at each place.
+        logs = _traced(step_on, items, batch_size).structured_outputs
+        nothing = tf.nest.map_structure(lambda log: tf.zeros(log.shape, log.dtype), logs)
+        _, last = tf.while_loop(
+            lambda i, _: i < full,
+            lambda i, _: (i + 1, one(i * batch_size, batch_size)),
+            [tf.constant(0), nothing],
+            parallel_iterations=1,
+        )
     if rest:
         last = one(full * batch_size, rest)
     # As fit: the metrics' results, unless the step returned something else.
-    return dict(model._get_metrics_result_or_logs(last))
+    return _flat(model._get_metrics_result_or_logs(last))
+
+
+def _flat(logs: Mapping[str, Any]) -> dict[str, Any]:
+    # As fit does before it hands logs to callbacks.
+    flat: dict[str, Any] = {}
+    for name, value in sorted(logs.items()):
+        flat |= _flat(value) if isinstance(value, dict) else {name: value}
+    return flat

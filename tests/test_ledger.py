@@ -60,6 +60,7 @@ def test_the_columns_their_order_and_their_types_are_pinned() -> None:
         ("seed", "int64"),
         ("error", "string"),
         ("key", "string"),
+        ("trained_with", "string"),
     ]
 
 
@@ -93,6 +94,7 @@ def test_a_row_holds_what_its_record_holds() -> None:
             "seed": 7,
             "error": "e",
             "key": "k",
+            "trained_with": None,
         }
     ]
 

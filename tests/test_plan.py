@@ -21,7 +21,8 @@ from raygrid.records import PointRecord, Status
 
 
 def point(number: int, epochs: int = 10, batch_size: int = 32) -> Point:
-    return Point(number, {"epochs": epochs, "batch_size": batch_size}, seed=0, key=f"key{number}")
+    config = {"units": number, "epochs": epochs, "batch_size": batch_size}
+    return Point(number, config, seed=0, key=f"key{number}")
 
 
 def record(of: Point, status: Status = "done", **fields: Any) -> PointRecord:

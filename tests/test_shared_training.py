@@ -14,7 +14,7 @@ from raygrid.watched_config import WatchedConfig
 
 STOPS = [(12, None), (12, 1), (12, 3), (5, None), (1, 1), (5, 2)]
 # Steps this large make val_loss go up and down, so that patience decides.
-CONFIG = {"hidden": (8,), "learning_rate": 0.3, "activation": "relu", "batch_size": 16}
+CONFIG = {"hidden": (8,), "learning_rate": 0.5, "activation": "relu", "batch_size": 16}
 
 
 def points(config: dict[str, Any] = CONFIG) -> list[Point]:
