@@ -87,12 +87,11 @@ class EpochProgram:
 
     def _trace(self, train: Items, val: Items, batch_size: int, shuffle: bool) -> Callable[..., Mapping[str, Any]]:
         model = self._model
-        train_on, test_on = _step_on(model, model.train_step), _step_on(model, model.test_step)
 
         def epoch_and_validation(seed: tf.Tensor, epoch: tf.Tensor) -> Mapping[str, Any]:
             # Keras makes compiled metrics when a step is first traced; only then do they exist to be reset.
-            for step_on, items in ((train_on, train), (test_on, val)):
-                _traced(step_on, items, min(batch_size, items.count))
+            train_on = _traced(model, model.train_step, train, batch_size)
+            test_on = _traced(model, model.test_step, val, batch_size)
             model.reset_metrics()
             logs = _pass(model, train_on, train, epoch_order(train.count, seed if shuffle else None, epoch), batch_size)
             with tf.control_dependencies(list(logs.values())):
@@ -103,34 +102,28 @@ class EpochProgram:
         return epoch_and_validation
 
 
-def _step_on(model: keras.Model, step: Callable[[Any], Mapping[str, Any]]) -> Any:
-    # A function of its own, so that the steps of one size share one trace; compiled as fit would compile it.
-    return tf.function(lambda data: dict(step(data)), autograph=False, jit_compile=model.jit_compile)
-
-
-def _traced(step_on: Any, items: Items, size: int) -> Any:
-    return step_on.get_concrete_function(items.gather(tf.zeros([size], tf.int64)))
+def _traced(model: keras.Model, step: Callable[[Any], Mapping[str, Any]], items: Items, batch_size: int) -> Any:
+    """A step, traced once for batches of all sizes and compiled as ``fit`` would compile it."""
+    # As in fit, the size is known only where all batches have the same. Keras weights the losses of several outputs by
+    # the batch's size where it knows it, and not at all where it does not.
+    size = batch_size if items.count % batch_size == 0 else None
+    batch = items.gather(tf.zeros([1], tf.int64))
+    specs = keras.tree.map_structure(lambda column: tf.TensorSpec([size, *column.shape[1:]], column.dtype), batch)
+    step_on = tf.function(lambda data: dict(step(data)), autograph=False, jit_compile=model.jit_compile)
+    return step_on.get_concrete_function(specs)
 
 
 def _pass(model: keras.Model, step_on: Any, items: Items, order: tf.Tensor, batch_size: int) -> Mapping[str, Any]:
-    full, rest = divmod(items.count, batch_size)
+    nothing = tf.nest.map_structure(lambda log: tf.zeros(log.shape, log.dtype), step_on.structured_outputs)
 
-    def one(begin: Any, size: int) -> Mapping[str, Any]:
-        return dict(step_on(items.gather(tf.ensure_shape(order[begin : begin + size], [size]))))
+    def one(i: tf.Tensor, _: Any) -> Any:
+        # The step is in the graph once, the last and smaller batch included: a random op has a state at each place.
+        begin = i * batch_size
+        return i + 1, step_on(items.gather(order[begin : tf.minimum(begin + batch_size, items.count)]))
 
-    last: Mapping[str, Any] = {}
-    if full:
-        # The step is in the graph once, not once more for the first batch: a random op has a state at each place.
-        logs = _traced(step_on, items, batch_size).structured_outputs
-        nothing = tf.nest.map_structure(lambda log: tf.zeros(log.shape, log.dtype), logs)
-        _, last = tf.while_loop(
-            lambda i, _: i < full,
-            lambda i, _: (i + 1, one(i * batch_size, batch_size)),
-            [tf.constant(0), nothing],
-            parallel_iterations=1,
-        )
-    if rest:
-        last = one(full * batch_size, rest)
+    _, last = tf.while_loop(
+        lambda i, _: i < items.steps(batch_size), one, [tf.constant(0), nothing], parallel_iterations=1
+    )
     # As fit: the metrics' results, unless the step returned something else.
     return _flat(model._get_metrics_result_or_logs(last))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -39,14 +38,9 @@ def sequences(count: int, seed: int) -> tuple[Any, ...]:
     return x, x.mean(axis=1)[:, :TARGETS]
 
 
-def weighted_sequences(count: int, seed: int) -> tuple[Any, ...]:
-    x, y = sequences(count, seed)
-    return x, y, np.abs(normal(count, seed=seed + 7))
-
-
-def tokens(count: int, seed: int) -> tuple[Any, ...]:
+def weighted_tokens(count: int, seed: int) -> tuple[Any, ...]:
     x = np.random.default_rng(seed).integers(0, 11, (count, STEPS)).astype(np.float32)
-    return x, normal(count, TARGETS, seed=seed)
+    return x, normal(count, TARGETS, seed=seed), np.abs(normal(count, seed=seed + 7))
 
 
 def labels(count: int, seed: int) -> tuple[Any, ...]:
@@ -84,9 +78,8 @@ def dense(units: int = 8, **compiled: Any) -> Any:
 def dense_with_metrics() -> Any:
     import keras
 
-    # A sum in float64 and a count: neither fits into a float32.
-    exact_sum = keras.metrics.Sum(name="exact", dtype="float64")
-    return dense(loss="bce", metrics=["mae", keras.metrics.AUC(num_thresholds=20), "binary_accuracy", exact_sum])
+    exact = keras.metrics.MeanSquaredError(name="exact", dtype="float64")
+    return dense(loss="bce", metrics=["mae", keras.metrics.AUC(num_thresholds=20), "binary_accuracy", exact])
 
 
 def lstm(stateful: bool = False) -> Any:
@@ -225,42 +218,35 @@ def random_steps() -> Any:
     return model
 
 
-def added_losses() -> Any:
-    """No compiled loss at all: the losses come from a layer."""
+def own_layers() -> Any:
+    """No compiled loss: the losses come from layers, one of which has a state that test steps move too."""
     import keras
 
     class Pulling(keras.layers.Layer):
-        def call(self, inputs: Any) -> Any:
-            self.add_loss(keras.ops.mean(keras.ops.square(inputs - 1)))
-            return inputs
-
-    return chain(keras.layers.Dense(4, activity_regularizer="l1"), Pulling(), loss=None)
-
-
-def moving_in_both() -> Any:
-    """A layer whose state moves in test steps too, and is not reset."""
-    import keras
-
-    class Counting(keras.layers.Layer):
         def build(self, input_shape: Any) -> None:
             self.seen = self.add_weight(shape=(), initializer="zeros", trainable=False)
 
         def call(self, inputs: Any) -> Any:
             self.seen.assign_add(1.0)
-            return inputs * (1 + 0.01 * self.seen)
+            self.add_loss(keras.ops.mean(keras.ops.square(inputs - 0.01 * self.seen)))
+            return inputs
 
-    return chain(Counting())
-
-
-def layers() -> Any:
-    import keras
-
-    return keras.layers
+    model = keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(4, activity_regularizer="l1"), Pulling()])
+    model.compile("adam")
+    return model
 
 
 def normalised() -> Any:
-    k = layers()
+    import keras.layers as k
+
     return chain(k.Dense(8, "relu", kernel_regularizer="l2"), k.BatchNormalization(), k.Dropout(0.3))
+
+
+def convolution() -> Any:
+    import keras.layers as k
+
+    pipe = k.Embedding(11, 4), k.Conv1D(4, 3, activation="relu"), k.GroupNormalization(2), k.LayerNormalization()
+    return chain(*pipe, k.Flatten(), shape=(STEPS,), weighted_metrics=["mae"])
 
 
 def unbuilt() -> Any:
@@ -271,16 +257,17 @@ def unbuilt() -> Any:
     return model
 
 
-def adam(**settings: Any) -> Any:
+def weighted() -> Any:
     import keras
 
-    return keras.optimizers.Adam(**settings)
+    falling = keras.optimizers.schedules.ExponentialDecay(0.05, decay_steps=3, decay_rate=0.7)
+    return dense(optimizer=keras.optimizers.Adam(falling), metrics=["mae"], weighted_metrics=["mae"])
 
 
-def schedule() -> Any:
+def averaged(**settings: Any) -> Any:
     import keras
 
-    return keras.optimizers.schedules.ExponentialDecay(0.05, decay_steps=3, decay_rate=0.7)
+    return dense(optimizer=keras.optimizers.Adam(use_ema=True, **settings))
 
 
 @dataclass(frozen=True)
@@ -294,55 +281,44 @@ class Case:
     policy: str = "float32"
 
 
-NEARLY = 1e-6
-
 CASES = {
     "dense with metrics": Case(dense_with_metrics, labels),
     "lstm": Case(lstm, sequences),
     "stateful lstm": Case(lambda: lstm(stateful=True), sequences, batch_size=20),
     "two inputs and two outputs": Case(two_inputs_two_outputs, pairs),
-    "the same by name": Case(lambda: two_inputs_two_outputs(names=True), named_pairs),
+    "the same by name, whole batches": Case(lambda: two_inputs_two_outputs(names=True), named_pairs, batch_size=20),
     "own train step": Case(own_train_step),
     "logs that are no metrics": Case(own_logs),
     "two optimizers": Case(two_optimizers),
     "random steps": Case(random_steps),
-    "losses of layers": Case(added_losses),
-    "state that test steps move": Case(moving_in_both),
+    "own layers": Case(own_layers),
     "unbuilt": Case(unbuilt),
-    "sample weights": Case(lambda: dense(metrics=["mae"], weighted_metrics=["mae"]), weighted_rows),
-    "schedule": Case(lambda: dense(optimizer=adam(learning_rate=schedule()))),
-    "average over steps": Case(lambda: dense(optimizer=adam(use_ema=True, ema_overwrite_frequency=3))),
-    "average at the end": Case(lambda: dense(optimizer=adam(use_ema=True))),
-    "accumulated gradients": Case(lambda: dense(optimizer=adam(gradient_accumulation_steps=3))),
+    "sample weights and schedule": Case(weighted, weighted_rows),
+    "average in the steps": Case(lambda: averaged(ema_overwrite_frequency=3, gradient_accumulation_steps=2)),
+    "average at the end": Case(averaged),
     "mixed_bfloat16": Case(dense, policy="mixed_bfloat16"),
     "mixed_float16": Case(dense, policy="mixed_float16"),
     "compiled by XLA": Case(lambda: dense(jit_compile=True)),
-    "one batch": Case(dense, train_rows=32, val_rows=32),
-    "whole batches": Case(dense, train_rows=96, val_rows=64),
-    "batch larger than the data": Case(dense, train_rows=20, val_rows=10),
-    "validation smaller than a batch": Case(dense, val_rows=7),
-    "batch normalisation, dropout, L2": Case(normalised, tolerance=NEARLY),
-    "convolution with sample weights": Case(
-        lambda: chain(layers().Conv1D(4, 3, activation="relu"), layers().Flatten(), shape=(STEPS, WIDTH)),
-        weighted_sequences,
-        tolerance=NEARLY,
-    ),
-    "layer and group normalisation": Case(
-        lambda: chain(layers().LayerNormalization(), layers().GroupNormalization(2)), tolerance=NEARLY
-    ),
-    "embedding": Case(
-        lambda: chain(layers().Embedding(11, 4), layers().GlobalAveragePooling1D(), shape=(STEPS,)),
-        tokens,
-        tolerance=NEARLY,
-    ),
+    "one batch, and less": Case(dense, train_rows=32, val_rows=7),
+    "less than a batch, and one": Case(dense, train_rows=20, val_rows=32),
+    "batch normalisation, dropout, L2": Case(normalised, tolerance=1e-6),
+    "embedding, convolution, normalisations": Case(convolution, weighted_tokens, tolerance=1e-6),
 }
 
 
 @pytest.fixture
-def session() -> Iterator[Callable[[str], None]]:
+def session() -> Iterator[Callable[..., None]]:
+    """Begins a session with a dtype policy; what a test changed in TensorFlow and Keras is undone after it."""
+    import keras
+    import tensorflow as tf
+
     from raygrid.training import begin_session
 
+    begin_session(0, "float32")
     yield lambda policy: begin_session(0, policy)
+    tf.config.run_functions_eagerly(False)
+    keras.config.set_max_epochs(None)
+    keras.config.set_max_steps_per_epoch(None)
     begin_session(0, "float32")
 
 
@@ -361,7 +337,7 @@ Trained = tuple[list[dict[str, float]], list[list[Array]]]
 
 
 def state(model: Any) -> list[Array]:
-    return [np.array(variable) for variable in [*model.variables, *model.optimizer.variables]]
+    return [variable.numpy() for variable in [*model.variables, *model.optimizer.variables]]
 
 
 def by_program(case: Case) -> Trained:
@@ -379,23 +355,23 @@ def by_program(case: Case) -> Trained:
     return logs, states
 
 
-def by_fit(case: Case) -> Trained:
+def by_fit(model: Any, train: tuple[Any, ...], val: tuple[Any, ...], batch_size: int, epochs: int = EPOCHS) -> Trained:
+    """The same, as Keras' users get it."""
     import keras
 
-    model = case.build()
     logs: list[dict[str, float]] = []
     states: list[list[Array]] = []
     keep = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, metrics: (logs.append(dict(metrics)), states.append(state(model)))
     )
-    x, y, *weights = case.data(case.train_rows, 1)
+    x, y, *weights = train
     model.fit(
         x,
         y,
         sample_weight=weights[0] if weights else None,
-        validation_data=case.data(case.val_rows, 2),
-        batch_size=case.batch_size,
-        epochs=EPOCHS,
+        validation_data=val,
+        batch_size=batch_size,
+        epochs=epochs,
         shuffle=False,
         callbacks=[keep],
         verbose=0,
@@ -404,12 +380,12 @@ def by_fit(case: Case) -> Trained:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_an_epoch_in_graph_is_that_of_keras_fit(case: Case, session: Callable[[str], None]) -> None:
+def test_an_epoch_in_graph_is_that_of_keras_fit(case: Case, session: Callable[..., None]) -> None:
     session(case.policy)
     logs, states = by_program(case)
     session(case.policy)
-    fit_logs, fit_states = by_fit(case)
-    assert len(states[0]) == len(fit_states[0])
+    train, val = case.data(case.train_rows, 1), case.data(case.val_rows, 2)
+    fit_logs, fit_states = by_fit(case.build(), train, val, case.batch_size)
     assert any((first != last).any() for first, last in zip(states[0], states[-1], strict=True))
     for ours, theirs in zip(logs, fit_logs, strict=True):
         assert ours.keys() == theirs.keys()
@@ -417,3 +393,298 @@ def test_an_epoch_in_graph_is_that_of_keras_fit(case: Case, session: Callable[[s
     for ours, theirs in zip(states, fit_states, strict=True):
         for mine, other in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(mine, other, rtol=0, atol=case.tolerance)
+
+
+def recording(seen: list[list[float]]) -> Any:
+    """Notes the first column of each batch in Python, whether of a train or a test step."""
+    import keras
+    import tensorflow as tf
+
+    class Recording(keras.Sequential):
+        def note(self, data: Any) -> dict[str, Any]:
+            tf.py_function(lambda column: seen.append(column.numpy().tolist()), [data[0][:, 0]], [])
+            return {"loss": 0.0}
+
+        train_step = test_step = note
+
+    model = Recording([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model
+
+
+def batches_of(*epochs: int, shuffle: bool = True, seed: int = 3) -> list[list[float]]:
+    """The batches of a new program that runs these epochs."""
+    from raygrid.epoch_program import EpochProgram
+
+    seen: list[list[float]] = []
+    train, val = np.arange(50, dtype=np.float32)[:, None], np.arange(100, 120, dtype=np.float32)[:, None]
+    program = EpochProgram(recording(seen), as_items((train, train)), as_items((val, val)), 16, shuffle)
+    for epoch in epochs:
+        program.run(seed, epoch)
+    return seen
+
+
+def test_an_epoch_sees_each_row_once_and_then_the_validation_in_order(session: Callable[..., None]) -> None:
+    val = [list(range(100, 116)), list(range(116, 120))]
+    *train, first_val, second_val = batches_of(0)
+    assert [len(batch) for batch in train] == [16, 16, 16, 2]
+    seen = [row for batch in train for row in batch]
+    assert sorted(seen) == list(range(50)) != seen
+    assert [first_val, second_val] == val
+    assert batches_of(0, shuffle=False) == [*(list(range(i, min(i + 16, 50))) for i in (0, 16, 32, 48)), *val]
+
+
+def test_the_batches_of_an_epoch_depend_on_seed_and_number_alone(session: Callable[..., None]) -> None:
+    in_sequence = batches_of(0, 1, 2)
+    assert batches_of(2) == in_sequence[12:]
+    assert batches_of(1, 0) == in_sequence[6:12] + in_sequence[:6]
+    assert batches_of(2, seed=4) != in_sequence[12:]
+    assert in_sequence[:4] != in_sequence[6:10]
+
+
+# Which way a training takes
+
+SETTINGS = {"batch_size": 16, "epochs": 3, "patience": None, "window": STEPS, "stride": 2}
+TRAIN, VAL = rows(60, 1), rows(30, 2)
+ARRAYS = TrainingArrays(*TRAIN, *VAL)
+
+
+def train(
+    build: Callable[[], Any], settings: TrainSettings, arrays: TrainingArrays = ARRAYS, seed: int = 0, **changes: Any
+) -> Any:
+    from raygrid.training import train_point
+
+    point = Point(0, SETTINGS | changes, seed, "key")
+    trained = train_point(lambda config, shape: build(), point, "context", arrays, settings, device="CPU")
+    assert trained.record.status == "done", trained.record.error
+    return trained
+
+
+def of_class(made: Callable[[], type], **compiled: Any) -> Any:
+    """A Sequential model of a class of its own; the class is made late, since it needs Keras."""
+    import keras
+
+    model = made()([keras.Input((WIDTH,)), keras.layers.Dense(5, "tanh"), keras.layers.Dense(TARGETS)])
+    model.compile(**{"optimizer": "adam", "loss": "mse"} | compiled)
+    return model
+
+
+def with_own(name: str) -> Callable[[], Any]:
+    """A model whose method of this name does what that of Keras does."""
+
+    def make() -> type:
+        import keras
+
+        def own(self: Any, *args: Any, **kwargs: Any) -> Any:
+            return getattr(super(Own, self), name)(*args, **kwargs)
+
+        class Own(keras.Sequential):
+            pass
+
+        setattr(Own, name, own)
+        return Own
+
+    return lambda: of_class(make)
+
+
+def set_on_the_instance() -> Any:
+    model = dense()
+    fit = model.fit
+    model.fit = lambda *args, **kwargs: fit(*args, **kwargs)
+    return model
+
+
+def annealed() -> Any:
+    """Counts its passes in Python, to weigh a loss."""
+
+    def make() -> type:
+        import keras
+
+        class Annealed(keras.Sequential):
+            passes = 0
+
+            def reset_metrics(self) -> None:
+                super().reset_metrics()
+                self.passes += 1
+                self.layers[0].bias.assign(keras.ops.full((5,), 0.1 * self.passes))
+
+        return Annealed
+
+    return of_class(make)
+
+
+def listing_metric() -> Any:
+    """A metric that keeps what it saw in a Python list, as those do that call other libraries."""
+    import keras
+    import tensorflow as tf
+
+    class Listing(keras.metrics.Metric):
+        def __init__(self) -> None:
+            super().__init__(name="listing")
+            self.values: list[float] = []
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            tf.py_function(lambda y: self.values.append(float(y[0, 0])), [y_true], [])
+
+        def result(self) -> Any:
+            return tf.ensure_shape(tf.py_function(lambda: float(sum(self.values)), [], tf.float32), ())
+
+        def reset_state(self) -> None:
+            self.values.clear()
+
+    return dense(metrics=[Listing()])
+
+
+def frozen_after_training() -> Any:
+    """Keras goes on with the steps that it traced before the layer was frozen."""
+    model = dense()
+    model.fit(*TRAIN, verbose=0)
+    model.layers[0].trainable = False
+    return model
+
+
+def evaluated_before() -> Any:
+    model = dense()
+    model.evaluate(*VAL, verbose=0)
+    return model
+
+
+def under_a_strategy() -> Any:
+    import tensorflow as tf
+
+    with tf.distribute.OneDeviceStrategy("/cpu:0").scope():
+        return dense()
+
+
+def with_functions_run_eagerly() -> Any:
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    return dense()
+
+
+def with_limited_epochs() -> Any:
+    import keras
+
+    keras.config.set_max_epochs(2)
+    return dense()
+
+
+def with_limited_steps() -> Any:
+    import keras
+
+    keras.config.set_max_steps_per_epoch(100)
+    return dense()
+
+
+LEFT_TO_FIT = {
+    "run_eagerly": (lambda: dense(run_eagerly=True), "the model is compiled with run_eagerly"),
+    "steps_per_execution": (lambda: dense(steps_per_execution=2), "the model is compiled with steps_per_execution"),
+    "fit": (with_own("fit"), "Own has a fit of its own"),
+    "evaluate": (with_own("evaluate"), "Own has a evaluate of its own"),
+    "make_train_function": (with_own("make_train_function"), "Own has a make_train_function of its own"),
+    "make_test_function": (with_own("make_test_function"), "Own has a make_test_function of its own"),
+    "get_metrics_result": (with_own("get_metrics_result"), "Own has a get_metrics_result of its own"),
+    "on the instance": (set_on_the_instance, "Sequential has a fit of its own"),
+    "reset_metrics": (annealed, "Annealed has a reset_metrics of its own"),
+    "metric in Python": (listing_metric, "the metric Listing has a reset_state of its own"),
+    "frozen": (frozen_after_training, "build_model has trained or evaluated the model already"),
+    "evaluated": (evaluated_before, "build_model has trained or evaluated the model already"),
+    "strategy": (under_a_strategy, "the model runs under a tf.distribute strategy"),
+    "functions run eagerly": (with_functions_run_eagerly, "tf.config.run_functions_eagerly is on"),
+    "limited epochs": (with_limited_epochs, "Keras limits epochs or steps"),
+    "limited steps": (with_limited_steps, "Keras limits epochs or steps"),
+}
+
+
+# Keras warns of its limit, and TensorFlow of functions that run eagerly.
+@pytest.mark.filterwarnings("ignore:Limiting epochs", "ignore:Even though the `tf.config.experimental_run_functions")
+@pytest.mark.parametrize(("build", "reason"), LEFT_TO_FIT.values(), ids=LEFT_TO_FIT)
+def test_what_a_graph_would_change_is_left_to_keras_fit_and_told_once(
+    build: Callable[[], Any],
+    reason: str,
+    session: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from raygrid import training
+
+    monkeypatch.setattr(training, "_told", set())
+    caplog.set_level(logging.INFO, "raygrid")
+    trained = train(build, TrainSettings(shuffle=False))
+    train(build, TrainSettings(shuffle=False), epochs=1)
+    told = [message for message in caplog.messages if "model.fit" in message]
+    assert len(told) == 1 and reason in told[0]
+    session("float32")
+    logs, _ = by_fit(build(), TRAIN, VAL, batch_size=16)
+    assert trained.record.history == {name: tuple(epoch[name] for epoch in logs) for name in logs[0]}
+
+
+def with_metric_of_its_own() -> Any:
+    """Only its result is its own, so that nothing runs in Python between epochs."""
+    import keras
+
+    class Largest(keras.metrics.Metric):
+        def __init__(self) -> None:
+            super().__init__(name="largest")
+            self.most = self.add_variable((), "zeros")
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.most.assign(keras.ops.maximum(self.most, keras.ops.max(y_true)))
+
+        def result(self) -> Any:
+            return self.most
+
+    return dense(metrics=[Largest()])
+
+
+def dense_windows() -> Any:
+    import keras
+
+    return chain(keras.layers.Dense(6, "relu"), shape=(STEPS, WIDTH), metrics=["mae"])
+
+
+# The second run is shorter than a window.
+RUNS, VAL_RUNS = np.repeat(np.arange(3), [30, 2, 28]), np.repeat(np.arange(2), 15)
+WINDOWS = TrainingArrays(*TRAIN, *VAL, runs_train=RUNS, runs_val=VAL_RUNS)
+
+
+def windows(columns: tuple[Any, ...], runs: Array) -> tuple[Any, ...]:
+    starts = [i for i in range(len(runs)) if runs[i : i + STEPS].tolist() == [runs[i]] * STEPS]
+    kept = [i for i in starts if (i - np.flatnonzero(runs == runs[i])[0]) % SETTINGS["stride"] == 0]
+    return tuple(np.stack([column[i : i + STEPS] for i in kept]) for column in columns)
+
+
+def test_epochs_over_windows_are_those_of_keras_fit_on_the_windows(session: Callable[..., None]) -> None:
+    trained = train(dense_windows, TrainSettings(shuffle=False, windowed=True), WINDOWS)
+    session("float32")
+    logs, _ = by_fit(dense_windows(), windows(TRAIN, RUNS), windows(VAL, VAL_RUNS), batch_size=16)
+    assert trained.record.history == {name: tuple(epoch[name] for epoch in logs) for name in logs[0]}
+
+
+@pytest.mark.parametrize("shuffle", [False, True], ids=["in order", "shuffled"])
+@pytest.mark.parametrize(
+    ("build", "arrays"),
+    [(with_metric_of_its_own, ARRAYS), (dense_windows, WINDOWS)],
+    ids=["rows", "windows"],
+)
+def test_both_ways_give_the_same_to_the_last_bit(
+    build: Callable[[], Any],
+    arrays: TrainingArrays,
+    shuffle: bool,
+    session: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from raygrid import training
+
+    settings = TrainSettings(shuffle, windowed=arrays is WINDOWS)
+    ways: list[str] = []
+    for way in ("_train_in_graph", "_train_with_fit"):
+        taken = getattr(training, way)
+        monkeypatch.setattr(training, way, lambda *args, way=way, taken=taken: (ways.append(way), taken(*args)))
+    in_graph = train(build, settings, arrays, seed=5)
+    monkeypatch.setattr(training, "why_not", lambda model: "a test")
+    with_fit = train(build, settings, arrays, seed=5)
+    assert ways == ["_train_in_graph", "_train_with_fit"]
+    assert in_graph.record.history == with_fit.record.history
+    assert [w.tobytes() for w in in_graph.weights] == [w.tobytes() for w in with_fit.weights]
