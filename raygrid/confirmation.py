@@ -107,8 +107,10 @@ class Confirmation:
         lost = len(self.seeds) - len(contender.further)
         if not contender.further:
             return f"no result with {'any' if lost > 1 else 'the'} further seed"
-        text = f"mean {contender.mean:.6g} +- {contender.spread:.2g}"
-        return text + (f" (no result with {lost} of {len(self.seeds)} seeds)" if lost else "")
+        spread = f" +- {contender.spread:.2g}" if len(contender.further) > 1 else ""
+        return f"mean {contender.mean:.6g}{spread}" + (
+            f" (no result with {lost} of {len(self.seeds)} seeds)" if lost else ""
+        )
 
 
 def confirm_winner(

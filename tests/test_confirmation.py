@@ -83,6 +83,8 @@ def test_the_text_says_which_seeds_gave_no_result() -> None:
     text = confirmation(contender(4, 0.5, 1.0, 1.2), contender(2, 0.51)).text()
     assert "point 4 (units=4): mean 1.1 +- 0.14 (no result with 1 of 3 seeds), in the search 0.5" in text
     assert "point 2 (units=2): no result with any further seed, in the search 0.51" in text
+    one = confirmation(contender(4, 0.5, 1.25), seeds=1).text()
+    assert "  point 4: mean 1.25, in the search 0.5\n" in one
     alone = confirmation(contender(4, 0.5), seeds=1).text()
     assert alone.splitlines() == [
         "1 further seed for the winner and 0 points close to it:",
@@ -202,7 +204,7 @@ def test_other_data_than_that_of_the_winner_is_refused(confirmed: Confirmed) -> 
     before = len(builds(confirmed.build_log))
     other = X.copy()
     other[0, 0] += 1
-    with pytest.raises(StaleCacheError, match="data X_train"):
+    with pytest.raises(StaleCacheError, match="data x_train"):
         confirmed.model.confirm(other, X_VAL, seeds=2)
     assert len(builds(confirmed.build_log)) == before
 

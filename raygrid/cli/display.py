@@ -46,7 +46,8 @@ class _Work(BestSoFar):
         super().search_started(plan)
         points = [point for trial in plan.trials for point in trial.points]
         self._planned = {point.key: int(point.config["epochs"]) for point in points}
-        self.epochs_total = sum(self._planned.values())
+        self.epochs_total, self.epochs_done = sum(self._planned.values()), 0
+        self.running = {}
 
     def point_started(self, point: Point) -> None:
         # A point whose worker died begins again.

@@ -35,6 +35,8 @@ def print_outcome(searcher: GridSearchModel) -> None:
     click.echo(searcher.summary())
     click.echo()
     click.echo(f"best config     {searcher.best_config}")
+    measured = {name: value for name, value in (searcher.best_metrics or {}).items() if isinstance(value, float)}
+    click.echo("its metrics     " + ", ".join(f"{name} {value:.6g}" for name, value in measured.items()))
     click.echo(f"files           {paths.model_dir}{os.sep}")
     extra = [paths.extra_path(name) for name in searcher.EXTRA_ARTIFACTS]
     for path in (*paths.required, paths.scaler_path, *extra, paths.manifest_path, paths.ledger_path):
