@@ -32,11 +32,11 @@ def why_not(model: keras.Model) -> str | None:
     for name in _OF_KERAS:
         # Also where it was set on the instance.
         if getattr(getattr(model, name), "__func__", None) is not getattr(keras.Model, name):
-            return f"{cls} has a {name} of its own"
+            return f"{cls} has its own {name}"
     for metric in _all_metrics(model):
         # It may clear lists, files or counters; the reset of Keras' own metrics only assigns variables.
         if not str(getattr(metric.reset_state, "__module__", "")).startswith("keras."):
-            return f"the metric {type(metric).__name__} has a reset_state of its own"
+            return f"the metric {type(metric).__name__} has its own reset_state"
     if model.train_function is not None or model.test_function is not None:
         return "build_model has trained or evaluated the model already"
     if model.run_eagerly:

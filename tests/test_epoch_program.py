@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -573,34 +574,36 @@ def with_limited_epochs() -> Any:
 def with_limited_steps() -> Any:
     import keras
 
-    keras.config.set_max_steps_per_epoch(100)
+    keras.config.set_max_steps_per_epoch(2)
     return dense()
 
 
 LEFT_TO_FIT = {
     "run_eagerly": (lambda: dense(run_eagerly=True), "the model is compiled with run_eagerly"),
     "steps_per_execution": (lambda: dense(steps_per_execution=2), "the model is compiled with steps_per_execution"),
-    "fit": (with_own("fit"), "Own has a fit of its own"),
-    "evaluate": (with_own("evaluate"), "Own has a evaluate of its own"),
-    "make_train_function": (with_own("make_train_function"), "Own has a make_train_function of its own"),
-    "make_test_function": (with_own("make_test_function"), "Own has a make_test_function of its own"),
-    "get_metrics_result": (with_own("get_metrics_result"), "Own has a get_metrics_result of its own"),
-    "on the instance": (set_on_the_instance, "Sequential has a fit of its own"),
-    "reset_metrics": (annealed, "Annealed has a reset_metrics of its own"),
-    "metric in Python": (listing_metric, "the metric Listing has a reset_state of its own"),
+    "fit": (with_own("fit"), "Own has its own fit"),
+    "make_train_function": (with_own("make_train_function"), "Own has its own make_train_function"),
+    "reset_metrics": (annealed, "Annealed has its own reset_metrics"),
+    "metric in Python": (listing_metric, "the metric Listing has its own reset_state"),
     "frozen": (frozen_after_training, "build_model has trained or evaluated the model already"),
-    "evaluated": (evaluated_before, "build_model has trained or evaluated the model already"),
     "strategy": (under_a_strategy, "the model runs under a tf.distribute strategy"),
-    "functions run eagerly": (with_functions_run_eagerly, "tf.config.run_functions_eagerly is on"),
     "limited epochs": (with_limited_epochs, "Keras limits epochs or steps"),
+}
+ALSO_LEFT = {
+    "evaluate": (with_own("evaluate"), "Own has its own evaluate"),
+    "make_test_function": (with_own("make_test_function"), "Own has its own make_test_function"),
+    "get_metrics_result": (with_own("get_metrics_result"), "Own has its own get_metrics_result"),
+    "on the instance": (set_on_the_instance, "Sequential has its own fit"),
+    "evaluated": (evaluated_before, "build_model has trained or evaluated the model already"),
+    "functions run eagerly": (with_functions_run_eagerly, "tf.config.run_functions_eagerly is on"),
     "limited steps": (with_limited_steps, "Keras limits epochs or steps"),
 }
 
 
-# Keras warns of its limit, and TensorFlow of functions that run eagerly.
-@pytest.mark.filterwarnings("ignore:Limiting epochs", "ignore:Even though the `tf.config.experimental_run_functions")
+# Keras warns of its limit.
+@pytest.mark.filterwarnings("ignore:Limiting epochs")
 @pytest.mark.parametrize(("build", "reason"), LEFT_TO_FIT.values(), ids=LEFT_TO_FIT)
-def test_what_a_graph_would_change_is_left_to_keras_fit_and_told_once(
+def test_what_a_graph_would_change_is_left_to_keras_fit(
     build: Callable[[], Any],
     reason: str,
     session: Callable[..., None],
@@ -612,12 +615,32 @@ def test_what_a_graph_would_change_is_left_to_keras_fit_and_told_once(
     monkeypatch.setattr(training, "_told", set())
     caplog.set_level(logging.INFO, "raygrid")
     trained = train(build, TrainSettings(shuffle=False))
-    train(build, TrainSettings(shuffle=False), epochs=1)
-    told = [message for message in caplog.messages if "model.fit" in message]
-    assert len(told) == 1 and reason in told[0]
+    assert [reason in message for message in caplog.messages] == [True]
     session("float32")
     logs, _ = by_fit(build(), TRAIN, VAL, batch_size=16)
     assert trained.record.history == {name: tuple(epoch[name] for epoch in logs) for name in logs[0]}
+
+
+@pytest.mark.parametrize(("build", "reason"), ALSO_LEFT.values(), ids=ALSO_LEFT)
+def test_whatever_takes_part_in_fit_is_left_to_it(
+    build: Callable[[], Any], reason: str, session: Callable[..., None]
+) -> None:
+    from raygrid.epoch_program import why_not
+
+    assert reason in str(why_not(build()))
+
+
+def test_why_an_epoch_is_not_in_graph_is_told_once_for_each_reason(
+    session: Callable[..., None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from raygrid import training
+
+    monkeypatch.setattr(training, "_told", set())
+    caplog.set_level(logging.INFO, "raygrid")
+    for eager, steps in ((True, 1), (True, 1), (False, 2), (False, 2), (False, 1)):
+        build = functools.partial(dense, run_eagerly=eager, steps_per_execution=steps)
+        train(build, TrainSettings(), epochs=1, batch_size=60)
+    assert [message.split()[-1] for message in caplog.messages] == ["run_eagerly.", "steps_per_execution."]
 
 
 def with_metric_of_its_own() -> Any:
@@ -633,7 +656,7 @@ def with_metric_of_its_own() -> Any:
             self.most.assign(keras.ops.maximum(self.most, keras.ops.max(y_true)))
 
         def result(self) -> Any:
-            return self.most
+            return {"largest": self.most, "half": self.most / 2}
 
     return dense(metrics=[Largest()])
 
