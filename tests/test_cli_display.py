@@ -131,6 +131,8 @@ def test_one_bar_follows_several_searches(bar: LiveBar) -> None:
     bar.search_started(plan_of())
     bar.point_started(POINTS[0])
     bar.point_finished(POINTS[0], record(POINTS[0], 0.1))
+    bar.point_started(POINTS[2])
+    bar.point_epochs(POINTS[2], 1, [ROW])
     bar.search_ended()
     bar.search_ended()
     bar.search_started(plan_of(record(POINTS[1], 0.9)))

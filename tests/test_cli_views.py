@@ -113,7 +113,7 @@ def test_the_best_points_come_first_and_only_as_many_as_asked_for(command: Comma
     publish_by_hand(folder / "models", "mine")
     ended = command("results", "--prefix", "mine", "--rows", "2")
     assert ended.code == 0
-    header, *rows = (line.split() for line in ended.out.splitlines()[:3])
+    header, *rows = (line.split() for line in ended.out.partition("3 points: 3 done")[0].splitlines())
     assert header[:3] == ["point", "val_loss", "units"]
     assert [row[:3] for row in rows] == [["1", "0.25", "2"], ["0", "0.5", "1"]]
 
