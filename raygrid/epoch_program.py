@@ -63,7 +63,7 @@ class EpochProgram:
     """A model's training epoch and validation, compiled.
 
     Args:
-        model: compiled and built.
+        model: compiled; it need not be built.
         train: what is trained on.
         val: what ``val_loss`` is measured on.
         batch_size: items of a batch; the last batch of a pass may be smaller.
@@ -114,7 +114,10 @@ def _traced(model: keras.Model, step: Callable[[Any], Mapping[str, Any]], items:
 
 
 def _pass(model: keras.Model, step_on: Any, items: Items, order: tf.Tensor, batch_size: int) -> Mapping[str, Any]:
-    nothing = tf.nest.map_structure(lambda log: tf.zeros(log.shape, log.dtype), step_on.structured_outputs)
+    logs = step_on.structured_outputs
+    # What a Python function gives has no known shape.
+    nothing = tf.nest.map_structure(lambda log: tf.zeros([] if log.shape.rank is None else log.shape, log.dtype), logs)
+    shapes = tf.nest.map_structure(lambda log: log.shape, logs)
 
     def one(i: tf.Tensor, _: Any) -> Any:
         # The step is in the graph once, the last and smaller batch included: a random op has a state at each place.
@@ -122,7 +125,11 @@ def _pass(model: keras.Model, step_on: Any, items: Items, order: tf.Tensor, batc
         return i + 1, step_on(items.gather(order[begin : tf.minimum(begin + batch_size, items.count)]))
 
     _, last = tf.while_loop(
-        lambda i, _: i < items.steps(batch_size), one, [tf.constant(0), nothing], parallel_iterations=1
+        lambda i, _: i < items.steps(batch_size),
+        one,
+        [tf.constant(0), nothing],
+        shape_invariants=[tf.TensorShape([]), shapes],
+        parallel_iterations=1,
     )
     # As fit: the metrics' results, unless the step returned something else.
     return _flat(model._get_metrics_result_or_logs(last))

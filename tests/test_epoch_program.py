@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -152,8 +151,9 @@ def own_logs() -> Any:
         def train_step(self, data: Any) -> Any:
             super().train_step(data)
             return {
-                "steps": self.optimizer.iterations + 2**24,
+                "steps": self.optimizer.iterations + 2**24 + 1,
                 "constant": 0.1,
+                "from Python": tf.numpy_function(lambda x: x[0, 0], [data[0]], tf.float32),
                 "last": {"mean": tf.reduce_mean(data[0]), "size": tf.shape(data[0])[0]},
             }
 
@@ -400,9 +400,13 @@ def recording(seen: list[list[float]]) -> Any:
 
         train_step = test_step = note
 
-    model = Recording([keras.Input((1,)), keras.layers.Dense(1)])
+    model = Recording([keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     return model
+
+
+def recording_nothing() -> Any:
+    return recording([])
 
 
 def batches_of(*epochs: int, shuffle: bool = True, seed: int = 3) -> list[list[float]]:
@@ -632,11 +636,12 @@ def test_why_an_epoch_is_not_in_graph_is_told_once_for_each_reason(
     from raygrid import training
 
     monkeypatch.setattr(training, "_told", set())
+    monkeypatch.setattr(training, "_train_with_fit", training._train_in_graph)
     caplog.set_level(logging.INFO, "raygrid")
-    for eager, steps in ((True, 1), (True, 1), (False, 2), (False, 2), (False, 1)):
-        build = functools.partial(dense, run_eagerly=eager, steps_per_execution=steps)
-        train(build, TrainSettings(), epochs=1, batch_size=60)
-    assert [message.split()[-1] for message in told(caplog)] == ["run_eagerly.", "steps_per_execution."]
+    for reason in ("this", "this", "that", "this", "that", None):
+        monkeypatch.setattr(training, "why_not", lambda model, reason=reason: reason)
+        train(recording_nothing, TrainSettings(), epochs=1)
+    assert [message.split()[-1] for message in told(caplog)] == ["this.", "that."]
 
 
 def with_metric_of_its_own() -> Any:
