@@ -65,6 +65,8 @@ class Scaling:
             return cls(inputs=StandardScaler.from_json(value, source))
         present = {name: value[name] for name in ("inputs", "targets") if name in value}
         if not present:
+            # Says that the format is newer, where it is.
+            StandardScaler.from_json(value, source)
             raise CorruptArtifactError(f"{source} is damaged: it scales neither inputs nor targets.")
         return cls(
             **{

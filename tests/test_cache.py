@@ -72,17 +72,18 @@ def test_a_saved_model_comes_back_with_tuples_and_without_a_warning(
 ) -> None:
     manifest = publish_model(paths)
     found = cached(paths)
-    assert (found.config, found.metrics, found.model_bytes) == (CONFIG, METRICS, b"model")
+    assert (found.config, found.metrics, found.files[paths.model_path.name]) == (CONFIG, METRICS, b"model")
     assert found.manifest == manifest and not found.legacy
-    assert isinstance(found.scaler, StandardScaler)
-    assert (found.scaler.mean.tolist(), found.scaler.scale.tolist()) == ([10.0, 20.0], [1.0, 2.0])
+    scaler = found.scaling.inputs
+    assert isinstance(scaler, StandardScaler) and found.scaling.targets is None
+    assert (scaler.mean.tolist(), scaler.scale.tolist()) == ([10.0, 20.0], [1.0, 2.0])
     assert warnings_of(caplog) == []
 
 
 def test_a_stray_scaler_is_not_applied(paths: ModelArtifacts) -> None:
     publish_model(paths, scaler=None)
     paths.scaler_path.write_bytes(encode_json(SCALER))
-    assert cached(paths).scaler is None
+    assert not cached(paths).scaling
 
 
 def test_f19_a_declared_scaler_that_is_missing_is_an_error(paths: ModelArtifacts) -> None:
@@ -125,8 +126,9 @@ def test_a_legacy_set_loads_with_one_warning_that_names_it(
 ) -> None:
     write_legacy(paths)
     found = cached(paths)
-    assert (found.config, found.metrics, found.model_bytes, found.legacy) == (CONFIG, METRICS, b"model", True)
-    assert found.scaler is not None and found.scaler.mean.tolist() == [10.0, 20.0]
+    model = found.files[paths.model_path.name]
+    assert (found.config, found.metrics, model, found.legacy) == (CONFIG, METRICS, b"model", True)
+    assert found.scaling.inputs is not None and found.scaling.inputs.mean.tolist() == [10.0, 20.0]
     (message,) = warnings_of(caplog)
     assert str(paths.config_path) in message and "another implementation" in message
 
