@@ -239,10 +239,11 @@ def test_shuffling_changes_the_result_and_only_the_order_of_the_rows() -> None:
 
 def orders(seed: int | None, epochs: int) -> list[list[int]]:
     """The numbers of the rows as each epoch of a training with ``seed`` sees them."""
-    from raygrid.training import _batches
+    from raygrid.batches import train_items
 
     rows = np.arange(50, dtype=np.int64)
-    batches = [columns[0].numpy() for columns in _batches([rows, rows], 50, 16, epochs, seed)]
+    items = train_items(TrainingArrays(rows, None, rows, None), {}, TrainSettings())
+    batches = [columns[0].numpy() for columns in items.epochs(epochs, 16, seed)]
     assert [len(batch) for batch in batches] == [16, 16, 16, 2] * epochs
     seen = np.concatenate(batches)
     return [seen[epoch * 50 : (epoch + 1) * 50].tolist() for epoch in range(epochs)]
@@ -261,10 +262,11 @@ def test_without_shuffling_every_epoch_sees_the_rows_in_their_order() -> None:
 
 
 def test_rows_targets_and_weights_stay_together_when_shuffled() -> None:
-    from raygrid.training import _batches
+    from raygrid.batches import train_items
 
     rows = np.arange(50, dtype=np.float32)
-    for x, y, w in _batches([rows, rows + 100, rows / 100], 50, 16, 2, seed=3):
+    arrays = TrainingArrays(rows, rows + 100, rows, rows, rows / 100)
+    for x, y, w in train_items(arrays, {}, TrainSettings()).epochs(2, 16, seed=3):
         np.testing.assert_array_equal(y, x + 100)
         np.testing.assert_allclose(w, x / 100)
 
