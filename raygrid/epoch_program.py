@@ -60,7 +60,10 @@ def _all_metrics(model: keras.Model) -> list[keras.Metric]:
 
 
 class EpochProgram:
-    """A model's training epoch and validation, compiled.
+    """A model's training epoch and validation, traced when it is made.
+
+    Attributes:
+        model: the model that is trained.
 
     Args:
         model: compiled; it need not be built.
@@ -68,15 +71,19 @@ class EpochProgram:
         val: what ``val_loss`` is measured on.
         batch_size: items of a batch; the last batch of a pass may be smaller.
         shuffle: whether an epoch sees the items in another order, drawn from the seed and the epoch's number alone.
+
+    Raises:
+        Exception: whatever the model's steps raise while they are traced.
     """
 
     def __init__(self, model: keras.Model, train: Items, val: Items, batch_size: int, shuffle: bool) -> None:
-        self._model = model
+        self.model = model
+        make_variables(model)
         self._epoch = tf.function(
             self._trace(train, val, batch_size, shuffle),
             input_signature=[tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int64)],
             autograph=False,
-        )
+        ).get_concrete_function()
 
     def run(self, seed: int, epoch: int) -> Logs:
         """Trains one epoch (counted from 0) and validates; the metrics as ``model.fit`` would report them."""
@@ -85,8 +92,13 @@ class EpochProgram:
         values = tf.stack([tf.cast(value, tf.float64) for value in logs.values()]).numpy().tolist()
         return dict(zip(logs, values, strict=True))
 
+    def take_values_of(self, other: keras.Model) -> None:
+        """Trains from now on as if it were made for ``other``, a model of the same structure."""
+        for mine, theirs in zip(all_variables(self.model), all_variables(other), strict=True):
+            mine.assign(theirs)
+
     def _trace(self, train: Items, val: Items, batch_size: int, shuffle: bool) -> Callable[..., Mapping[str, Any]]:
-        model = self._model
+        model = self.model
 
         def epoch_and_validation(seed: tf.Tensor, epoch: tf.Tensor) -> Mapping[str, Any]:
             # Keras makes compiled metrics when a step is first traced; only then do they exist to be reset.
@@ -100,6 +112,17 @@ class EpochProgram:
             return {**logs, **{f"val_{name}": value for name, value in val_logs.items()}}
 
         return epoch_and_validation
+
+
+def make_variables(model: keras.Model) -> None:
+    """Makes what can be made before tracing: where a trace makes variables, TensorFlow traces a second time."""
+    if model.built and all(layer.built for layer in model._flatten_layers()) and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
+def all_variables(model: keras.Model) -> list[Any]:
+    """The variables that a training begins with; metrics are reset by every epoch."""
+    return [*model.variables, *model.optimizer.variables]
 
 
 def _traced(model: keras.Model, step: Callable[[Any], Mapping[str, Any]], items: Items, batch_size: int) -> Any:

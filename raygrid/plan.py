@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,12 @@ STARTUP_S = 30.0
 
 # What decides only when a training ends: points that differ in nothing else follow the same trajectory.
 STOP_KEYS = frozenset({"epochs", "patience"})
+
+# Usual names of what is a variable of a model and no constant of its trace. Points that differ in nothing else can run
+# one after the other without tracing again; a worker finds out by itself whether they can.
+_RATE_KEYS = frozenset({"learning_rate", "lr"})
+_TRIALS_PER_WORKER = 4
+_TRAININGS_PER_TRIAL = 8
 
 
 @dataclass(frozen=True)
@@ -79,17 +85,45 @@ def make_plan(
     """
     points = tuple(points)
     done = {p.key: recorded[p.key] for p in points if p.key in recorded and recorded[p.key].final}
+    trials = [
+        PlannedTrial(group, max(training_steps(p.config, items(p.config)) for p in group))
+        for group in trainings(point for point in points if point.key not in done)
+    ]
+    return Plan(points, done, _longest_first(trials))
+
+
+def trainings(points: Iterable[Point]) -> list[tuple[Point, ...]]:
+    """The points in groups that differ only in when to stop: a group is one training."""
     together: dict[tuple[str, int], list[Point]] = {}
     for point in points:
-        if point.key not in done:
-            shared = {name: value for name, value in point.config.items() if name not in STOP_KEYS}
-            together.setdefault((canonical_json(shared), point.seed), []).append(point)
-    trials = [
-        PlannedTrial(tuple(group), max(training_steps(p.config, items(p.config)) for p in group))
-        for group in together.values()
-    ]
-    trials.sort(key=lambda trial: (-trial.steps, trial.points[0].number))
-    return Plan(points, done, tuple(trials))
+        together.setdefault((_config_without(STOP_KEYS, point), point.seed), []).append(point)
+    return [tuple(group) for group in together.values()]
+
+
+def bundled(trials: Sequence[PlannedTrial], workers: int) -> tuple[PlannedTrial, ...]:
+    """The trials with those in one that can share a trace, as long as there are enough left to keep workers busy."""
+    most = min(_TRAININGS_PER_TRIAL, len(trials) // (_TRIALS_PER_WORKER * workers))
+    if most < 2:
+        return tuple(trials)
+    alike: dict[str, list[PlannedTrial]] = {}
+    for trial in trials:
+        alike.setdefault(_config_without(STOP_KEYS | _RATE_KEYS, trial.points[0]), []).append(trial)
+    return _longest_first(
+        PlannedTrial(
+            tuple(point for trial in group[i : i + most] for point in trial.points),
+            sum(trial.steps for trial in group[i : i + most]),
+        )
+        for group in alike.values()
+        for i in range(0, len(group), most)
+    )
+
+
+def _config_without(names: frozenset[str], point: Point) -> str:
+    return canonical_json({name: value for name, value in point.config.items() if name not in names})
+
+
+def _longest_first(trials: Iterable[PlannedTrial]) -> tuple[PlannedTrial, ...]:
+    return tuple(sorted(trials, key=lambda trial: (-trial.steps, trial.points[0].number)))
 
 
 def estimate(

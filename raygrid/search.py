@@ -19,7 +19,9 @@ from raygrid.progress import Audience, SearchListener
 from raygrid.records import PointRecord, pick_best
 from raygrid.search_run import SearchRun
 from raygrid.tensorboard_listener import TensorBoardListener
+from raygrid.training_inputs import TrainingArrays
 from raygrid.tuning.resources import Resources
+from raygrid.tuning.session import RaySession
 
 if TYPE_CHECKING:
     import keras
@@ -83,15 +85,33 @@ def search_grid(run: SearchRun, build: Builder, options: SearchOptions) -> Outco
         AllTrialsFailedError: no point has a result that could win.
         SearchInterrupted: it was stopped; what was finished is recorded.
     """
-    return _find_winner(run, build, lambda plan: train_on_ray(run, plan, build, options))
+    try:
+        # The rebuild needs TensorFlow here too.
+        return _find_winner(run, build, lambda plan: train_on_ray(run, plan, build, options, load_tensorflow))
+    finally:
+        RaySession.ended()
 
 
-def train_on_ray(run: SearchRun, plan: Plan, build: Builder, options: SearchOptions) -> dict[str, PointRecord]:
+def train_on_ray(
+    run: SearchRun,
+    plan: Plan,
+    build: Builder,
+    options: SearchOptions,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> dict[str, PointRecord]:
     """Trains the plan's trials on Ray Tune; the records of what was trained, by key.
+
+    Args:
+        run, plan, build, options: what is trained, and how.
+        meanwhile: called while Ray starts.
 
     Raises:
         SearchInterrupted: it was stopped; what was finished is recorded.
     """
+
+    def prepare() -> TrainingArrays:
+        meanwhile()
+        return run.arrays
 
     def train(listener: SearchListener) -> dict[str, PointRecord]:
         from raygrid.tuning.driver import run_search
@@ -100,7 +120,7 @@ def train_on_ray(run: SearchRun, plan: Plan, build: Builder, options: SearchOpti
             plan,
             build=build,
             context=run.context,
-            arrays=run.arrays,
+            prepare=prepare,
             settings=run.settings,
             store=run.store,
             tune_dir=run.paths.tune_dir.resolve(),

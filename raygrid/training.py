@@ -21,13 +21,15 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager.context import graph_mode
 
-from raygrid.batches import train_items, val_items, validation_data
+from raygrid.batches import train_items, validation_data
 from raygrid.epoch_program import EpochProgram, why_not
 from raygrid.errors import BuilderError
 from raygrid.plan import STOP_KEYS, Point
 from raygrid.records import PointRecord, finite_or_none
 from raygrid.stopping import EarlyStop
+from raygrid.traced_programs import TracedPrograms
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 from raygrid.watched_config import WatchedConfig
 
@@ -61,6 +63,7 @@ def train_points(
     device: str,
     on_epoch: OnEpoch = lambda points, epoch, logs: None,
     on_finished: OnFinished = lambda trained: None,
+    programs: TracedPrograms | None = None,
 ) -> None:
     """Trains points that differ only in when to stop: clears the session, seeds, builds, trains once, to the longest.
 
@@ -77,11 +80,20 @@ def train_points(
         device: what the records say of where they were trained.
         on_epoch: called after every epoch with the points that trained it, its number (from 1) and its metrics.
         on_finished: called with each point the moment it is finished.
+        programs: those of earlier trainings, to be used again; None: there are none.
     """
     if len(points) > 1 and _tells_points_apart(build, points[0], arrays, settings):
         for point in points:
             train_points(
-                build, [point], context, arrays, settings, device=device, on_epoch=on_epoch, on_finished=on_finished
+                build,
+                [point],
+                context,
+                arrays,
+                settings,
+                device=device,
+                on_epoch=on_epoch,
+                on_finished=on_finished,
+                programs=programs,
             )
         return
     longest = max(points, key=lambda point: int(point.config["epochs"]))
@@ -98,10 +110,14 @@ def train_points(
     )
     group = _Group([_Follower(point, base) for point in points], on_epoch, on_finished)
     error: str | None = None
+    programs = TracedPrograms() if programs is None else programs
+
+    def new_model() -> keras.Model:
+        begin_session(longest.seed, settings.dtype_policy, keep_programs=len(programs) > 0)
+        return build_checked(build, longest.config, arrays.input_shape(longest.config, settings))
+
     try:
-        begin_session(longest.seed, settings.dtype_policy)
-        model = build_checked(build, longest.config, arrays.input_shape(longest.config, settings))
-        _train(model, longest, arrays, settings, group)
+        _train(new_model, longest, arrays, settings, group, programs)
     except Exception:
         error = traceback.format_exc(limit=-8)
     group.end(error)
@@ -150,12 +166,19 @@ def this_device() -> str:
     return str(tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU")) if found else "CPU"
 
 
-def begin_session(seed: int, dtype_policy: str) -> None:
+def begin_session(seed: int, dtype_policy: str, *, keep_programs: bool = False) -> None:
     """A clean Keras session: what an earlier model left, the dtype policy and all seeds are set anew.
 
     In this order, since clearing the session also resets the policy and the seeds, both of which belong to the thread.
+
+    Args:
+        seed: seeds Python, numpy and TensorFlow.
+        dtype_policy: such as ``float32``.
+        keep_programs: whether traced programs stay ready to run. Keras has TensorFlow drop what it prepared for them,
+            and to prepare it again takes as long as several epochs; outside eager execution Keras leaves it alone.
     """
-    keras.utils.clear_session()
+    with graph_mode() if keep_programs else contextlib.nullcontext():
+        keras.utils.clear_session()
     keras.config.set_dtype_policy(dtype_policy)
     keras.utils.set_random_seed(seed)
 
@@ -190,29 +213,36 @@ def build_checked(build: Builder, config: Mapping[str, Any], input_shape: tuple[
     return model
 
 
-def _train(model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, group: _Group) -> None:
+def _train(
+    new_model: Callable[[], keras.Model],
+    point: Point,
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+    group: _Group,
+    programs: TracedPrograms,
+) -> None:
+    model = new_model()
     reason = why_not(model)
     if reason is None:
-        _train_in_graph(model, point, arrays, settings, group)
-        return
+        try:
+            program = programs.program(model, arrays, point.config, settings)
+        except Exception as error:
+            log.debug("An epoch could not be traced.", exc_info=True)
+            reason = f"its epoch cannot be traced ({next(iter(str(error).splitlines()), type(error).__name__)})"
+            # The trace may have left its marks on the model.
+            model = new_model()
+        else:
+            _train_in_graph(program, point, group)
+            return
     if reason not in _told:
         _told.add(reason)
         log.info("Epochs run through model.fit, which is slower: %s.", reason)
     _train_with_fit(model, point, arrays, settings, group)
 
 
-def _train_in_graph(
-    model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, group: _Group
-) -> None:
-    program = EpochProgram(
-        model,
-        train_items(arrays, point.config, settings),
-        val_items(arrays, point.config, settings),
-        point.config["batch_size"],
-        settings.shuffle,
-    )
+def _train_in_graph(program: EpochProgram, point: Point, group: _Group) -> None:
     for epoch in range(point.config["epochs"]):
-        if group.take(model, epoch + 1, program.run(point.seed, epoch)):
+        if group.take(program.model, epoch + 1, program.run(point.seed, epoch)):
             return
 
 
@@ -279,14 +309,15 @@ class _Follower:
         self._base = replace(base, key=point.key, config=point.config)
         self._stop = EarlyStop(point.config["patience"])
         self._rows: list[dict[str, float]] = []
-        self._best_weights: list[Array] | None = None
+        # Tensors: they stay on the device until the point ends.
+        self._best_weights: list[tf.Tensor] | None = None
 
     def take(self, model: keras.Model, epoch: int, row: dict[str, float]) -> bool:
         """Takes the metrics of ``epoch`` (from 1); returns whether it is this point's last."""
         self._rows.append(row)
         better, stop = self._stop.update(epoch, row["val_loss"])
         if better:
-            self._best_weights = model.get_weights()
+            self._best_weights = [tf.identity(variable.value) for variable in model.weights]
         return stop or epoch == self.point.config["epochs"]
 
     def result(self, error: str | None, seconds: float) -> TrainedPoint:
@@ -300,9 +331,10 @@ class _Follower:
         )
         if error is not None:
             return TrainedPoint(record, None)
-        best, weights = self._stop.best_epoch, self._best_weights
-        if best is None or weights is None:
+        best = self._stop.best_epoch
+        if best is None or self._best_weights is None:
             return TrainedPoint(replace(record, status="diverged", error="val_loss was not finite in any epoch"), None)
+        weights = [tensor.numpy() for tensor in self._best_weights]
         metrics = {name: finite_or_none(value) for name, value in self._rows[best - 1].items()}
         record = replace(record, best_epoch=best, metrics=metrics)
         if not all(np.isfinite(w).all() for w in weights if np.issubdtype(w.dtype, np.inexact)):

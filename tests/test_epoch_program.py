@@ -405,10 +405,6 @@ def recording(seen: list[list[float]]) -> Any:
     return model
 
 
-def recording_nothing() -> Any:
-    return recording([])
-
-
 def batches_of(*epochs: int, shuffle: bool = True, seed: int = 3) -> list[list[float]]:
     """The batches of a new program that runs these epochs."""
     from raygrid.epoch_program import EpochProgram
@@ -636,11 +632,10 @@ def test_why_an_epoch_is_not_in_graph_is_told_once_for_each_reason(
     from raygrid import training
 
     monkeypatch.setattr(training, "_told", set())
-    monkeypatch.setattr(training, "_train_with_fit", training._train_in_graph)
     caplog.set_level(logging.INFO, "raygrid")
     for reason in ("this", "this", "that", "this", "that", None):
         monkeypatch.setattr(training, "why_not", lambda model, reason=reason: reason)
-        train(recording_nothing, TrainSettings(), epochs=1)
+        train(dense, TrainSettings(), epochs=1)
     assert [message.split()[-1] for message in told(caplog)] == ["this.", "that."]
 
 

@@ -8,18 +8,19 @@ import logging
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from raygrid.errors import SearchInterrupted
-from raygrid.plan import Plan
+from raygrid.plan import Plan, bundled
 from raygrid.point_store import PointStore
 from raygrid.progress import SearchListener
 from raygrid.records import PointRecord
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 from raygrid.tuning.resources import Resources, TrialResources, resolve
-from raygrid.tuning.session import ray_session
+from raygrid.tuning.session import RaySession
 from raygrid.tuning.shared_folder import check_shared_folder
 from raygrid.tuning.trial import TrialJob, encode_points, run_trial
 
@@ -34,7 +35,7 @@ def run_search(
     *,
     build: Callable[[dict[str, Any], tuple[int, ...]], Any],
     context: str,
-    arrays: TrainingArrays,
+    prepare: Callable[[], TrainingArrays],
     settings: TrainSettings,
     store: PointStore,
     tune_dir: Path,
@@ -50,7 +51,8 @@ def run_search(
         plan: what to train.
         build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
         context: digest for the records.
-        arrays: the data, in the units that the model sees; put into Ray's object store once.
+        prepare: called while Ray starts; gives the data, in the units that the model sees, which is put into Ray's
+            object store once.
         settings: shuffling and dtype policy.
         store: where records go.
         tune_dir: an absolute folder for Tune's own files; all nodes of a cluster must see it.
@@ -66,13 +68,30 @@ def run_search(
     Raises:
         SearchInterrupted: it was stopped (Ctrl-C); what was finished is recorded.
         OSError: a record could not be written.
-        ResourceError, ClusterError: see ``resolve`` and ``ray_session``.
+        ResourceError, ClusterError: see ``resolve`` and ``RaySession``.
     """
-    with ray_session(address, user_modules, verbose):
+    with RaySession(address, user_modules, verbose) as session:
+        arrays = prepare()
+        session.wait()
         granted = resolve(resources, *_cluster_resources())
         check_shared_folder(tune_dir)
+        if session.is_own and granted.gpus == 0:
+            _warm_up_workers(granted)
+        if granted.concurrent is not None:
+            plan = replace(plan, trials=bundled(plan.trials, granted.concurrent))
         job = TrialJob(build, context, settings, granted.cpus, granted.gpus)
         return _run_trials(plan, job, arrays, granted, store, tune_dir, listener, verbose)
+
+
+def _warm_up_workers(granted: TrialResources) -> None:
+    """Lets the idle workers of a new Ray import TensorFlow while Tune starts; its trials take these workers."""
+    import ray
+
+    from raygrid.backend import prepare_worker
+
+    warm_up = ray.remote(prepare_worker).options(num_cpus=granted.cpus)
+    for _ in range(granted.concurrent or 0):
+        warm_up.remote(granted.cpus, 0)
 
 
 def _run_trials(

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 from raygrid.errors import ClusterError
 
@@ -38,33 +38,88 @@ _ENVIRONMENT = {
 _LOCALHOST_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
-@contextlib.contextmanager
-def ray_session(address: str | None, user_modules: tuple[ModuleType, ...], verbose: bool) -> Iterator[None]:
-    """Ray is up inside, and what was started for it is gone afterwards.
+class RaySession:
+    """Ray, up from ``wait`` on until the end of the ``with`` block; what was started for it is gone after ``ended``.
 
     A Ray that this process has initialised already is used as it is, and stays. Otherwise ``address`` or
     ``RAY_ADDRESS`` names a cluster to join; without either a Ray of its own is started, which listens on localhost
     only, with a token that no file holds, and without a dashboard.
 
-    Raises:
-        ClusterError: there is no cluster at the address, or it runs other versions.
-    """
-    with _environment(_ENVIRONMENT):
-        import ray
+    Ray starts and stops on a thread of its own, since both are mostly waiting, and this process has other things to do
+    meanwhile. The thread lives as long as Ray: the kernel ends Ray's processes when the thread that started them ends.
 
-        if ray.is_initialized():
-            yield
-            return
-        address = address or os.environ.get("RAY_ADDRESS")
-        with contextlib.ExitStack() as undo:
-            if address is None or address in ("", "local"):
-                undo.enter_context(_token_of_its_own())
-                undo.enter_context(_environment(_LOCALHOST_ONLY))
-                _start_local(verbose)
-            else:
-                _join(address, user_modules, verbose)
-            undo.callback(ray.shutdown)
-            yield
+    Attributes:
+        is_own: whether Ray was started for this session.
+    """
+
+    # Of the session that ended last; there is one Ray in a process.
+    _ending: threading.Thread | None = None
+
+    def __init__(self, address: str | None, user_modules: tuple[ModuleType, ...], verbose: bool) -> None:
+        self.is_own = False
+        self._address = address
+        self._user_modules = user_modules
+        self._verbose = verbose
+        self._up = threading.Event()
+        self._over = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._live, name="raygrid-ray")
+
+    def __enter__(self) -> Self:
+        self.ended()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        RaySession._ending = self._thread
+
+    def wait(self) -> None:
+        """Returns once Ray is up.
+
+        Raises:
+            ClusterError: there is no cluster at the address, or it runs other versions.
+        """
+        self._up.wait()
+        if self._error is not None:
+            raise self._error
+
+    @classmethod
+    def ended(cls) -> None:
+        """Returns once the Ray of the last session is gone."""
+        if cls._ending is not None:
+            cls._ending.join()
+            cls._ending = None
+
+    def _live(self) -> None:
+        try:
+            with self._running():
+                self._up.set()
+                self._over.wait()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._up.set()
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        with _environment(_ENVIRONMENT):
+            import ray
+
+            if ray.is_initialized():
+                yield
+                return
+            address = self._address or os.environ.get("RAY_ADDRESS")
+            with contextlib.ExitStack() as undo:
+                if address is None or address in ("", "local"):
+                    undo.enter_context(_token_of_its_own())
+                    undo.enter_context(_environment(_LOCALHOST_ONLY))
+                    _start_local(self._verbose)
+                    self.is_own = True
+                else:
+                    _join(address, self._user_modules, self._verbose)
+                undo.callback(ray.shutdown)
+                yield
 
 
 @contextlib.contextmanager
