@@ -20,11 +20,13 @@ _CONTAINERS = (list, tuple, set, frozenset)
 # Whose code is the same in every process that runs one search.
 _KNOWN_PACKAGES = ("keras", "tensorflow", "builtins", "inspect")
 
-# Hold addresses and running numbers; the configs and the order of the variables say the same.
+# Hold addresses and running numbers; the configs and the order of the variables say the same. With the prefix begins
+# what TensorFlow notes of attributes for its own checkpoints.
 _OF_THIS_OBJECT_ALONE = ("_nodes", "_trainable_variables_indices")
+_OF_CHECKPOINTS = "_self_"
 
 
-class _UnknownPart(Exception):
+class _UnknownPartError(Exception):
     """Something whose code or values no config holds."""
 
 
@@ -47,7 +49,7 @@ def structure_of(model: keras.Model) -> str | None:
             "policy": keras.config.dtype_policy().name,
         }
         return json.dumps(text, sort_keys=True)
-    except (_UnknownPart, TypeError, ValueError, NotImplementedError):
+    except (_UnknownPartError, TypeError, ValueError, NotImplementedError):
         return None
 
 
@@ -73,8 +75,12 @@ def _attributes(part: Any) -> Any:
         return _described(part)
     if getattr(part, "stateful", False) is True:
         # Its state is carried from batch to batch in variables that are not all among the model's.
-        raise _UnknownPart
-    values = {name: _described(value) for name, value in vars(part).items() if name not in _OF_THIS_OBJECT_ALONE}
+        raise _UnknownPartError
+    values = {
+        name: _described(value)
+        for name, value in vars(part).items()
+        if name not in _OF_THIS_OBJECT_ALONE and not name.startswith(_OF_CHECKPOINTS)
+    }
     return [type(part).__qualname__, values]
 
 
@@ -93,10 +99,10 @@ def _described(value: Any) -> Any:
 
 def _require_known(value: Any) -> None:
     if isinstance(value, np.ndarray | np.generic | tf.Tensor):
-        raise _UnknownPart
+        raise _UnknownPartError
     for module in {type(value).__module__, getattr(value, "__module__", None) or "builtins"}:
         if module.partition(".")[0] not in _KNOWN_PACKAGES:
-            raise _UnknownPart
+            raise _UnknownPartError
 
 
 def _compile_config(model: keras.Model) -> dict[str, Any]:

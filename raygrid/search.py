@@ -21,7 +21,6 @@ from raygrid.search_run import SearchRun
 from raygrid.tensorboard_listener import TensorBoardListener
 from raygrid.training_inputs import TrainingArrays
 from raygrid.tuning.resources import Resources
-from raygrid.tuning.session import RaySession
 
 if TYPE_CHECKING:
     import keras
@@ -85,11 +84,8 @@ def search_grid(run: SearchRun, build: Builder, options: SearchOptions) -> Outco
         AllTrialsFailedError: no point has a result that could win.
         SearchInterrupted: it was stopped; what was finished is recorded.
     """
-    try:
-        # The rebuild needs TensorFlow here too.
-        return _find_winner(run, build, lambda plan: train_on_ray(run, plan, build, options, load_tensorflow))
-    finally:
-        RaySession.ended()
+    # The rebuild needs TensorFlow here too.
+    return _find_winner(run, build, lambda plan: train_on_ray(run, plan, build, options, load_tensorflow))
 
 
 def train_on_ray(

@@ -94,8 +94,8 @@ SAME_LAYER: dict[str, tuple[str, ...]] = {
 }
 # Where a module may import these when it is itself imported; everywhere else inside a function, if at all.
 AT_IMPORT = {
-    "tensorflow": {"batches", "epoch_program", "training", "model_files"},
-    "keras": {"epoch_program", "training", "model_files"},
+    "tensorflow": {"batches", "epoch_program", "model_structure", "traced_programs", "training", "model_files"},
+    "keras": {"epoch_program", "model_structure", "traced_programs", "training", "model_files"},
     "ray": {"tuning.callbacks"},
     "pyarrow": set(),
     "pandas": set(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,10 +13,13 @@ from raygrid.plan import (
     STARTUP_S,
     Estimate,
     Plan,
+    PlannedTrial,
     Point,
+    bundled,
     estimate,
     make_plan,
     training_steps,
+    trainings,
 )
 from raygrid.records import PointRecord, Status
 
@@ -107,3 +111,64 @@ def test_more_workers_than_trials_do_not_help_nor_do_many_for_one_long_trial() -
 def test_no_worker_counts_as_one() -> None:
     plan = make_plan([point(0), point(1)], {}, items=lambda config: 320)
     assert estimate(plan, [], lambda config: 320, workers=0) == estimate(plan, [], lambda config: 320, workers=1)
+
+
+# What runs in one trial, to share a trace
+
+
+def grid_points(units: int, rates: int, epochs: tuple[int, ...] = (10,), name: str = "learning_rate") -> list[Point]:
+    configs = [
+        {"units": u, name: 0.1 * (r + 1), "epochs": e, "batch_size": 32}
+        for u in range(units)
+        for r in range(rates)
+        for e in epochs
+    ]
+    return [Point(number, config, seed=0, key=f"key{number}") for number, config in enumerate(configs)]
+
+
+def bundles(points: list[Point], workers: int) -> list[list[int]]:
+    plan = make_plan(points, {}, items=lambda config: 100)
+    return [[p.number for p in trial.points] for trial in bundled(plan.trials, workers)]
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "lr"])
+def test_points_that_differ_in_the_rate_run_in_one_trial(name: str) -> None:
+    assert bundles(grid_points(8, 2, name=name), workers=2) == [[2 * u, 2 * u + 1] for u in range(8)]
+
+
+def test_a_bundle_holds_whole_trainings_and_takes_their_steps_together() -> None:
+    plan = make_plan(grid_points(8, 2, epochs=(5, 20)), {}, items=lambda config: 100)
+    found = bundled(plan.trials, 2)
+    assert [len(trial.points) for trial in found] == [4] * 8
+    assert [trial.steps for trial in found] == [2 * 20 * 4] * 8
+    assert [[p.number for p in group] for group in trainings(found[0].points)] == [[0, 1], [2, 3]]
+
+
+def test_enough_trials_stay_to_keep_all_workers_busy() -> None:
+    points = grid_points(4, 6)
+    assert bundles(points, workers=4) == [[n] for n in range(24)]
+    assert [len(bundle) for bundle in bundles(points, workers=3)] == [2] * 12
+    assert [len(bundle) for bundle in bundles(points, workers=1)] == [6] * 4
+
+
+def test_a_bundle_is_never_long() -> None:
+    assert [len(bundle) for bundle in bundles(grid_points(1, 100), workers=1)] == [8] * 12 + [4]
+
+
+def test_other_hyperparameters_and_names_are_not_bundled() -> None:
+    assert bundles(grid_points(16, 1), workers=1) == [[n] for n in range(16)]
+    assert bundles(grid_points(8, 2, name="rate"), workers=1) == [[n] for n in range(16)]
+
+
+def test_the_seeds_of_a_config_run_in_one_trial() -> None:
+    configs = [{"units": units, "epochs": 5, "batch_size": 32} for units in range(8)]
+    points = [Point(n, configs[n // 3], seed=n % 3, key=f"key{n}") for n in range(24)]
+    assert bundles(points, workers=2) == [[3 * u, 3 * u + 1, 3 * u + 2] for u in range(8)]
+
+
+def test_bundles_come_longest_first() -> None:
+    points = [*grid_points(7, 2), *(replace(p, number=14 + i) for i, p in enumerate(grid_points(1, 1)))]
+    points[-1].config.update(units=9, epochs=15)
+    found = [(trial.points[0].number, trial.steps) for trial in bundled(make_plan(points, {}, lambda c: 100).trials, 1)]
+    assert found == [(n, 80) for n in range(0, 14, 2)] + [(14, 60)]
+    assert PlannedTrial((points[-1],), 60) in bundled(make_plan(points, {}, lambda c: 100).trials, 1)

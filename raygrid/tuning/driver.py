@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import secrets
@@ -71,27 +72,16 @@ def run_search(
         ResourceError, ClusterError: see ``resolve`` and ``RaySession``.
     """
     with RaySession(address, user_modules, verbose) as session:
+        # Takes a second, which Ray needs to start as well.
+        importlib.import_module("ray.tune")
         arrays = prepare()
         session.wait()
         granted = resolve(resources, *_cluster_resources())
         check_shared_folder(tune_dir)
-        if session.is_own and granted.gpus == 0:
-            _warm_up_workers(granted)
         if granted.concurrent is not None:
             plan = replace(plan, trials=bundled(plan.trials, granted.concurrent))
         job = TrialJob(build, context, settings, granted.cpus, granted.gpus)
         return _run_trials(plan, job, arrays, granted, store, tune_dir, listener, verbose)
-
-
-def _warm_up_workers(granted: TrialResources) -> None:
-    """Lets the idle workers of a new Ray import TensorFlow while Tune starts; its trials take these workers."""
-    import ray
-
-    from raygrid.backend import prepare_worker
-
-    warm_up = ray.remote(prepare_worker).options(num_cpus=granted.cpus)
-    for _ in range(granted.concurrent or 0):
-        warm_up.remote(granted.cpus, 0)
 
 
 def _run_trials(

@@ -39,24 +39,17 @@ _LOCALHOST_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 class RaySession:
-    """Ray, up from ``wait`` on until the end of the ``with`` block; what was started for it is gone after ``ended``.
+    """Ray, up from ``wait`` on until the end of the ``with`` block; what was started for it is gone then.
 
     A Ray that this process has initialised already is used as it is, and stays. Otherwise ``address`` or
     ``RAY_ADDRESS`` names a cluster to join; without either a Ray of its own is started, which listens on localhost
     only, with a token that no file holds, and without a dashboard.
 
-    Ray starts and stops on a thread of its own, since both are mostly waiting, and this process has other things to do
-    meanwhile. The thread lives as long as Ray: the kernel ends Ray's processes when the thread that started them ends.
-
-    Attributes:
-        is_own: whether Ray was started for this session.
+    Ray starts on a thread of its own, since that is mostly waiting, and this process has other things to do meanwhile.
+    The thread lives as long as Ray: the kernel ends Ray's processes when the thread that started them ends.
     """
 
-    # Of the session that ended last; there is one Ray in a process.
-    _ending: threading.Thread | None = None
-
     def __init__(self, address: str | None, user_modules: tuple[ModuleType, ...], verbose: bool) -> None:
-        self.is_own = False
         self._address = address
         self._user_modules = user_modules
         self._verbose = verbose
@@ -66,13 +59,13 @@ class RaySession:
         self._thread = threading.Thread(target=self._live, name="raygrid-ray")
 
     def __enter__(self) -> Self:
-        self.ended()
         self._thread.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._over.set()
-        RaySession._ending = self._thread
+        # Ray ends the process if an object of it is touched while it shuts down.
+        self._thread.join()
 
     def wait(self) -> None:
         """Returns once Ray is up.
@@ -83,13 +76,6 @@ class RaySession:
         self._up.wait()
         if self._error is not None:
             raise self._error
-
-    @classmethod
-    def ended(cls) -> None:
-        """Returns once the Ray of the last session is gone."""
-        if cls._ending is not None:
-            cls._ending.join()
-            cls._ending = None
 
     def _live(self) -> None:
         try:
@@ -115,7 +101,6 @@ class RaySession:
                     undo.enter_context(_token_of_its_own())
                     undo.enter_context(_environment(_LOCALHOST_ONLY))
                     _start_local(self._verbose)
-                    self.is_own = True
                 else:
                     _join(address, self._user_modules, self._verbose)
                 undo.callback(ray.shutdown)
