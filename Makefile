@@ -1,5 +1,6 @@
 # Sets up .venv on first use, and again when pyproject.toml or constraints.txt changes.
 #   make search ARGS="--help"     make test ARGS="-k grid"     make test PYTHON=python3.12
+# make bench sets up .venv-bench in the same way.
 
 PYTHON ?= python3
 ARGS ?=
@@ -8,20 +9,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/.ready
+BENCH := $(BENCH_VENV)/base/bin/python
 
 # Without isolation the build uses the pinned setuptools of the venv, and downloads nothing of its own.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv search test lint clean
+.PHONY: help venv search test lint bench clean
 
 help:
 	@echo "make search   set up, then run a search       (ARGS= passes options, see ARGS=--help)"
 	@echo "make test     set up, then run the tests      (ARGS= passes pytest options)"
 	@echo "make lint     set up, then ruff and mypy"
+	@echo "make bench    set up, then compare with other tools and run all benchmarks (hours; ARGS= passes options of"
+	@echo "              benchmarks/compare.py and runs that alone)"
 	@echo "make venv     set up only, with the tools for tests and lint"
-	@echo "make clean    remove .venv and caches; models/ stays"
+	@echo "make clean    remove .venv, .venv-bench and caches; models/ stays"
 	@echo "PYTHON=...    the interpreter for .venv, 3.11 or newer (default: python3)"
 
 venv: $(DEV_READY)
@@ -36,6 +42,12 @@ lint: $(DEV_READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+bench: $(BENCH_READY)
+	@$(BENCH) benchmarks/compare.py $(ARGS)
+ifeq ($(strip $(ARGS)),)
+	@for each in steady_epochs cached_reload workers noop_trials; do $(BENCH) benchmarks/$$each.py || exit 1; done
+endif
 
 # Two stamps, so that a search does not wait for test and lint tools.
 $(RUN_READY): pyproject.toml constraints.txt
@@ -59,6 +71,11 @@ $(DEV_READY): $(RUN_READY)
 	@$(PIP_INSTALL) --no-build-isolation -e '.[test,dev]'
 	@touch $@
 
+$(BENCH_READY): $(RUN_READY) benchmarks/constraints.txt benchmarks/environments.py
+	@echo "Installing what is compared into $(BENCH_VENV)"
+	@$(BIN)/python benchmarks/environments.py
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist raygrid.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) build dist raygrid.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find raygrid tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,14 +7,11 @@ after each of its epochs comes one in graph and a plain matrix product, so that 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import sys
 import time
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import keras
 import numpy as np
 import tensorflow as tf
+from reporting import RESULTS, as_list, facts, table, write
 
-import raygrid
 from raygrid.batches import train_items, val_items
 from raygrid.epoch_program import EpochProgram
 from raygrid.training import begin_session
@@ -164,56 +161,52 @@ def _seconds(action: Any) -> float:
     return time.perf_counter() - begin
 
 
-def as_markdown(results: list[Result], facts: dict[str, str]) -> str:
-    lines = [
+def as_markdown(results: list[Result]) -> list[str]:
+    header = (
+        "rows",
+        "batch",
+        "`model.fit`",
+        "in graph",
+        "ratio",
+        "target",
+        "first epoch: `fit` / in graph",
+        "GFLOP/s",
+        "of a plain matrix product",
+    )
+    rows = [
+        (
+            f"{r.rows:,}",
+            f"{r.batch_size:,}",
+            f"{r.fit_s * 1e3:.0f}",
+            f"{r.graph_s * 1e3:.0f}",
+            f"{r.ratio:.1f}x",
+            f"{r.target:.0f}x" if r.target else "",
+            f"{r.first_fit_s * 1e3:.0f} / {r.first_graph_s * 1e3:.0f}",
+            f"{r.gflops:.0f}",
+            f"{r.share_of_product:.0%} of {r.product_gflops:.0f}",
+        )
+        for r in results
+    ]
+    return [
         "# Steady epochs",
         "",
         "A training epoch with validation of the 52-256-128-16 autoencoder, one thread: medians, in milliseconds.",
         "",
-        "| rows | batch | `model.fit` | in graph | ratio | target | first epoch: `fit` / in graph | GFLOP/s "
-        "| of a plain matrix product |",
-        "|---|---|---|---|---|---|---|---|---|",
+        *table(header, rows),
     ]
-    lines += [
-        f"| {r.rows:,} | {r.batch_size:,} | {r.fit_s * 1e3:.0f} | {r.graph_s * 1e3:.0f} | {r.ratio:.1f}x "
-        f"| {f'{r.target:.0f}x' if r.target else ''} | {r.first_fit_s * 1e3:.0f} / {r.first_graph_s * 1e3:.0f} "
-        f"| {r.gflops:.0f} | {r.share_of_product:.0%} of {r.product_gflops:.0f} |"
-        for r in results
-    ]
-    lines += ["", *(f"- {name}: {value}" for name, value in facts.items()), ""]
-    return "\n".join(lines)
-
-
-def _processor() -> str:
-    found = [line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")]
-    return f"{found[0] if found else platform.machine()}, {os.cpu_count()} cores"
-
-
-def _cpuinfo() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder of the results")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--rows", type=int, action="append", help="only the case of so many rows; may be repeated")
     args = parser.parse_args()
     # What TensorFlow does only once in a process belongs to no case.
     measure(Case(256, 128, 1))
     results = [measure(case) for case in CASES if not args.rows or case.rows in args.rows]
-    facts = {
-        "command": " ".join(["python", "benchmarks/steady_epochs.py", *sys.argv[1:]]),
-        "processor": _processor(),
-        "load when it ended": f"{os.getloadavg()[0]:.1f}",
-        "python": platform.python_version(),
-        "raygrid": raygrid.__version__,
-    } | {name: version(name) for name in PACKAGES}
-    args.out.mkdir(parents=True, exist_ok=True)
-    values = {**facts, "cases": [asdict(result) for result in results]}
-    (args.out / "steady_epochs.json").write_text(json.dumps(values, indent=2, allow_nan=False) + "\n")
-    (args.out / "steady_epochs.md").write_text(as_markdown(results, facts))
-    print(as_markdown(results, facts))
+    about = facts(PACKAGES)
+    lines = [*as_markdown(results), "", *as_list(about)]
+    write(args.out, "steady_epochs", {**about, "cases": [asdict(result) for result in results]}, lines)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 import logging
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from raygrid.errors import BackendError
@@ -48,6 +51,23 @@ def load_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
+    with _without_collecting_garbage():
+        _load_quietly()
+
+
+@contextlib.contextmanager
+def _without_collecting_garbage() -> Iterator[None]:
+    """An import makes objects to stay, and looking among them for garbage is a fifth of TensorFlow's import."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _load_quietly() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         sys.stderr.flush()

@@ -14,8 +14,12 @@ def main() -> None:
     task = read_task()
     x, x_val = task.data()
 
+    jobs = int(sys.argv[2])
+
     def objective(trial: optuna.Trial) -> float:
-        keras.backend.clear_session()
+        if jobs == 1:
+            # It resets the layer names of all threads: another thread's model would have two layers of one name.
+            keras.backend.clear_session()
         config = task.config_of(
             {name: trial.suggest_categorical(name, values) for name, values in task.choices.items()}
         )
@@ -33,7 +37,7 @@ def main() -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.GridSampler(task.choices, seed=task.seed))
-    study.optimize(objective, n_jobs=int(sys.argv[2]))
+    study.optimize(objective, n_jobs=jobs)
     task.finish((task.config_of(trial.params), trial.value) for trial in study.trials)
 
 

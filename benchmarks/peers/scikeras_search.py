@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from task import read_task
 
 PROCESSES = 2
-ROUTES = {"batch_size": "batch_size", "epochs": "epochs", "patience": "callbacks__stop__patience"}
+ROUTES = {"batch_size": "batch_size", "epochs": "epochs", "patience": "fit__callbacks__stop__patience"}
 
 
 def autoencoder(
@@ -43,9 +43,9 @@ def main() -> None:
         model=autoencoder,
         model__seed=task.seed,
         fit__validation_data=(x_val, x_val),
-        callbacks={"stop": keras.callbacks.EarlyStopping, "times": TrainingTimes(task.folder)},
-        callbacks__stop__monitor="val_loss",
-        callbacks__stop__restore_best_weights=True,
+        fit__callbacks={"stop": keras.callbacks.EarlyStopping, "times": TrainingTimes(task.folder)},
+        fit__callbacks__stop__monitor="val_loss",
+        fit__callbacks__stop__restore_best_weights=True,
         verbose=0,
     )
     search = GridSearchCV(

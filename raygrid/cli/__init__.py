@@ -5,6 +5,8 @@ Nothing heavy is imported before a command needs it, so that ``--help`` answers 
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -34,6 +36,8 @@ def main(arguments: Sequence[str] | None = None, command_line: Sequence[str] | N
         command_line: how the person wrote it, for the line that resumes it; None: ``raygrid`` and the arguments.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # Looking for garbage among all that TensorFlow made is a second at the end of a process that gives everything back.
+    atexit.register(gc.freeze)
     try:
         raygrid.main(arguments, prog_name="raygrid", standalone_mode=False)
     except BaseException as error:
