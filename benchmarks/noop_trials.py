@@ -1,13 +1,17 @@
-"""How many points a second pass through raygrid's own driver when their training costs nothing.
+"""Trials that train nothing: what Ray Tune and the recording of a point cost by themselves.
 
-The trial function is replaced by one that reports a diverged record at once: no TensorFlow, no checkpoint. The rest is
-``run_search`` as every search uses it, and each point's record is written to disk.
+Each number of points is a search in a process of its own, on two workers. A trial reports at once; its record is
+written as always, with fsync, but there are no weights. The rate is from the start of the first trial to the end of
+the last.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,134 +19,189 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-from process_tree import pss_bytes
-from reporting import RESULTS, as_list, facts, table, write
+import reporting
 
 from raygrid.plan import Plan, Point, make_plan
 from raygrid.point_store import PointStore
 from raygrid.progress import SearchListener
 from raygrid.records import PointRecord
 from raygrid.training_inputs import TrainingArrays, TrainSettings
-from raygrid.tuning import driver
-from raygrid.tuning.resources import Resources
-from raygrid.tuning.trial import decode_points
+from raygrid.tuning.driver import run_trials
+from raygrid.tuning.resources import TrialResources
+from raygrid.tuning.session import RaySession
+from raygrid.tuning.trial import TrialJob, decode_points
+from raygrid.tuning.worker_memory import private_bytes
 
-# 10,000 take many minutes: --points 10000.
-SIZES = (10, 100, 1_000)
-TARGET = 15.0
-CONTEXT = "no-op"
-PACKAGES = ("ray",)
+DEFAULT_POINTS = (10, 100, 1_000)
+WORKERS = 2
+TARGET_PER_S = 15.0
+CONTEXT = "noop"
+PACKAGES = ("ray", "numpy")
 
 
 @dataclass(frozen=True)
 class Result:
-    """``run_s``: from the first point's start to the last one's record; ``whole_s``: with Ray's start.
-
-    ``driver_growth_mb`` is the memory of this process after less that before.
-    """
+    """Memory is resident and not shared. The driver's growth is from the first recorded point to the last."""
 
     points: int
-    run_s: float
-    whole_s: float
-    points_per_s: float
-    target: float | None
-    driver_growth_mb: float
+    trials_per_s: float
+    first_hundred_per_s: float
+    last_hundred_per_s: float
+    seconds_before_first: float
+    driver_mb: float
+    driver_growth_kb_per_trial: float
+    largest_worker_mb: float
+    worker_processes: int
 
 
-class Times(SearchListener):
-    def __init__(self) -> None:
-        self.begin: float | None = None
-        self.end = 0.0
-
-    def point_started(self, point: Point) -> None:
-        self.begin = self.begin or time.perf_counter()
-
-    def point_finished(self, point: Point, record: PointRecord) -> None:
-        self.end = time.perf_counter()
-
-
-def report_diverged(config: dict[str, Any], **_: Any) -> None:
-    """In place of ``run_trial``."""
+def report_at_once(config: dict[str, Any], *, job: TrialJob, arrays: TrainingArrays) -> None:
+    """What a trial does instead of training: the reports of a point that diverged in its only epoch."""
     from ray import tune
 
     for point in decode_points(config["points"]):
-        record = PointRecord(point.key, CONTEXT, point.config, point.seed, "diverged", error="it was not trained")
-        tune.report({"keys": [point.key], "first_epoch": 1, "epochs": [], "record": record.to_json()})
+        held = private_bytes()
+        record = PointRecord(
+            key=point.key,
+            context=job.context,
+            config=point.config,
+            seed=point.seed,
+            status="diverged",
+            # Where a trained point has its metrics; the driver's side reads it there.
+            metrics={"val_loss": None, "held_bytes": held},
+            epochs_run=1,
+            worker=str(os.getpid()),
+        )
+        epochs = {"keys": [point.key], "first_epoch": 1, "epochs": [{"loss": 1.0, "val_loss": None}]}
+        tune.report({**epochs, "record": record.to_json(), "held_bytes": held})
 
 
-def measure(size: int) -> Result:
-    row = np.zeros((1, 1), np.float32)
-    before, times, begin = pss_bytes(os.getpid()), Times(), time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="raygrid-bench-") as folder:
-        store = PointStore(Path(folder, "points"))
-        records = driver.run_search(
-            plan_of(size),
-            build=dict,
-            context=CONTEXT,
-            prepare=lambda: TrainingArrays(row, None, row, None),
-            settings=TrainSettings(),
-            store=store,
-            tune_dir=Path(folder, "tune"),
-            resources=Resources(gpus_per_trial=0),
-            address=None,
-            user_modules=(),
-            listener=times,
+class Watch(SearchListener):
+    """Notes when points start and end, and what the processes hold then."""
+
+    def __init__(self) -> None:
+        self.start: float | None = None
+        self.ends: list[float] = []
+        self.driver_bytes: list[int] = []
+        self.worker_bytes: dict[str, float] = {}
+
+    def point_started(self, point: Point) -> None:
+        if self.start is None:
+            self.start = time.perf_counter()
+
+    def point_finished(self, point: Point, record: PointRecord) -> None:
+        self.ends.append(time.perf_counter())
+        self.driver_bytes.append(private_bytes() or 0)
+        held = record.metrics["held_bytes"] or 0.0
+        self.worker_bytes[record.worker] = max(held, self.worker_bytes.get(record.worker, 0.0))
+
+
+def plan_of(points: int) -> Plan:
+    configs = [{"units": number, "learning_rate": 1e-3, "epochs": 1, "batch_size": 32} for number in range(points)]
+    keys = [hashlib.sha256(json.dumps(config).encode()).hexdigest() for config in configs]
+    return make_plan(
+        (Point(number, config, 0, key) for number, (config, key) in enumerate(zip(configs, keys, strict=True))),
+        {},
+        lambda config: 1_000,
+    )
+
+
+def measure(points: int) -> Result:
+    plan, watch = plan_of(points), Watch()
+    rows = np.zeros((10, 4), np.float32)
+    with tempfile.TemporaryDirectory(prefix="noop-") as folder, RaySession(None, (), False) as session:
+        session.wait()
+        begin = time.perf_counter()
+        run_trials(
+            plan,
+            TrialJob(None, CONTEXT, TrainSettings(), 1, 0),
+            TrainingArrays(rows, None, rows, None),
+            TrialResources(1, 0.0, WORKERS),
+            PointStore(Path(folder, "points")),
+            Path(folder, "tune"),
+            watch,
             verbose=False,
+            run_trial=report_at_once,
         )
-        whole = time.perf_counter() - begin
-        written = len(store.get_all(records))
-    if written != size:
-        raise RuntimeError(f"{written} of {size} records were written")
-    run = times.end - (times.begin or 0.0)
-    growth = (pss_bytes(os.getpid()) - before) / 1e6
-    return Result(size, run, whole, size / run, TARGET if size >= 100 else None, growth)
+        written = len(list(Path(folder, "points").glob("*.json")))
+    if written != points:
+        raise RuntimeError(f"{written} of {points} records were written")
+    assert watch.start is not None
+    return Result(
+        points=points,
+        trials_per_s=points / (watch.ends[-1] - watch.start),
+        first_hundred_per_s=_rate(watch.ends[:101]),
+        last_hundred_per_s=_rate(watch.ends[-101:]),
+        seconds_before_first=watch.start - begin,
+        driver_mb=max(watch.driver_bytes) / 1e6,
+        driver_growth_kb_per_trial=(watch.driver_bytes[-1] - watch.driver_bytes[0]) / 1e3 / max(1, points - 1),
+        largest_worker_mb=max(watch.worker_bytes.values()) / 1e6,
+        worker_processes=len(watch.worker_bytes),
+    )
 
 
-def plan_of(size: int) -> Plan:
-    """A plan of as many trials as points: none of them can share anything."""
-    points = [
-        Point(number, {"number": number, "epochs": 1, "batch_size": 1, "patience": 0}, 0, f"{number:064x}")
-        for number in range(size)
+def _rate(ends: list[float]) -> float:
+    return (len(ends) - 1) / (ends[-1] - ends[0]) if len(ends) > 1 else 0.0
+
+
+def as_markdown(results: list[Result], found: dict[str, str]) -> list[str]:
+    header = [
+        "points",
+        "trials/s",
+        "first / last hundred",
+        "before the first",
+        "driver",
+        "its growth a trial",
+        "largest worker",
+        "worker processes",
     ]
-    return make_plan(points, {}, lambda config: 1)
-
-
-def as_markdown(results: list[Result]) -> list[str]:
     rows = [
-        (
+        [
             f"{r.points:,}",
-            f"{r.run_s:.1f}",
-            f"{r.points_per_s:.1f}",
-            f"{r.target:g}" if r.target else "",
-            f"{r.whole_s:.1f}",
-            f"{r.driver_growth_mb:.0f}",
-        )
+            f"{r.trials_per_s:.1f}",
+            f"{r.first_hundred_per_s:.1f} / {r.last_hundred_per_s:.1f}",
+            f"{r.seconds_before_first:.1f} s",
+            f"{r.driver_mb:.0f} MB",
+            f"{r.driver_growth_kb_per_trial:.0f} kB",
+            f"{r.largest_worker_mb:.0f} MB",
+            f"{r.worker_processes}",
+        ]
         for r in results
     ]
-    header = ("points", "s", "points a second", "target", "with Ray's start, s", "driver's growth, MB")
     return [
         "# No-op trials",
         "",
-        "Points that are recorded without a training, through raygrid's driver: from the first one's start to the last "
-        "one's record.",
+        f"Trials that report at once, on {WORKERS} workers; each record is written with fsync. Target: at least "
+        f"{TARGET_PER_S:.0f} a second.",
         "",
-        *table(header, rows),
+        *reporting.table(header, rows),
+        "",
+        *reporting.as_list(found),
     ]
+
+
+def _measure_in_a_new_process(points: int) -> Result:
+    command = [sys.executable, str(Path(__file__).resolve()), "--measure", str(points)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return Result(**json.loads(output.splitlines()[-1]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument("--out", type=Path, default=reporting.RESULTS, help="folder of the results")
     parser.add_argument("--points", type=int, action="append", help="only so many points; may be repeated")
+    parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    driver.run_trial = report_diverged
-    results = [measure(size) for size in args.points or SIZES]
-    about = facts(PACKAGES)
-    lines = [*as_markdown(results), "", *as_list(about)]
-    write(args.out, "noop_trials", {**about, "cases": [asdict(result) for result in results]}, lines)
+    if args.measure:
+        print(json.dumps(asdict(measure(args.measure)), allow_nan=False))
+        return
+    results = [_measure_in_a_new_process(points) for points in args.points or DEFAULT_POINTS]
+    found = reporting.facts(PACKAGES)
+    values = {**found, "cases": [asdict(result) for result in results]}
+    reporting.write(args.out, "noop_trials", values, as_markdown(results, found))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ class PointStore:
     """The finished points of a prefix, by key.
 
     A point's record is ``<key>.json``, its weights ``<key>.npz``. The weights are there before the record names them.
+    Only ``get`` gives a record with its history: with those of 10,000 points a process would hold 300 MB.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,13 +59,13 @@ class PointStore:
             return None
 
     def get_all(self, keys: Iterable[str]) -> dict[str, PointRecord]:
-        """The records of those ``keys`` that have one."""
+        """The records of those ``keys`` that have one, without histories."""
         present = self._keys()
         found = ((key, self.get(key)) for key in keys if key in present)
-        return {key: record for key, record in found if record is not None}
+        return {key: record.without_history() for key, record in found if record is not None}
 
     def of_context(self, context: str) -> list[PointRecord]:
-        """All records of a context, in the order of their keys."""
+        """All records of a context, in the order of their keys, without histories."""
         return [record for record in self.all() if record.context == context]
 
     def add(self, record: PointRecord, weights: Path | None = None) -> PointRecord:
@@ -153,11 +154,11 @@ class PointStore:
             return set()
 
     def all(self) -> Iterator[PointRecord]:
-        """All records, in the order of their keys."""
+        """All records, in the order of their keys, without histories."""
         for key in sorted(self._keys()):
             record = self.get(key)
             if record is not None:
-                yield record
+                yield record.without_history()
 
 
 def write_weights(path: Path, weights: Sequence[np.ndarray[Any, Any]]) -> None:

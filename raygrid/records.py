@@ -99,6 +99,10 @@ class PointRecord:
         """The last line of the error: why the point failed or diverged."""
         return last_line(self.error)
 
+    def without_history(self) -> PointRecord:
+        """The record without its epochs, which take most of its memory; the point store keeps them."""
+        return dataclasses.replace(self, history={})
+
     def to_json(self) -> dict[str, Any]:
         """The record as JSON values; ``from_json`` gives an equal record back."""
         return {"format": RECORD_FORMAT, **dataclasses.asdict(self)}

@@ -183,7 +183,7 @@ def _while_telling(
 ) -> dict[str, PointRecord]:
     if not plan.trials:
         return {}
-    views = TensorBoardListener(run.paths.tensorboard_dir, run.recorded(), run.request.varying)
+    views = TensorBoardListener(run.paths.tensorboard_dir, run.recorded(), run.request.varying, run.store.get)
     audience = Audience(progress, views)
     audience.search_started(plan)
     try:

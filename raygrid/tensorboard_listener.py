@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from raygrid.plan import Plan, Point
@@ -21,10 +21,18 @@ class TensorBoardListener(SearchListener):
         folder: the prefix' TensorBoard folder.
         recorded: the points that earlier searches of the same data and code recorded.
         varying: the hyperparameters that the runs are named after.
+        read: gives the record under a key with its history.
     """
 
-    def __init__(self, folder: Path, recorded: Sequence[PointRecord], varying: Collection[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        recorded: Sequence[PointRecord],
+        varying: Collection[str],
+        read: Callable[[str], PointRecord | None],
+    ) -> None:
         self._folder = folder
+        self._read = read
         self._recorded = {record.key: record for record in recorded}
         self._varying = varying
         self._as_text: frozenset[str] = frozenset()
@@ -46,7 +54,8 @@ class TensorBoardListener(SearchListener):
                 self._write_whole(record, present.get(key[:_KEY_CHARACTERS]))
 
     def point_started(self, point: Point) -> None:
-        self._run(point.key, point.config).start()
+        self._runs[point.key] = self._run(point.key, point.config)
+        self._runs[point.key].start()
 
     def point_epochs(self, point: Point, first_epoch: int, rows: Sequence[Mapping[str, float | None]]) -> None:
         self._runs[point.key].epochs(first_epoch, rows)
@@ -55,15 +64,16 @@ class TensorBoardListener(SearchListener):
         if point.key not in self._runs:
             # Its worker never came up.
             self.point_started(point)
-        self._runs[point.key].finish(record.val_loss, record.status == "done")
+        self._runs.pop(point.key).finish(record.val_loss, record.status == "done")
 
     def _run(self, key: str, config: Mapping[str, object], folder: Path | None = None) -> PointRun:
         if folder is None:
             folder = self._folder / run_name(config, key, self._varying)
-        self._runs[key] = PointRun(folder, config, self._as_text)
-        return self._runs[key]
+        return PointRun(folder, config, self._as_text)
 
     def _write_whole(self, record: PointRecord, folder: Path | None) -> None:
+        # A file that was removed meanwhile leaves a run without curves.
+        record = self._read(record.key) or record
         run = self._run(record.key, record.config, folder)
         run.start()
         epochs = max((len(column) for column in record.history.values()), default=0)

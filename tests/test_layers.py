@@ -96,7 +96,7 @@ SAME_LAYER: dict[str, tuple[str, ...]] = {
 AT_IMPORT = {
     "tensorflow": {"batches", "epoch_program", "model_structure", "traced_programs", "training", "model_files"},
     "keras": {"epoch_program", "model_structure", "traced_programs", "training", "model_files"},
-    "ray": {"tuning.callbacks"},
+    "ray": {"tuning.callbacks", "tuning.waves"},
     "pyarrow": set(),
     "pandas": set(),
     "matplotlib": set(),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
@@ -135,6 +136,16 @@ def test_only_those_asked_for_come_and_those_of_a_context_in_the_order_of_their_
     assert store.get_all(["b", "zz", "c"]) == {"b": records["b"], "c": records["c"]}
     assert store.of_context("1") == [records["a"], records["c"]]
     assert list(store.all()) == [records["a"], records["b"], records["c"]]
+
+
+def test_only_a_single_record_comes_with_its_history(store: PointStore) -> None:
+    store.add(FULL)
+    short = FULL.without_history()
+    assert short.history == {} and short == dataclasses.replace(FULL, history={})
+    assert store.get_all([KEY]) == {KEY: short}
+    assert store.of_context(FULL.context) == [short]
+    assert list(store.all()) == [short]
+    assert store.get(KEY) == FULL
 
 
 def test_f18_a_record_cut_at_any_byte_counts_as_none_with_a_warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,15 @@ def runs(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def listener_of(folder: Path, recorded: Sequence[PointRecord] = (), varying: Sequence[str] = ()) -> TensorBoardListener:
+    """A listener that is given the records without histories, as a search does."""
+    kept = {r.key: r for r in recorded}
+    return TensorBoardListener(folder, [r.without_history() for r in recorded], varying, kept.get)
+
+
 def search(folder: Path, *points: Point, recorded: tuple[PointRecord, ...] = ()) -> list[PointRecord]:
     """A whole search of ``points`` as the listener hears it; returns all records."""
-    listener = TensorBoardListener(folder, recorded, ["units"])
+    listener = listener_of(folder, recorded, ["units"])
     plan = plan_of(*points, done=recorded)
     listener.search_started(plan)
     records = list(recorded)
@@ -81,7 +88,7 @@ def test_a_search_leaves_a_run_a_point_with_curves_and_how_it_ended(tmp_path: Pa
 
 @pytest.mark.parametrize("status", ["failed", "diverged"])
 def test_a_point_that_failed_or_diverged_is_shown_as_a_failure(tmp_path: Path, status: Any) -> None:
-    listener = TensorBoardListener(tmp_path, [], [])
+    listener = listener_of(tmp_path)
     listener.search_started(plan_of(point(0)))
     listener.point_started(point(0))
     listener.point_finished(point(0), record(point(0), None, status=status))
@@ -89,14 +96,14 @@ def test_a_point_that_failed_or_diverged_is_shown_as_a_failure(tmp_path: Path, s
 
 
 def test_a_point_whose_worker_never_came_up_has_a_run_too(tmp_path: Path) -> None:
-    listener = TensorBoardListener(tmp_path, [], [])
+    listener = listener_of(tmp_path)
     listener.search_started(plan_of(point(0)))
     listener.point_finished(point(0), record(point(0), None, status="failed"))
     assert status_of(tmp_path / "point-00000000") == "STATUS_FAILURE"
 
 
 def test_a_point_that_is_started_again_begins_anew(tmp_path: Path) -> None:
-    listener = TensorBoardListener(tmp_path, [], [])
+    listener = listener_of(tmp_path)
     listener.search_started(plan_of(point(0)))
     listener.point_started(point(0))
     listener.point_epochs(point(0), 1, [{"loss": 9.0}])
@@ -138,7 +145,7 @@ def test_runs_of_unknown_points_are_removed(tmp_path: Path) -> None:
 def test_the_run_of_a_failed_point_is_gone_once_it_is_to_be_trained_again(tmp_path: Path) -> None:
     search(tmp_path, point(0, units=8))
     failed = replace(record(point(0, units=8)), status="failed")
-    TensorBoardListener(tmp_path, [failed], ["units"]).search_started(plan_of(point(0, units=8), done=(failed,)))
+    listener_of(tmp_path, [failed], ["units"]).search_started(plan_of(point(0, units=8), done=(failed,)))
     assert runs(tmp_path) == []
 
 
@@ -164,11 +171,11 @@ def test_a_column_that_is_mixed_already_is_not_written_again(tmp_path: Path) -> 
 def test_a_rewritten_run_keeps_its_name_when_other_names_vary(tmp_path: Path) -> None:
     recorded = search(tmp_path, point(0, units=8, rate=1))
     plan = plan_of(point(1, units=8, rate="x"))
-    TensorBoardListener(tmp_path, recorded, ["rate"]).search_started(plan)
+    listener_of(tmp_path, recorded, ["rate"]).search_started(plan)
     assert runs(tmp_path) == ["units=8-00000000"]
     assert hyperparameters_of(tmp_path / "units=8-00000000")["rate"] == "1"
 
 
 def test_the_constructor_touches_no_disk(tmp_path: Path) -> None:
-    TensorBoardListener(tmp_path / "not" / "there", [], []).search_ended()
+    listener_of(tmp_path / "not" / "there").search_ended()
     assert not any(tmp_path.iterdir())

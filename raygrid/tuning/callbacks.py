@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ray.tune import Callback, Checkpoint
@@ -13,6 +18,7 @@ from raygrid.point_store import PointStore
 from raygrid.progress import SearchListener
 from raygrid.records import PointRecord
 from raygrid.tuning.trial import decode_points, weights_name
+from raygrid.tuning.worker_memory import WorkerGrowth
 
 
 class RecordingCallback(Callback):
@@ -21,7 +27,7 @@ class RecordingCallback(Callback):
     An error while recording (a full disk) ends the search: going on would lose what is trained.
 
     Attributes:
-        records: what was recorded, by key.
+        records: what was recorded, by key, without the histories: those of many points take hundreds of MB.
         recording_error: why the search was ended.
     """
 
@@ -95,8 +101,59 @@ class RecordingCallback(Callback):
         except OSError as error:
             self.recording_error = error
             raise
-        self.records[point.key] = record
+        self.records[point.key] = record.without_history()
         self._listener.point_finished(point, record)
+
+
+class GrowthCallback(Callback):
+    """Takes what the workers of a wave say that they hold."""
+
+    def __init__(self, growth: WorkerGrowth) -> None:
+        self._growth = growth
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        held = result.get("held_bytes")
+        if held is not None:
+            self._growth.add(f"{result['hostname']}:{result['pid']}", held)
+
+
+class InterruptCallback(Callback):
+    """Notices Ctrl-C. Tune takes it for itself, and what ``fit`` returns does not tell it from an end of all trials.
+
+    Attributes:
+        interrupted: whether it came.
+    """
+
+    def __init__(self) -> None:
+        self.interrupted = False
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Gives the handler of Ctrl-C back at the end, which Tune leaves as its own."""
+        if threading.current_thread() is not threading.main_thread():
+            # Neither Tune nor this may set a handler.
+            yield
+            return
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def setup(self, **info: Any) -> None:
+        # Called once Tune has set its own handler.
+        if threading.current_thread() is not threading.main_thread():
+            return
+        tunes = signal.getsignal(signal.SIGINT)
+
+        def notice(number: int, frame: FrameType | None) -> None:
+            self.interrupted = True
+            if callable(tunes):
+                tunes(number, frame)
+
+        signal.signal(signal.SIGINT, notice)
 
 
 def _last_failure(trial: Trial) -> str:

@@ -8,14 +8,14 @@ import io
 import logging
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from raygrid.errors import SearchInterrupted
-from raygrid.plan import Plan, bundled
+from raygrid.plan import Plan, PlannedTrial, bundled
 from raygrid.point_store import PointStore
 from raygrid.progress import SearchListener
 from raygrid.records import PointRecord
@@ -24,11 +24,15 @@ from raygrid.tuning.resources import Resources, TrialResources, resolve
 from raygrid.tuning.session import RaySession
 from raygrid.tuning.shared_folder import check_shared_folder
 from raygrid.tuning.trial import TrialJob, encode_points, run_trial
+from raygrid.tuning.worker_memory import GROWTH_LIMIT_BYTES, WorkerGrowth
 
 log = logging.getLogger("raygrid")
 
 # A worker that died is started again this often before its point counts as failed.
 _WORKER_RETRIES = 2
+
+# Tune keeps some 50 kB of each trial in this process, and looks through all of them at every step.
+TRIALS_PER_WAVE = 1000
 
 
 def run_search(
@@ -81,10 +85,10 @@ def run_search(
         if granted.concurrent is not None:
             plan = replace(plan, trials=bundled(plan.trials, granted.concurrent))
         job = TrialJob(build, context, settings, granted.cpus, granted.gpus)
-        return _run_trials(plan, job, arrays, granted, store, tune_dir, listener, verbose)
+        return run_trials(plan, job, arrays, granted, store, tune_dir, listener, verbose)
 
 
-def _run_trials(
+def run_trials(
     plan: Plan,
     job: TrialJob,
     arrays: TrainingArrays,
@@ -93,37 +97,32 @@ def _run_trials(
     tune_dir: Path,
     listener: SearchListener,
     verbose: bool,
+    run_trial: Callable[..., None] = run_trial,
 ) -> dict[str, PointRecord]:
+    """Runs the plan's trials on the Ray that is up, wave after wave; see ``run_search``.
+
+    Args:
+        run_trial: what a trial does in its worker, with the arguments and the reports of ``trial.run_trial``.
+    """
     from ray import tune
 
-    from raygrid.tuning.callbacks import RecordingCallback
+    from raygrid.tuning.callbacks import InterruptCallback, RecordingCallback
 
-    # A name that was used before would make Tune overwrite that run's state.
-    name = f"search-{secrets.token_hex(6)}"
-    recorder = RecordingCallback(plan, job.context, store, listener)
+    recorder, interrupt = RecordingCallback(plan, job.context, store, listener), InterruptCallback()
+    # The data goes into the object store here, once for all waves.
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, job=job, arrays=arrays), {"CPU": granted.cpus, "GPU": granted.gpus}
     )
-    tuner = tune.Tuner(
-        trainable,
-        param_space={"points": tune.grid_search([encode_points(trial.points) for trial in plan.trials])},
-        tune_config=tune.TuneConfig(
-            max_concurrent_trials=granted.concurrent,
-            reuse_actors=True,
-            trial_name_creator=_trial_name,
-            trial_dirname_creator=_trial_name,
-        ),
-        run_config=tune.RunConfig(
-            name=name,
-            storage_path=str(tune_dir),
-            callbacks=[recorder],
-            verbose=1 if verbose else 0,
-            failure_config=tune.FailureConfig(max_failures=_WORKER_RETRIES),
-        ),
-    )
+    waiting = plan.trials
     try:
-        with _quiet(verbose):
-            tuner.fit()
+        with interrupt.installed():
+            while waiting and not interrupt.interrupted:
+                given = _run_wave(
+                    trainable, waiting[:TRIALS_PER_WAVE], granted, tune_dir, [recorder, interrupt], verbose
+                )
+                if any(point.key not in recorder.records for trial in waiting[:given] for point in trial.points):
+                    break
+                waiting = waiting[given:]
     except KeyboardInterrupt:
         # Tune takes Ctrl-C itself and returns, unless it comes twice or while Tune starts. What is missing counts.
         log.debug("Interrupted.", exc_info=True)
@@ -131,8 +130,6 @@ def _run_trials(
         # Tune wraps what a callback raises.
         if recorder.recording_error is None:
             raise
-    finally:
-        shutil.rmtree(tune_dir / name, ignore_errors=True)
     if recorder.recording_error is not None:
         raise recorder.recording_error
     missing = plan.to_train - len(recorder.records)
@@ -142,6 +139,51 @@ def _run_trials(
             "Run the same again to train only what is missing."
         )
     return recorder.records
+
+
+def _run_wave(
+    trainable: Any,
+    trials: Sequence[PlannedTrial],
+    granted: TrialResources,
+    tune_dir: Path,
+    callbacks: Sequence[Any],
+    verbose: bool,
+) -> int:
+    """Runs the first of ``trials`` in new worker processes; how many, decides the workers' memory."""
+    from ray import tune
+
+    from raygrid.tuning.callbacks import GrowthCallback
+    from raygrid.tuning.waves import InOrder, Wave
+
+    # A name that was used before would make Tune overwrite that run's state.
+    name = f"search-{secrets.token_hex(6)}"
+    growth = WorkerGrowth(GROWTH_LIMIT_BYTES)
+    wave = Wave(growth, granted.concurrent)
+    tuner = tune.Tuner(
+        trainable,
+        param_space={"points": tune.grid_search([encode_points(trial.points) for trial in trials])},
+        tune_config=tune.TuneConfig(
+            search_alg=wave,
+            scheduler=InOrder(),
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=str(tune_dir),
+            callbacks=[*callbacks, GrowthCallback(growth)],
+            verbose=1 if verbose else 0,
+            failure_config=tune.FailureConfig(max_failures=_WORKER_RETRIES),
+        ),
+    )
+    try:
+        with _quiet(verbose):
+            tuner.fit()
+    finally:
+        shutil.rmtree(tune_dir / name, ignore_errors=True)
+    log.debug("A wave of %d trials; its largest worker held %.0f MB.", wave.given, growth.largest_bytes / 1e6)
+    return wave.given
 
 
 def _trial_name(trial: Any) -> str:

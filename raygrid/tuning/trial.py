@@ -17,6 +17,7 @@ from raygrid.plan import Point, trainings
 from raygrid.point_store import write_weights
 from raygrid.records import tuples
 from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.tuning.worker_memory import private_bytes
 
 if TYPE_CHECKING:
     from raygrid.traced_programs import TracedPrograms
@@ -111,10 +112,10 @@ class _Report:
             self._send({})
 
     def finish(self, trained: TrainedPoint) -> None:
-        """Reports a point's record, with the weights as a checkpoint if there are any."""
+        """Reports a point's record and the memory of this worker, with the weights as a checkpoint if there are any."""
         from ray import tune
 
-        record = {"record": trained.record.to_json()}
+        record = {"record": trained.record.to_json(), "held_bytes": private_bytes()}
         if trained.weights is None:
             self._send(record)
             return
