@@ -191,7 +191,7 @@ def build_checked(build: Builder, config: Mapping[str, Any], input_shape: tuple[
 
 
 def _train(model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, group: _Group) -> None:
-    reason = why_not(model)
+    reason = why_not(model) if arrays.folder is None else f"the data is read from files in {arrays.folder}"
     if reason is None:
         _train_in_graph(model, point, arrays, settings, group)
         return
@@ -226,7 +226,7 @@ def _train_with_fit(
         steps_per_epoch=items.steps(batch_size),
         epochs=epochs,
         validation_data=validation_data(arrays, point.config, settings),
-        validation_batch_size=None if settings.windowed else batch_size,
+        validation_batch_size=batch_size,
         callbacks=[_FollowingCallback(group)],
         shuffle=False,
         verbose=0,
