@@ -58,7 +58,7 @@ class Result:
     worker_processes: int
 
 
-def report_at_once(config: dict[str, Any], *, job: TrialJob, arrays: TrainingArrays) -> None:
+def report_at_once(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays) -> None:
     """What a trial does instead of training: the reports of a point that diverged in its only epoch."""
     from ray import tune
 
@@ -117,7 +117,7 @@ def measure(points: int) -> Result:
         begin = time.perf_counter()
         run_trials(
             plan,
-            TrialJob(None, CONTEXT, TrainSettings(), 1, 0),
+            TrialJob("noop", None, CONTEXT, TrainSettings(), 1, 0),
             TrainingArrays(rows, None, rows, None),
             TrialResources(1, 0.0, WORKERS),
             PointStore(Path(folder, "points")),

@@ -117,6 +117,11 @@ class ModelArtifacts:
         return self.runs_dir / "tune"
 
     @property
+    def data_dir(self) -> Path:
+        """The arrays of a search that are too large for the memory, while it runs."""
+        return self.runs_dir / "data"
+
+    @property
     def lock_path(self) -> Path:
         """Held by whoever writes under this prefix."""
         return self.runs_dir / "lock"

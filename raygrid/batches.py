@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import tensorflow as tf
 
+from raygrid.data_arrays import row_blocks
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 from raygrid.windows import window_starts
 
@@ -34,7 +36,10 @@ class Items:
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
         """One pass, in order."""
-        return _deterministic(tf.data.Dataset.range(self.count).batch(batch_size).map(self.gather).prefetch(2))
+        # As Keras batches arrays: the size of a batch is known while tracing where all have the same.
+        same = self.count % batch_size == 0
+        numbers = tf.data.Dataset.range(self.count).batch(batch_size, drop_remainder=same)
+        return _deterministic(numbers.map(self.gather).prefetch(2))
 
     def epochs(self, epochs: int, batch_size: int, seed: int | None) -> tf.data.Dataset:
         """All epochs' batches, one after the other; see ``epoch_order``.
@@ -70,37 +75,78 @@ def epoch_order(count: int, seed: tf.Tensor | None, epoch: tf.Tensor) -> tf.Tens
 
 def train_items(arrays: TrainingArrays, config: Mapping[str, Any], settings: TrainSettings) -> Items:
     """The items that are trained on."""
-    return _items(arrays.train_columns(), arrays.runs_train, config, settings)
+    return _items(arrays, arrays.train_columns(), arrays.runs_train, config, settings)
 
 
 def val_items(arrays: TrainingArrays, config: Mapping[str, Any], settings: TrainSettings) -> Items:
     """The items that ``val_loss`` is measured on."""
-    return _items(arrays.val_columns(), arrays.runs_val, config, settings)
+    return _items(arrays, arrays.val_columns(), arrays.runs_val, config, settings)
 
 
 def validation_data(arrays: TrainingArrays, config: Mapping[str, Any], settings: TrainSettings) -> Any:
-    """What ``model.fit`` takes as ``validation_data``: arrays where there are any, otherwise batches."""
-    if settings.windowed:
+    """What ``model.fit`` takes as ``validation_data``: tensors where they are what is batched, otherwise batches."""
+    if settings.windowed or arrays.folder is not None:
         return val_items(arrays, config, settings).in_order(config["batch_size"])
-    return arrays.val_columns()
+    return tuple(_tensor(arrays, column) for column in arrays.val_columns())
 
 
-def _items(columns: Sequence[Array], runs: Array | None, config: Mapping[str, Any], settings: TrainSettings) -> Items:
-    # Where the targets are the inputs, both are one tensor.
-    copies = {id(column): tf.constant(column) for column in columns}
-    tensors = tuple(copies[id(column)] for column in columns)
+def _items(
+    arrays: TrainingArrays,
+    columns: Sequence[Array],
+    runs: Array | None,
+    config: Mapping[str, Any],
+    settings: TrainSettings,
+) -> Items:
+    # Where the targets are the inputs, both are read once.
+    readers = {id(column): _reader(arrays, column) for column in columns}
+    keys = [id(column) for column in columns]
     rows = len(columns[0])
+
+    def gather_rows(wanted: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        found = {key: read(wanted) for key, read in readers.items()}
+        return tuple(found[key] for key in keys)
+
     if not settings.windowed:
-        return Items(rows, lambda order: tuple(tf.gather(tensor, order) for tensor in tensors))
+        return Items(rows, gather_rows)
     starts = window_starts(runs, rows, config["window"], config["stride"])
     first_rows, within = tf.constant(starts), tf.range(config["window"], dtype=tf.int64)
+    return Items(len(starts), lambda order: gather_rows(tf.gather(first_rows, order)[:, None] + within))
 
-    def gather_windows(order: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        wanted = tf.gather(first_rows, order)[:, None] + within
-        windows = {key: tf.gather(tensor, wanted) for key, tensor in copies.items()}
-        return tuple(windows[id(column)] for column in columns)
 
-    return Items(len(starts), gather_windows)
+def _reader(arrays: TrainingArrays, column: Array) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What gives the rows of a column with the numbers in a tensor of any shape."""
+    if arrays.folder is None:
+        tensor = _tensor(arrays, column)
+        return lambda wanted: tf.gather(tensor, wanted)
+
+    def from_file(wanted: tf.Tensor) -> tf.Tensor:
+        rows = tf.numpy_function(lambda numbers: column[numbers], [wanted], column.dtype)
+        rows.set_shape([*wanted.shape, *column.shape[1:]])
+        return rows
+
+    return from_file
+
+
+# By the arrays that they were made of, with which they go: all trainings on the same arrays share one copy.
+_tensors: WeakKeyDictionary[TrainingArrays, dict[int, tf.Tensor]] = WeakKeyDictionary()
+
+
+def _tensor(arrays: TrainingArrays, column: Array) -> tf.Tensor:
+    made = _tensors.setdefault(arrays, {})
+    if id(column) not in made:
+        made[id(column)] = _copied(column)
+    return made[id(column)]
+
+
+def _copied(column: Array) -> tf.Tensor:
+    # Block by block into one tensor: tf.constant makes a second copy on the way, and keeps it until its next call.
+    tensor = tf.raw_ops.Empty(shape=column.shape, dtype=column.dtype)
+    begin = 0
+    for block in row_blocks(column):
+        end = begin + len(block)
+        tensor = tf.raw_ops.InplaceUpdate(x=tensor, i=tf.range(begin, end), v=block)
+        begin = end
+    return tensor
 
 
 def _deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:

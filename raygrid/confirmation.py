@@ -143,7 +143,8 @@ def confirm_winner(
     wanted = {numbers[record.key] for record in close}
     points = [point for seed in further for point in run.points(seed) if point.number in wanted]
     plan = run.plan_for(points)
-    records = plan.done | train_on_ray(run, plan, build, options)
+    with run.data_files():
+        records = plan.done | train_on_ray(run, plan, build, options)
     return Confirmation(tuple(_contender(r, numbers[r.key], plan, records) for r in close), further)
 
 

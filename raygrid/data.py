@@ -7,6 +7,7 @@ on empty or NaN data without an error.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -35,7 +36,7 @@ def split_tail(fraction: float, *arrays: Array) -> list[tuple[Array, Array]]:
     ``floor(rows * (1 - fraction))``, as in ``keras.src.trainers.data_adapters.array_slicing``.
 
     Returns:
-        One (head, tail) for each array, as views.
+        One (head, tail) for each array, as views; the same views for the same array.
 
     Raises:
         ArgumentError: ``fraction`` is not a number between 0 and 1, both excluded.
@@ -57,7 +58,9 @@ def split_tail(fraction: float, *arrays: Array) -> list[tuple[Array, Array]]:
             f"validation_split={fraction!r} of {rows} rows leaves {split_at} for training and "
             f"{rows - split_at} for validation. Pass more rows, another validation_split, or X_val."
         )
-    return [(array[:split_at], array[split_at:]) for array in arrays]
+    # Where the targets are the very array of the inputs, they stay one array, also in object stores and on devices.
+    parts = {id(array): (array[:split_at], array[split_at:]) for array in arrays}
+    return [parts[id(array)] for array in arrays]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +91,20 @@ class TrainingData:
     def supervised(self) -> bool:
         """Whether there are targets apart from the inputs."""
         return self.y_train is not None
+
+    @property
+    def nbytes(self) -> int:
+        """What the arrays take in memory together; scaled, they take no more."""
+        return self._bytes_of(field.name for field in fields(self))
+
+    @property
+    def val_nbytes(self) -> int:
+        """What the arrays for validation take of it."""
+        return self._bytes_of(("x_val", "y_val", "w_val", "runs_val"))
+
+    def _bytes_of(self, names: Iterable[str]) -> int:
+        arrays = {id(array): array for name in names if (array := getattr(self, name)) is not None}
+        return sum(array.nbytes for array in arrays.values())
 
     def digests(self) -> dict[str, dict[str, Any]]:
         """Return ``{"digest", "shape", "dtype"}`` for each array that is there, by attribute name.

@@ -1,12 +1,14 @@
 """Checked arrays: what a user passes becomes float32 features, targets and sample weights.
 
-An array is cast at most once, and never changed in place. Each check reads the data in blocks of rows.
+An array is cast at most once, and never changed in place. Each check reads the data in blocks of rows, so that one in
+a memory-mapped file is never in memory as a whole.
 """
 
 from __future__ import annotations
 
 import math
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +53,8 @@ def as_features(name: str, value: object) -> FloatArray:
             ``__array__``. Floats, integers, booleans and Arrow decimals count as numeric.
 
     Returns:
-        ``value`` itself, or a view, where it is right already; otherwise one copy.
+        ``value`` itself, or a view, where it is right already; otherwise one copy, which for a memory-mapped array is
+        an unnamed file in the folder for temporary files.
 
     Raises:
         DataTypeError: a dtype that is not numeric.
@@ -123,10 +126,10 @@ def as_sample_weights(name: str, value: object, rows: int) -> FloatArray:
     _check_rows(name, source, rows)
     weights = _to_float32(source)
     _require_finite(name, weights, str(source.dtype), None, lambda i: _last_axis(source)[..., i])
-    negative = int(np.count_nonzero(weights < 0))
-    if negative:
+    smallest = weights.min()
+    if smallest < 0:
         raise DataError(
-            f"{name} holds {negative} negative weights, the smallest is {weights.min():g}. "
+            f"{name} holds {np.count_nonzero(weights < 0)} negative weights, the smallest is {smallest:g}. "
             "Weights must be zero or more: remove a row by weight 0."
         )
     require_some_weight(name, weights)
@@ -142,7 +145,7 @@ def require_some_weight(name: str, weights: FloatArray) -> None:
         )
 
 
-def _row_blocks(array: Array) -> Iterator[Array]:
+def row_blocks(array: Array) -> Iterator[Array]:
     """Yield views of consecutive rows, each of a few MiB, so that temporaries stay small."""
     row_bytes = max(1, array.itemsize * math.prod(array.shape[1:]))
     step = max(1, _BLOCK_BYTES // row_bytes)
@@ -273,17 +276,33 @@ def _check_rows(name: str, array: Array, rows: int) -> None:
 def _to_float32(source: Array) -> FloatArray:
     # Overflow becomes infinity here and is reported, with its column, by _require_finite.
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.ascontiguousarray(source, dtype=np.float32)
+        return _cast(source, np.float32)
+
+
+def _cast(source: Array, dtype: type[np.generic]) -> Array:
+    if not _is_mapped(source) or (source.dtype == dtype and source.flags.c_contiguous):
+        return np.ascontiguousarray(source, dtype=dtype)
+    with tempfile.TemporaryFile(prefix="raygrid-") as file:
+        for block in row_blocks(source):
+            file.write(np.ascontiguousarray(block, dtype=dtype).data)
+        file.flush()
+        return np.asarray(np.memmap(file, dtype, "r", shape=source.shape))
+
+
+def _is_mapped(array: Any) -> bool:
+    while array is not None and not isinstance(array, np.memmap):
+        array = getattr(array, "base", None)
+    return array is not None
 
 
 def _to_integers(name: str, source: Array) -> Array:
     if source.dtype.kind == "b":
-        return np.ascontiguousarray(source, dtype=np.int32)
+        return _cast(source, np.int32)
     low, high = int(source.min()), int(source.max())
     for dtype in (np.int32, np.int64):
         limits = np.iinfo(dtype)
         if limits.min <= low and high <= limits.max:
-            return np.ascontiguousarray(source, dtype=dtype)
+            return _cast(source, dtype)
     raise DataError(
         f"{name} (dtype {source.dtype}) holds {high}, which is beyond int64. "
         "Use smaller integers, or floats with .astype('float32')."
@@ -304,7 +323,7 @@ def _require_finite(
     table = _last_axis(array)
     width = table.shape[-1]
     counts = np.zeros(width, dtype=np.int64)
-    for block in _row_blocks(table):
+    for block in row_blocks(table):
         finite = np.isfinite(block)
         if not finite.all():
             counts += np.count_nonzero(~finite.reshape(-1, width), axis=0)

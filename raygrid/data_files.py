@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from raygrid.data_arrays import as_features, as_targets, is_numeric_arrow_type
 from raygrid.errors import ArgumentError, DataError, DataTypeError
+from raygrid.memory import available_memory
 
 _LOG = logging.getLogger("raygrid")
 _PARQUET = (".parquet",)
@@ -119,28 +120,6 @@ def read_data(
             "Parquet or CSV."
         )
     return _read_npy(file) if suffix == ".npy" else _read_npz(file)
-
-
-def available_memory() -> int | None:
-    """Return the bytes this process can still take, by ``/proc/meminfo`` and the limit of its container.
-
-    None where the system does not say.
-    """
-    limits = []
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                limits.append(int(line.split()[1]) * 1024)
-    except OSError:
-        pass
-    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            text = Path(name).read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            limits.append(int(text))
-    return min(limits, default=None)
 
 
 def _check_file(file: Path, suffix: str) -> None:

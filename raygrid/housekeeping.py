@@ -24,7 +24,7 @@ class CleanReport:
 
 
 def clean_prefix(paths: ModelArtifacts) -> CleanReport:
-    """Removes losers' weights, records that no call can reach any more, superseded generations and Tune's leftovers.
+    """Removes losers' weights, records that no call can reach any more, superseded generations, leftovers of searches.
 
     Records of the published model's own data, code, settings and experiment stay: they are what growing the grid
     saves. Waits for nobody.
@@ -45,7 +45,8 @@ def clean_prefix(paths: ModelArtifacts) -> CleanReport:
             dropped = store.drop_records(keep_context=manifest.context)
             store.drop_weights(keep={str(manifest.winner.get("key"))})
         remove_superseded(paths, manifest)
-        shutil.rmtree(paths.tune_dir, ignore_errors=True)
+        for folder in (paths.tune_dir, paths.data_dir):
+            shutil.rmtree(folder, ignore_errors=True)
         return CleanReport(dropped, before - _bytes_under(paths), pending)
 
 

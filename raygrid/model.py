@@ -169,6 +169,8 @@ class GridSearchModel(ConfiguredModel):
             self.best_config, self.best_model, self.best_metrics = result
             self._run = run
             self._save_model(paths)
+            # It holds the user's data.
+            self._run = None
         return self.best_model
 
     def plan(
@@ -360,7 +362,7 @@ class GridSearchModel(ConfiguredModel):
             context=run.context,
             winner={"key": outcome.record.key, "point": outcome.number},
             model_class=run.identity.code["name"],
-            input_shape=list(run.arrays.input_shape(outcome.record.config, run.settings)),
+            input_shape=list(run.input_shape(outcome.record.config)),
             versions=installed_versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )

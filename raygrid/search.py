@@ -11,13 +11,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from raygrid.backend import load_tensorflow
 from raygrid.errors import AllTrialsFailedError
+from raygrid.memory import available_memory, data_shortage
 from raygrid.plan import Plan, PlannedTrial, Point
 from raygrid.point_store import write_weights
 from raygrid.progress import Audience, SearchListener
 from raygrid.records import PointRecord, pick_best
-from raygrid.search_run import SearchRun
+from raygrid.search_run import COPIES_HERE, SearchRun
 from raygrid.tensorboard_listener import TensorBoardListener
 from raygrid.training_inputs import TrainingArrays
 from raygrid.tuning.resources import Resources
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raygrid")
 
+Array = np.ndarray[Any, Any]
 Builder = Callable[[dict[str, Any], tuple[int, ...]], Any]
 
 
@@ -85,7 +89,7 @@ def search_grid(run: SearchRun, build: Builder, options: SearchOptions) -> Outco
         SearchInterrupted: it was stopped; what was finished is recorded.
     """
     # The rebuild needs TensorFlow here too.
-    return _find_winner(run, build, lambda plan: train_on_ray(run, plan, build, options, load_tensorflow))
+    return _find_winner(run, build, options, lambda plan: train_on_ray(run, plan, build, options, load_tensorflow))
 
 
 def train_on_ray(
@@ -105,10 +109,6 @@ def train_on_ray(
         SearchInterrupted: it was stopped; what was finished is recorded.
     """
 
-    def prepare() -> TrainingArrays:
-        meanwhile()
-        return run.arrays
-
     def train(listener: SearchListener) -> dict[str, PointRecord]:
         from raygrid.tuning.driver import run_search
 
@@ -116,7 +116,9 @@ def train_on_ray(
             plan,
             build=build,
             context=run.context,
-            prepare=prepare,
+            data_bytes=run.data.nbytes,
+            meanwhile=meanwhile,
+            prepare=run.arrays,
             settings=run.settings,
             store=run.store,
             tune_dir=run.paths.tune_dir.resolve(),
@@ -139,14 +141,32 @@ def train_config(run: SearchRun, build: Builder, options: SearchOptions) -> Outc
 
     def in_process(plan: Plan) -> dict[str, PointRecord]:
         def train(listener: SearchListener) -> dict[str, PointRecord]:
-            return {key: record for trial in plan.trials for key, record in _train_here(run, build, trial, listener)}
+            limit_gb = options.resources.memory_gb
+            arrays = run.arrays(data_shortage(run.data.nbytes, COPIES_HERE, available_memory(), limit_gb))
+            trained = (_train_here(run, build, trial, arrays, listener) for trial in plan.trials)
+            return {key: record for records in trained for key, record in records}
 
         return _while_telling(run, plan, options.progress, train)
 
-    return _find_winner(run, build, in_process)
+    return _find_winner(run, build, options, in_process)
 
 
-def _find_winner(run: SearchRun, build: Builder, train: Callable[[Plan], dict[str, PointRecord]]) -> Outcome:
+def _find_winner(
+    run: SearchRun, build: Builder, options: SearchOptions, train: Callable[[Plan], dict[str, PointRecord]]
+) -> Outcome:
+    with run.data_files():
+        number, record, weights = _train_and_pick(run, train)
+        load_tensorflow()
+        from raygrid.model_files import rebuild_winner
+
+        arrays = run.validation_arrays(options.resources.memory_gb)
+        model, data = rebuild_winner(build, record, weights, arrays, run.settings, run.paths.model_path)
+    return Outcome(number, record, model, data)
+
+
+def _train_and_pick(
+    run: SearchRun, train: Callable[[Plan], dict[str, PointRecord]]
+) -> tuple[int, PointRecord, list[Array]]:
     plan = run.plan()
     records = plan.done | train(plan)
     best = pick_best((point.number, records[point.key]) for point in plan.points)
@@ -168,11 +188,7 @@ def _find_winner(run: SearchRun, build: Builder, train: Callable[[Plan], dict[st
                 f"the winner {record.config} was trained again, since its weights were gone, and {record.status}: "
                 f"{record.error}"
             )
-    load_tensorflow()
-    from raygrid.model_files import rebuild_winner
-
-    model, data = rebuild_winner(build, record, weights, run.arrays, run.settings, run.paths.model_path)
-    return Outcome(number, record, model, data)
+    return number, record, weights
 
 
 def _while_telling(
@@ -194,7 +210,7 @@ def _while_telling(
 
 
 def _train_here(
-    run: SearchRun, build: Builder, trial: PlannedTrial, listener: SearchListener
+    run: SearchRun, build: Builder, trial: PlannedTrial, arrays: TrainingArrays, listener: SearchListener
 ) -> list[tuple[str, PointRecord]]:
     load_tensorflow()
     from raygrid.training import TrainedPoint, this_device, train_points, user_state_kept
@@ -223,7 +239,7 @@ def _train_here(
             build,
             trial.points,
             run.context,
-            run.arrays,
+            arrays,
             run.settings,
             device=this_device(),
             on_epoch=on_epoch,

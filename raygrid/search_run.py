@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from raygrid.array_files import open_array_files, write_array_files
 from raygrid.artifacts import ModelArtifacts
 from raygrid.data import TrainingData
 from raygrid.identity import Identity, point_key
 from raygrid.ledger import read_ledger, results_table, write_ledger
 from raygrid.manifest import Manifest
+from raygrid.memory import Shortage, available_memory, data_shortage
 from raygrid.plan import Plan, Point, make_plan
 from raygrid.point_store import PointStore
 from raygrid.publishing import read_manifest
@@ -18,11 +26,18 @@ from raygrid.records import PointRecord
 from raygrid.request import Request
 from raygrid.scaler import make_scaler
 from raygrid.scaling import Scaling
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.training_inputs import TrainingArrays, TrainSettings, item_shape
 from raygrid.windows import window_starts
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+log = logging.getLogger("raygrid")
+
+Array = np.ndarray[Any, Any]
+
+# What a training in this process holds beside the user's data: the scaled arrays, and the tensors made of them.
+COPIES_HERE = 2
 
 
 def results_of_published(paths: ModelArtifacts, manifest: Manifest) -> pa.Table:
@@ -89,20 +104,70 @@ class SearchRun:
             targets = make_scaler(settings["target_scaler"], y)
         return Scaling(make_scaler(settings["scaler"], data.x_train), targets)
 
-    @cached_property
-    def arrays(self) -> TrainingArrays:
-        """The data in the units that the model sees."""
-        data, scaling = self.data, self.scaling
-        return TrainingArrays(
-            x_train=scaling.scale_inputs(data.x_train),
-            y_train=None if data.y_train is None else scaling.scale_targets(data.y_train),
-            x_val=scaling.scale_inputs(data.x_val),
-            y_val=None if data.y_val is None else scaling.scale_targets(data.y_val),
-            w_train=data.w_train,
-            w_val=data.w_val,
-            runs_train=data.runs_train,
-            runs_val=data.runs_val,
+    def input_shape(self, config: Mapping[str, Any]) -> tuple[int, ...]:
+        """Shape of one input of a model: of a row, or of a window of rows."""
+        return item_shape(self.data.x_train.shape[1:], config, self.settings.windowed)
+
+    def arrays(self, shortage: Shortage | None) -> TrainingArrays:
+        """The data in the units that the model sees; in memory it is made anew at every call, and kept by nobody else.
+
+        Args:
+            shortage: why it must not be held in memory; it is then in files, which ``data_files`` removes. None: it is
+                in memory.
+
+        Raises:
+            OSError: there is no room for the files.
+        """
+        if shortage is None:
+            return _arrays({name: change(array) for name, (array, change) in self._changes().items()})
+        if not self.paths.data_dir.exists():
+            log.warning(
+                "The data does not stay in memory: %s. It is read batch by batch from %s, and models train through "
+                "model.fit, which is slower. What avoids this: more memory, fewer trials at the same time "
+                "(Resources(max_concurrent=...)) or a higher limit (Resources(memory_gb=...)).",
+                shortage,
+                self.paths.data_dir,
+            )
+            write_array_files(self.paths.data_dir, self._changes())
+        return open_array_files(self.paths.data_dir)
+
+    def validation_arrays(self, limit_gb: float | None) -> TrainingArrays:
+        """The same to measure ``val_loss`` with; the arrays for training may be empty.
+
+        Args:
+            limit_gb: what the data may take in memory, see ``Resources.memory_gb``.
+        """
+        if self.paths.data_dir.exists():
+            return open_array_files(self.paths.data_dir)
+        shortage = data_shortage(self.data.val_nbytes, COPIES_HERE, available_memory(), limit_gb)
+        if shortage is not None:
+            return self.arrays(shortage)
+        return _arrays(
+            {
+                name: change(array if name.endswith("_val") else array[:0])
+                for name, (array, change) in self._changes().items()
+            }
         )
+
+    @contextlib.contextmanager
+    def data_files(self) -> Iterator[None]:
+        """The files of ``arrays`` live inside; what a killed search left of them is removed before."""
+        shutil.rmtree(self.paths.data_dir, ignore_errors=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(self.paths.data_dir, ignore_errors=True)
+
+    def _changes(self) -> dict[str, tuple[Array, Callable[[Array], Array]]]:
+        """Each array that is there, in original units, with what brings a block of its rows to the model's units."""
+        by_role: dict[str, Callable[[Array], Array]] = {
+            "x": self.scaling.scale_inputs,
+            "y": self.scaling.scale_targets,
+            "w": _as_it_is,
+            "runs": _as_it_is,
+        }
+        arrays = {field.name: getattr(self.data, field.name) for field in fields(self.data)}
+        return {name: (array, by_role[name.partition("_")[0]]) for name, array in arrays.items() if array is not None}
 
     def items(self, config: Mapping[str, Any]) -> int:
         """How many rows, or windows, a config trains on."""
@@ -138,3 +203,20 @@ class SearchRun:
     def write_ledger(self) -> None:
         """Writes that table beside the artifacts."""
         write_ledger(self.paths, self.results())
+
+
+def _arrays(present: Mapping[str, Array]) -> TrainingArrays:
+    return TrainingArrays(
+        x_train=present["x_train"],
+        y_train=present.get("y_train"),
+        x_val=present["x_val"],
+        y_val=present.get("y_val"),
+        w_train=present.get("w_train"),
+        w_val=present.get("w_val"),
+        runs_train=present.get("runs_train"),
+        runs_val=present.get("runs_val"),
+    )
+
+
+def _as_it_is(array: Array) -> Array:
+    return array

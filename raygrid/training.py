@@ -222,7 +222,7 @@ def _train(
     programs: TracedPrograms,
 ) -> None:
     model = new_model()
-    reason = why_not(model)
+    reason = why_not(model) if arrays.folder is None else f"the data is read from files in {arrays.folder}"
     if reason is None:
         try:
             program = programs.program(model, arrays, point.config, settings)
@@ -256,7 +256,7 @@ def _train_with_fit(
         steps_per_epoch=items.steps(batch_size),
         epochs=epochs,
         validation_data=validation_data(arrays, point.config, settings),
-        validation_batch_size=None if settings.windowed else batch_size,
+        validation_batch_size=batch_size,
         callbacks=[_FollowingCallback(group)],
         shuffle=False,
         verbose=0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,15 +31,17 @@ class TrainSettings:
     windowed: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainingArrays:
-    """The arrays of a search, in the units that the model sees.
+    """The arrays of a search, in the units that the model sees. Two of them are never equal, and each is hashable.
 
     Attributes:
         x_train, x_val: inputs, float32, rows first.
         y_train, y_val: targets; None: the targets are the inputs.
         w_train, w_val: weights of the rows, float32; None: all rows count alike.
         runs_train, runs_val: run id of each row, which windows do not cross; None: one run.
+        folder: the folder of the files that the arrays are mapped from, to be read batch by batch; None: they are in
+            memory.
     """
 
     x_train: Array
@@ -49,6 +52,7 @@ class TrainingArrays:
     w_val: Array | None = None
     runs_train: Array | None = None
     runs_val: Array | None = None
+    folder: Path | None = None
 
     def input_shape(self, config: Mapping[str, Any], settings: TrainSettings) -> tuple[int, ...]:
         """Shape of one input: of a row, or of a window of rows."""

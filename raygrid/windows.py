@@ -41,9 +41,9 @@ def run_numbers(ids: Array) -> Array:
     Returns:
         int32, shape (rows,).
     """
-    if not len(ids):
-        return np.empty(0, np.int32)
-    return np.concatenate([[0], np.cumsum(ids[1:] != ids[:-1])]).astype(np.int32)
+    numbers = np.zeros(len(ids), np.int32)
+    np.cumsum(ids[1:] != ids[:-1], dtype=np.int32, out=numbers[1:])
+    return numbers
 
 
 def check_window(

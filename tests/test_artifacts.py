@@ -38,6 +38,7 @@ def test_the_layout_of_the_files_is_the_one_that_users_know() -> None:
         "generations_dir": "models/ae.v-1_x_runs/generations",
         "tensorboard_dir": "models/ae.v-1_x_runs/tensorboard",
         "tune_dir": "models/ae.v-1_x_runs/tune",
+        "data_dir": "models/ae.v-1_x_runs/data",
         "lock_path": "models/ae.v-1_x_runs/lock",
         "reset_path": "models/ae.v-1_x_runs/reset.json",
     }

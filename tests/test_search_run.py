@@ -111,7 +111,7 @@ def test_the_settings_of_the_training_are_those_of_the_identity(tmp_path: Path) 
 
 def test_a_scaler_is_fitted_on_the_training_rows_alone(tmp_path: Path) -> None:
     run = run_of(tmp_path, scaler="standard")
-    arrays = run.arrays
+    arrays = run.arrays(None)
     np.testing.assert_allclose(arrays.x_train.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(arrays.x_train.std(0), 1, atol=1e-5)
     np.testing.assert_allclose(arrays.x_val, (X[40:] - X[:40].mean(0)) / X[:40].std(0), atol=1e-4)
@@ -123,17 +123,19 @@ def test_without_a_scaler_the_model_gets_the_data_as_it_is(tmp_path: Path) -> No
     y = np.arange(50)
     run = run_of(tmp_path, y_train=y, sample_weight=np.ones(50))
     assert not run.scaling
-    np.testing.assert_array_equal(run.arrays.x_val, X[40:])
-    np.testing.assert_array_equal(run.arrays.y_val, y[40:])
-    assert run.arrays.w_train is not None and len(run.arrays.w_train) == 40
+    np.testing.assert_array_equal(run.arrays(None).x_val, X[40:])
+    np.testing.assert_array_equal(run.arrays(None).y_val, y[40:])
+    assert run.arrays(None).w_train is not None and len(run.arrays(None).w_train) == 40
 
 
 def test_targets_are_scaled_only_when_asked_for(tmp_path: Path) -> None:
     y = np.linspace(100, 200, 50, dtype=np.float32)
     scaled = run_of(tmp_path, target_scaler="standard", y_train=y)
-    np.testing.assert_allclose([scaled.arrays.y_train.mean(), scaled.arrays.y_train.std()], [0, 1], atol=1e-5)
-    np.testing.assert_allclose(scaled.scaling.unscale_targets(scaled.arrays.y_train), y[:40], rtol=1e-5)
-    np.testing.assert_array_equal(run_of(tmp_path, scaler="standard", y_train=y).arrays.y_train, y[:40])
+    np.testing.assert_allclose(
+        [scaled.arrays(None).y_train.mean(), scaled.arrays(None).y_train.std()], [0, 1], atol=1e-5
+    )
+    np.testing.assert_allclose(scaled.scaling.unscale_targets(scaled.arrays(None).y_train), y[:40], rtol=1e-5)
+    np.testing.assert_array_equal(run_of(tmp_path, scaler="standard", y_train=y).arrays(None).y_train, y[:40])
 
 
 # Tables

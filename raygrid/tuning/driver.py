@@ -15,12 +15,13 @@ from types import ModuleType
 from typing import Any
 
 from raygrid.errors import SearchInterrupted
+from raygrid.memory import Shortage, available_memory
 from raygrid.plan import Plan, PlannedTrial, bundled
 from raygrid.point_store import PointStore
 from raygrid.progress import SearchListener
 from raygrid.records import PointRecord
 from raygrid.training_inputs import TrainingArrays, TrainSettings
-from raygrid.tuning.resources import Resources, TrialResources, resolve
+from raygrid.tuning.resources import Resources, TrialResources, resolve, shortage_on_a_node
 from raygrid.tuning.session import RaySession
 from raygrid.tuning.shared_folder import check_shared_folder
 from raygrid.tuning.trial import TrialJob, encode_points, run_trial
@@ -40,7 +41,9 @@ def run_search(
     *,
     build: Callable[[dict[str, Any], tuple[int, ...]], Any],
     context: str,
-    prepare: Callable[[], TrainingArrays],
+    data_bytes: int,
+    meanwhile: Callable[[], None],
+    prepare: Callable[[Shortage | None], TrainingArrays],
     settings: TrainSettings,
     store: PointStore,
     tune_dir: Path,
@@ -56,8 +59,10 @@ def run_search(
         plan: what to train.
         build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
         context: digest for the records.
-        prepare: called while Ray starts; gives the data, in the units that the model sees, which is put into Ray's
-            object store once.
+        data_bytes: what the data takes in memory.
+        meanwhile: called while Ray starts.
+        prepare: gives the data, in the units that the model sees: in memory, from where it is put into Ray's object
+            store, once; or, where it is told that a node has too little memory, in files that all nodes see.
         settings: shuffling and dtype policy.
         store: where records go.
         tune_dir: an absolute folder for Tune's own files; all nodes of a cluster must see it.
@@ -78,20 +83,32 @@ def run_search(
     with RaySession(address, user_modules, verbose) as session:
         # Takes a second, which Ray needs to start as well.
         importlib.import_module("ray.tune")
-        arrays = prepare()
+        meanwhile()
         session.wait()
-        granted = resolve(resources, *_cluster_resources())
+        nodes, future = _cluster_resources()
+        granted = resolve(resources, nodes, future)
         check_shared_folder(tune_dir)
         if granted.concurrent is not None:
             plan = replace(plan, trials=bundled(plan.trials, granted.concurrent))
-        job = TrialJob(build, context, settings, granted.cpus, granted.gpus)
-        return run_trials(plan, job, arrays, granted, store, tune_dir, listener, verbose)
+        data = _shared(prepare(shortage_on_a_node(resources, granted, nodes, data_bytes)))
+        job = TrialJob(secrets.token_hex(6), build, context, settings, granted.cpus, granted.gpus)
+        return run_trials(plan, job, data, granted, store, tune_dir, listener, verbose)
+
+
+def _shared(arrays: TrainingArrays) -> Any:
+    """What trials get their data from: a reference into the object store, or the folder of the files.
+
+    Only this is kept, so that this process has no copy of its own while trials run.
+    """
+    import ray
+
+    return ray.put(arrays) if arrays.folder is None else arrays.folder
 
 
 def run_trials(
     plan: Plan,
     job: TrialJob,
-    arrays: TrainingArrays,
+    data: Any,
     granted: TrialResources,
     store: PointStore,
     tune_dir: Path,
@@ -111,7 +128,7 @@ def run_trials(
     recorder, interrupt = RecordingCallback(plan, job.context, store, listener), InterruptCallback()
     # The data goes into the object store here, once for all waves.
     trainable = tune.with_resources(
-        tune.with_parameters(run_trial, job=job, arrays=arrays), {"CPU": granted.cpus, "GPU": granted.gpus}
+        tune.with_parameters(run_trial, job=job, data=data), {"CPU": granted.cpus, "GPU": granted.gpus}
     )
     waiting = plan.trials
     try:
@@ -197,9 +214,17 @@ def _cluster_resources() -> tuple[list[dict[str, float]], dict[str, float]]:
     import ray
     from ray._private.state import state
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    here = ray.get_runtime_context().get_node_id()
+    nodes = [_with_free_memory(node["Resources"], node["NodeID"] == here) for node in ray.nodes() if node["Alive"]]
     future = state.get_max_resources_from_cluster_config() or {}
     return nodes, {name: float(value) for name, value in future.items()}
+
+
+def _with_free_memory(node: dict[str, float], here: bool) -> dict[str, float]:
+    """A node's resources; its memory is what was free when Ray started there, and on this machine what is free now."""
+    at_start = node.get("memory", 0.0) + node.get("object_store_memory", 0.0)
+    now = available_memory() if here else None
+    return {**node, "memory": at_start if now is None else min(at_start, now)}
 
 
 @contextlib.contextmanager

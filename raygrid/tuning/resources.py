@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raygrid.errors import ResourceError
+from raygrid.memory import Shortage, data_shortage
 
 
 @dataclass(frozen=True)
@@ -17,11 +18,14 @@ class Resources:
         gpus_per_trial: GPUs; a fraction below 1 shares one GPU, with a real cap on its memory. None: one where any
             node has one, otherwise none.
         max_concurrent: trials at the same time; None: as many as fit.
+        memory_gb: what all copies of the data may take on a node (one in Ray's object store, one in each worker), in
+            GB of 10**9 bytes; above it, the data is read from files, batch by batch. None: 60 % of what is available.
     """
 
     cpus_per_trial: int = 1
     gpus_per_trial: float | None = None
     max_concurrent: int | None = None
+    memory_gb: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.cpus_per_trial, bool) or not isinstance(self.cpus_per_trial, int) or self.cpus_per_trial < 1:
@@ -36,6 +40,9 @@ class Resources:
         most = self.max_concurrent
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             raise ResourceError(f"max_concurrent is {most!r}; it must be a whole number of at least 1, or None.")
+        memory = self.memory_gb
+        if memory is not None and not (_is_number(memory) and memory >= 0):
+            raise ResourceError(f"memory_gb is {memory!r}; it must be a number of GB, 0 or more, or None.")
 
 
 def _is_number(value: object) -> bool:
@@ -80,6 +87,29 @@ def resolve(asked: Resources, nodes: Sequence[Mapping[str, float]], future: Mapp
         # Where nodes may come, trials that wait are what makes the autoscaler start them.
         concurrent = max(1, sum(_slots(node, cpus, gpus) for node in fits))
     return TrialResources(cpus, float(gpus), concurrent)
+
+
+def shortage_on_a_node(
+    asked: Resources, granted: TrialResources, nodes: Sequence[Mapping[str, float]], data_bytes: int
+) -> Shortage | None:
+    """Why the data is not held in memory: the first node on which its copies take more than they may.
+
+    Args:
+        asked: what the user asked for.
+        granted: what each trial gets.
+        nodes: as for ``resolve``, with the bytes of ``memory`` that are free.
+        data_bytes: one copy of the data.
+    """
+    for node in nodes:
+        trials = _slots(node, granted.cpus, granted.gpus)
+        if granted.concurrent is not None:
+            trials = min(trials, granted.concurrent)
+        if trials:
+            # One in the object store, one in each worker.
+            found = data_shortage(data_bytes, 1 + trials, node.get("memory"), asked.memory_gb)
+            if found is not None:
+                return found
+    return None
 
 
 def _slots(node: Mapping[str, float], cpus: int, gpus: float) -> int:

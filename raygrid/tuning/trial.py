@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raygrid.array_files import open_array_files
 from raygrid.plan import Point, trainings
 from raygrid.point_store import write_weights
 from raygrid.records import tuples
@@ -32,6 +33,7 @@ class TrialJob:
     """What all trials of a search share, beside the data.
 
     Attributes:
+        search: names the search; another one has another name.
         build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
         context: digest for the records.
         settings: shuffling and dtype policy.
@@ -39,6 +41,7 @@ class TrialJob:
         gpus: GPUs granted to a trial.
     """
 
+    search: str
     build: Callable[[dict[str, Any], tuple[int, ...]], Any]
     context: str
     settings: TrainSettings
@@ -56,7 +59,24 @@ def decode_points(text: str) -> tuple[Point, ...]:
     return tuple(Point(number, tuples(config), seed, key) for number, config, seed, key in json.loads(text))
 
 
-def run_trial(config: dict[str, Any], *, job: TrialJob, arrays: TrainingArrays) -> None:
+# The data of the search whose trial this worker ran last: its trials share the tensors that are made of it.
+_kept: dict[str, TrainingArrays] = {}
+
+
+def kept_arrays(search: str, data: TrainingArrays | Path) -> TrainingArrays:
+    """The arrays of a search, the same object for all its trials in this worker; those of another search are let go.
+
+    Args:
+        search: names the search.
+        data: the arrays, or the folder of their files.
+    """
+    if search not in _kept:
+        _kept.clear()
+        _kept[search] = open_array_files(data) if isinstance(data, Path) else data
+    return _kept[search]
+
+
+def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | Path) -> None:
     """Trains the points of one trial and reports each as a tagged record, its best weights as a checkpoint."""
     # With reused workers Tune waits this long for the last trial's thread; the default of 2 s is too short.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
@@ -71,7 +91,7 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, arrays: TrainingArrays) 
             job.build,
             points,
             job.context,
-            arrays,
+            kept_arrays(job.search, data),
             job.settings,
             device=this_device(),
             on_epoch=report.add_epoch,
