@@ -251,6 +251,8 @@ def _train_with_fit(
 ) -> None:
     batch_size, epochs = point.config["batch_size"], point.config["epochs"]
     items = train_items(arrays, point.config, settings)
+    # It changes no result, and where it does not divide an epoch's steps, an epoch would take some of the next one's.
+    model.steps_per_execution = 1
     model.fit(
         items.epochs(epochs, batch_size, point.seed if settings.shuffle else None),
         steps_per_epoch=items.steps(batch_size),
