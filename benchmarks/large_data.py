@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from environments import CLONE
+from process_tree import descendants, memory_bytes
+from reporting import RESULTS, as_list, facts, table, write
 
 WIDTH = 200
 WORKERS = 2
@@ -95,7 +94,7 @@ def measured(rows: int, memory_gb: float | None) -> tuple[list[Sample], float]:
     with tempfile.TemporaryDirectory(prefix="raygrid-") as folder:
         arguments = ["--search", str(rows), folder, *([] if memory_gb is None else [str(memory_gb)])]
         begin = time.perf_counter()
-        process = subprocess.Popen([sys.executable, __file__, *arguments], env=os.environ | {"PYTHONPATH": str(ROOT)})
+        process = subprocess.Popen([sys.executable, __file__, *arguments], env=os.environ | {"PYTHONPATH": str(CLONE)})
         samples = []
         while process.poll() is None:
             samples.append(_sample(process.pid))
@@ -107,35 +106,16 @@ def measured(rows: int, memory_gb: float | None) -> tuple[list[Sample], float]:
 
 def _sample(driver: int) -> Sample:
     found = dict.fromkeys(("driver", "workers", "others", "shared", "files"), 0)
-    for pid in [driver, *_descendants(driver)]:
+    for pid in [driver, *descendants(driver)]:
         # It may have ended by now.
         with contextlib.suppress(OSError):
             name = Path(f"/proc/{pid}/cmdline").read_bytes()
-            memory = dict(_fields(pid))
+            memory = memory_bytes(pid)
             owner = "driver" if pid == driver else "workers" if name.startswith(b"ray::") else "others"
-            found[owner] += memory["Pss_Anon"]
-            found["shared"] += memory["Pss_Shmem"]
-            found["files"] += memory["Pss_File"]
+            found[owner] += memory.get("Pss_Anon", 0)
+            found["shared"] += memory.get("Pss_Shmem", 0)
+            found["files"] += memory.get("Pss_File", 0)
     return Sample(**found)
-
-
-def _fields(pid: int) -> Iterator[tuple[str, int]]:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
-        name, value, _ = line.split()
-        yield name.removesuffix(":"), int(value) * 1024
-
-
-def _descendants(pid: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(folder.name))
-    found, at = [], [pid]
-    while at:
-        at = [child for parent in at for child in children.get(parent, [])]
-        found += at
-    return found
 
 
 def result(way: str, rows: int, memory_gb: float | None, empty: list[Sample]) -> Result:
@@ -159,31 +139,40 @@ def result(way: str, rows: int, memory_gb: float | None, empty: list[Sample]) ->
     )
 
 
-def as_markdown(results: list[Result], facts: dict[str, str]) -> str:
-    size = f"{results[0].data_bytes / 1e9:g} GB of float32"
-    lines = [
-        "# Large data",
-        "",
-        f"Memory of a search of {TRIALS} trials on {WORKERS} workers over {size}, in copies of the data, over all "
-        "processes at the moment of the peak (proportional set size, every 0.2 s, less that of the same search without "
-        f"data). The target is at most {TARGET_COPIES:g} copies. Pages of files are those that the kernel can drop.",
-        "",
-        "| data | peak | of it driver | workers | object store | pages of files | peak without these | seconds |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {r.way} | {r.peak:.2f} | {r.driver:.2f} | {r.workers:.2f} | {r.shared:.2f} | {r.files:.2f} "
-        f"| {r.peak_without_files:.2f} | {r.seconds:.0f} |"
+def as_markdown(results: list[Result]) -> list[str]:
+    header = (
+        "data",
+        "peak",
+        "of it driver",
+        "workers",
+        "object store",
+        "pages of files",
+        "peak without these",
+        "seconds",
+    )
+    rows = [
+        (
+            r.way,
+            f"{r.peak:.2f}",
+            f"{r.driver:.2f}",
+            f"{r.workers:.2f}",
+            f"{r.shared:.2f}",
+            f"{r.files:.2f}",
+            f"{r.peak_without_files:.2f}",
+            f"{r.seconds:.0f}",
+        )
         for r in results
     ]
-    return "\n".join([*lines, "", *(f"- {name}: {value}" for name, value in facts.items()), ""])
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    found = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{found[0] if found else platform.machine()}, {os.cpu_count()} cores"
+    return [
+        "# Large data",
+        "",
+        f"Memory of a search of {TRIALS} trials on {WORKERS} workers over {results[0].data_bytes / 1e9:g} GB of "
+        "float32, in copies of the data, over all processes at the moment of the peak (proportional set size, every "
+        f"{INTERVAL_S:g} s, less that of the same search without data). The target is at most {TARGET_COPIES:g} "
+        "copies. Pages of files are those that the kernel can drop.",
+        "",
+        *table(header, rows),
+    ]
 
 
 def main() -> None:
@@ -192,27 +181,16 @@ def main() -> None:
         search(int(rows), float(memory_gb[0]) if memory_gb else None, folder)
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder of the results")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--rows", type=int, default=1_250_000, help=f"rows of {WIDTH} columns")
     parser.add_argument("--only", choices=("in memory", "streamed"), help="only this way")
     args = parser.parse_args()
-    import raygrid
-
     empty, _ = measured(10, None)
     ways = {"in memory": None, "streamed": 0.0}
     results = [result(way, args.rows, gb, empty) for way, gb in ways.items() if args.only in (None, way)]
-    facts = {
-        "command": " ".join(["python", "benchmarks/large_data.py", *sys.argv[1:]]),
-        "processor": _processor(),
-        "load when it ended": f"{os.getloadavg()[0]:.1f}",
-        "python": platform.python_version(),
-        "raygrid": raygrid.__version__,
-    } | {name: version(name) for name in PACKAGES}
-    args.out.mkdir(parents=True, exist_ok=True)
-    values = {**facts, "ways": [asdict(result) for result in results]}
-    (args.out / "large_data.json").write_text(json.dumps(values, indent=2, allow_nan=False) + "\n")
-    (args.out / "large_data.md").write_text(as_markdown(results, facts))
-    print(as_markdown(results, facts))
+    about = facts(PACKAGES)
+    values = {**about, "target": TARGET_COPIES, "ways": [asdict(result) for result in results]}
+    write(args.out, "large_data", values, [*as_markdown(results), "", *as_list(about)])
 
 
 if __name__ == "__main__":

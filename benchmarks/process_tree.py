@@ -82,11 +82,15 @@ def descendants(root: int) -> list[int]:
 
 def pss_bytes(pid: int) -> int:
     """The proportional set size of a process; 0 if it has ended."""
+    return memory_bytes(pid).get("Pss", 0)
+
+
+def memory_bytes(pid: int) -> dict[str, int]:
+    """What the kernel says of a process' memory, by its own names such as ``Pss_Anon``; nothing if it has ended."""
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+        return {name.removesuffix(":"): int(value) * 1024 for name, value, _ in map(str.split, lines)}
+    return {}
 
 
 def _end_leftovers() -> None:
