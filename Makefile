@@ -36,7 +36,7 @@ search: $(RUN_READY)
 	@$(BIN)/python scripts/search.py $(ARGS)
 
 test: $(DEV_READY)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 lint: $(DEV_READY)
 	@$(BIN)/ruff check .

@@ -39,6 +39,15 @@ for _name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "KERAS_HOM
     os.environ.pop(_name, None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of two processes that test, one has all tests of Ray, so that there is one Ray, and each file is in one of them."""
+    for item in items:
+        group = "ray" if item.get_closest_marker("ray") else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+    # The longest group is begun first.
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+
+
 def pytest_unconfigure() -> None:
     # Ray's processes may still write while they end.
     for _ in range(20):
