@@ -40,7 +40,7 @@ for _name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "KERAS_HOM
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two processes that test, one has all tests of Ray, so that there is one Ray, and each file is in one of them."""
+    """Of two processes, one has all tests of Ray, so that there is one Ray; each file is in one of them."""
     for item in items:
         group = "ray" if item.get_closest_marker("ray") else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))
