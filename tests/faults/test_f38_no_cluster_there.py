@@ -1,0 +1,123 @@
+"""f38: an address where no Ray cluster answers. The search is refused by name, and never starts here instead."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from child_processes import Child, started, started_command
+from commands import SCRIPT
+from ray_nodes import free_ports
+
+from raygrid.errors import ClusterError
+from raygrid.tuning.cluster_address import check_cluster
+
+pytestmark = pytest.mark.ray
+
+
+class _Answer(http.server.BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.send_error(404)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _web_server() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answer)
+    threading.Thread(target=server.serve_forever).start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextlib.contextmanager
+def _silent_server() -> Iterator[str]:
+    """Takes connections, and never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def _dead_port() -> Iterator[str]:
+    (port,) = free_ports(1)
+    yield f"127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def _no_such_host() -> Iterator[str]:
+    yield "no-such-host.invalid:6379"
+
+
+_JOIN = """
+    import time
+    import ray
+    from raygrid.errors import ClusterError
+    from raygrid.tuning.session import RaySession
+
+    start = time.monotonic()
+    try:
+        with RaySession({address!r}, (), False) as session:
+            session.wait()
+    except ClusterError as error:
+        print("refused in time:", time.monotonic() - start < 30, "started:", ray.is_initialized())
+        print(error)
+"""
+
+
+def _joined(address: str, folder: Path) -> contextlib.AbstractContextManager[Child]:
+    return started(_JOIN.format(address=address), folder)
+
+
+def test_f38_an_address_where_no_ray_answers_is_refused_by_name_within_30_seconds(tmp_path: Path) -> None:
+    servers = {
+        _dead_port: "there is no Ray cluster at {}: [Errno 111] Connection refused. Start one with",
+        _no_such_host: "there is no Ray cluster at {}: [Errno ",
+        _silent_server: "what listens at {} did not answer as a Ray cluster: it said nothing for 20 s",
+        _web_server: "what listens at {} did not answer as a Ray cluster: ",
+    }
+    with contextlib.ExitStack() as running:
+        # All at once, since each is mostly waiting.
+        addresses = {kind: running.enter_context(kind()) for kind in servers}
+        children = {kind: running.enter_context(_joined(address, tmp_path)) for kind, address in addresses.items()}
+        for kind, child in children.items():
+            child.process.wait(60)
+            assert "refused in time: True started: False" in child.text()
+            assert servers[kind].format(addresses[kind]) in child.text()
+            # What Ray itself says of it does not reach the terminal.
+            assert len(child.text().splitlines()) == 2
+            assert child.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("ray://127.0.0.1:10001", "is a Ray Client address"),
+        ("nonsense", "is not of the form HOST:PORT"),
+        ("127.0.0.1:port", "is not of the form HOST:PORT"),
+    ],
+)
+def test_f38_what_is_no_address_is_refused_by_name(address: str, message: str) -> None:
+    with pytest.raises(ClusterError, match=message) as caught:
+        check_cluster(address)
+    assert address in str(caught.value)
+
+
+def test_f38_the_command_names_the_address_and_searches_nowhere_else(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--set", "epochs=[1]", "--model-dir", "models"]
+    with _dead_port() as address, started_command(command, tmp_path, RAY_ADDRESS=address) as child:
+        assert child.process.wait(60) == 1
+        assert f"raygrid: there is no Ray cluster at {address}" in child.text()
+        assert "Traceback" not in child.text()
+        assert child.processes() == []
+    assert not list((tmp_path / "models").glob("*.json"))
+    assert not (tmp_path / "models/autoencoder_runs/points").exists()
