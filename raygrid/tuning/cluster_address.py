@@ -9,7 +9,8 @@ from typing import Any
 
 from raygrid.errors import ClusterError
 
-# What reaching the address, and asking there, may take together.
+# What reaching the address may take, and that and the answer together.
+_CONNECT_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 20.0
 
 # What the process that asks says where nothing takes the connection, and where what does is no Ray cluster.
@@ -22,7 +23,7 @@ import json, socket, sys
 
 host, port, address = sys.argv[1:]
 try:
-    socket.create_connection((host, int(port)), timeout={ANSWER_TIMEOUT_S}).close()
+    socket.create_connection((host, int(port)), timeout={_CONNECT_TIMEOUT_S}).close()
 except OSError as error:
     print(error)
     sys.exit({_NOTHING_THERE})
@@ -73,7 +74,7 @@ def check_cluster(address: str) -> None:
         )
     if asked.returncode != 0:
         raise _no_answer(address, said or asked.stderr.strip() or f"exit code {asked.returncode}")
-    _check_versions(address, json.loads(said))
+    _check_versions(address, json.loads(said.splitlines()[-1]))
 
 
 def _no_answer(address: str, how: str) -> ClusterError:

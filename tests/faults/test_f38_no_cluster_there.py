@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import logging
 import socket
 import sys
 import threading
@@ -17,6 +18,7 @@ from ray_nodes import free_ports
 
 from raygrid.errors import ClusterError
 from raygrid.tuning.cluster_address import check_cluster
+from raygrid.tuning.session import RaySession
 
 pytestmark = pytest.mark.ray
 
@@ -44,6 +46,18 @@ def _web_server() -> Iterator[str]:
 def _silent_server() -> Iterator[str]:
     """Takes connections, and never says anything."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def _full_server() -> Iterator[str]:
+    """Takes no further connection, and does not say so, as where a firewall drops packets."""
+    with contextlib.ExitStack() as open_sockets:
+        listener = open_sockets.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):
+            waiting = open_sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
@@ -82,6 +96,7 @@ def test_f38_an_address_where_no_ray_answers_is_refused_by_name_within_30_second
     servers = {
         _dead_port: "there is no Ray cluster at {}: [Errno 111] Connection refused. Start one with",
         _no_such_host: "there is no Ray cluster at {}: [Errno ",
+        _full_server: "there is no Ray cluster at {}: timed out. Start one with",
         _silent_server: "what listens at {} did not answer as a Ray cluster: it said nothing for 20 s",
         _web_server: "what listens at {} did not answer as a Ray cluster: ",
     }
@@ -121,3 +136,16 @@ def test_f38_the_command_names_the_address_and_searches_nowhere_else(tmp_path: P
         assert child.processes() == []
     assert not list((tmp_path / "models").glob("*.json"))
     assert not (tmp_path / "models/autoencoder_runs/points").exists()
+
+
+def test_f38_an_address_beside_a_ray_that_this_process_has_already_is_a_warning_that_names_both(
+    ray_session: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    import ray
+
+    there = ray.get_runtime_context().gcs_address
+    with caplog.at_level(logging.WARNING, "raygrid"):
+        for address in (there, "auto", None, "127.0.0.1:1"):
+            with RaySession(address, (), False) as session:
+                session.wait()
+    assert caplog.messages == [f"This process has a Ray already, at {there}; address='127.0.0.1:1' is not used."]
