@@ -39,4 +39,6 @@ def _address(digits: str) -> str:
     # Words of 32 bits, each in the order of bytes of the machine.
     words = [bytes.fromhex(digits[i : i + 8]) for i in range(0, len(digits), 8)]
     packed = b"".join(socket.htonl(int.from_bytes(word)).to_bytes(4) for word in words)
-    return str(ipaddress.ip_address(packed))
+    address = ipaddress.ip_address(packed)
+    # An IPv6 socket that takes IPv4 as well.
+    return str(getattr(address, "ipv4_mapped", None) or address)

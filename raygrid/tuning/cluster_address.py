@@ -16,8 +16,8 @@ ANSWER_TIMEOUT_S = 20.0
 # What the process that asks says where nothing takes the connection, and where what does is no Ray cluster.
 _NOTHING_THERE, _NO_ANSWER = 3, 4
 
-# A process of its own asks: the call cannot be interrupted, Ray writes to the terminal meanwhile, and ends the process
-# in which it lost a cluster for longer than a minute.
+# A process of its own asks: the call takes 40 s to give up and cannot be interrupted, and Ray writes to the terminal
+# meanwhile.
 _ASK = f"""
 import json, socket, sys
 

@@ -58,12 +58,15 @@ def _bootstrap_node_types() -> dict[str, dict[str, Any]]:
     import yaml
 
     try:
-        config = yaml.safe_load(Path(_BOOTSTRAP_CONFIG).expanduser().read_text(encoding="utf-8"))
+        text = Path(_BOOTSTRAP_CONFIG).expanduser().read_text(encoding="utf-8")
+    except (OSError, RuntimeError):
+        # No such cluster, or no home folder.
+        return {}
+    try:
+        config = yaml.safe_load(text)
         types: dict[str, dict[str, Any]] = {**config["available_node_types"]}
         types.pop(config["head_node_type"], None)
         return types
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, yaml.YAMLError) as error:
+    except (TypeError, KeyError, ValueError, yaml.YAMLError) as error:
         log.warning("%s does not say which nodes may come (%s); those that run count.", _BOOTSTRAP_CONFIG, error)
         return {}

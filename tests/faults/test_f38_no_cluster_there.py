@@ -8,8 +8,9 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from child_processes import Child, started, started_command
@@ -88,29 +89,60 @@ _JOIN = """
 """
 
 
-def _joined(address: str, folder: Path) -> contextlib.AbstractContextManager[Child]:
-    return started(_JOIN.format(address=address), folder)
+_SERVERS = {
+    _dead_port: "there is no Ray cluster at {}: [Errno 111] Connection refused. Start one with",
+    _no_such_host: "there is no Ray cluster at {}: [Errno ",
+    _full_server: "there is no Ray cluster at {}: timed out. Start one with",
+    _silent_server: "what listens at {} did not answer as a Ray cluster: it said nothing for 20 s",
+    _web_server: "what listens at {} did not answer as a Ray cluster: ",
+}
 
 
-def test_f38_an_address_where_no_ray_answers_is_refused_by_name_within_30_seconds(tmp_path: Path) -> None:
-    servers = {
-        _dead_port: "there is no Ray cluster at {}: [Errno 111] Connection refused. Start one with",
-        _no_such_host: "there is no Ray cluster at {}: [Errno ",
-        _full_server: "there is no Ray cluster at {}: timed out. Start one with",
-        _silent_server: "what listens at {} did not answer as a Ray cluster: it said nothing for 20 s",
-        _web_server: "what listens at {} did not answer as a Ray cluster: ",
-    }
+class Refused(NamedTuple):
+    """The addresses and children of ``_JOIN``, by kind of server, and of the command, which has ended as well."""
+
+    joins: dict[Callable[[], object], tuple[str, Child]]
+    command: tuple[str, Child]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
+    folder = tmp_path_factory.mktemp("refused")
+    command = [sys.executable, str(SCRIPT), "--set", "epochs=[1]", "--model-dir", "models"]
     with contextlib.ExitStack() as running:
         # All at once, since each is mostly waiting.
-        addresses = {kind: running.enter_context(kind()) for kind in servers}
-        children = {kind: running.enter_context(_joined(address, tmp_path)) for kind, address in addresses.items()}
-        for kind, child in children.items():
-            child.process.wait(60)
-            assert "refused in time: True started: False" in child.text()
-            assert servers[kind].format(addresses[kind]) in child.text()
-            # What Ray itself says of it does not reach the terminal.
-            assert len(child.text().splitlines()) == 2
-            assert child.processes() == []
+        joins = {}
+        for kind in _SERVERS:
+            address = running.enter_context(kind())
+            joins[kind] = address, running.enter_context(started(_JOIN.format(address=address), folder))
+        dead = running.enter_context(_dead_port())
+        searched = running.enter_context(started_command(command, folder, RAY_ADDRESS=dead))
+        for child in (*(child for _, child in joins.values()), searched):
+            child.process.wait(90)
+        yield Refused(joins, (dead, searched), folder)
+
+
+@pytest.mark.parametrize("kind", _SERVERS)
+def test_f38_an_address_where_no_ray_answers_is_refused_by_name_within_30_seconds(
+    refused: Refused, kind: Callable[[], object]
+) -> None:
+    address, child = refused.joins[kind]
+    assert "refused in time: True started: False" in child.text()
+    assert _SERVERS[kind].format(address) in child.text()
+    # What Ray itself says of it does not reach the terminal.
+    assert len(child.text().splitlines()) == 2
+    assert child.processes() == []
+
+
+def test_f38_the_command_names_the_address_and_searches_nowhere_else(refused: Refused) -> None:
+    address, child = refused.command
+    assert child.process.returncode == 1
+    assert f"raygrid: there is no Ray cluster at {address}" in child.text()
+    assert "Traceback" not in child.text()
+    assert child.processes() == []
+    assert not list((refused.folder / "models").glob("*.json"))
+    assert not (refused.folder / "models/autoencoder_runs/points").exists()
 
 
 @pytest.mark.parametrize(
@@ -125,17 +157,6 @@ def test_f38_what_is_no_address_is_refused_by_name(address: str, message: str) -
     with pytest.raises(ClusterError, match=message) as caught:
         check_cluster(address)
     assert address in str(caught.value)
-
-
-def test_f38_the_command_names_the_address_and_searches_nowhere_else(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--set", "epochs=[1]", "--model-dir", "models"]
-    with _dead_port() as address, started_command(command, tmp_path, RAY_ADDRESS=address) as child:
-        assert child.process.wait(60) == 1
-        assert f"raygrid: there is no Ray cluster at {address}" in child.text()
-        assert "Traceback" not in child.text()
-        assert child.processes() == []
-    assert not list((tmp_path / "models").glob("*.json"))
-    assert not (tmp_path / "models/autoencoder_runs/points").exists()
 
 
 def test_f38_an_address_beside_a_ray_that_this_process_has_already_is_a_warning_that_names_both(
