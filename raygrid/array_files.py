@@ -45,8 +45,9 @@ def write_array_files(folder: Path, arrays: Mapping[str, tuple[Array, Callable[[
 
 def open_array_files(folder: Path) -> TrainingArrays:
     """The arrays that ``write_array_files`` wrote, mapped into memory: a page is read when a batch needs it."""
-    arrays = {
-        name: np.asarray(np.load(path, mmap_mode="r")) if (path := folder / f"{name}.npy").exists() else None
-        for name in _NAMES
-    }
+    arrays = {name: _mapped(folder / f"{name}.npy") for name in _NAMES}
     return TrainingArrays(**arrays, folder=folder)  # type: ignore[arg-type]
+
+
+def _mapped(path: Path) -> Array | None:
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False)) if path.exists() else None

@@ -4,49 +4,23 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
-import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from child_processes import run_script, started_command
+from child_processes import run_script
+from ray_nodes import further_node, head_node
 
 pytestmark = pytest.mark.ray
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 @pytest.fixture
 def two_nodes(tmp_path: Path) -> Iterator[str]:
     """The address of a cluster of two nodes with a CPU each."""
-    port, *agents = free_ports(3)
-    address = f"127.0.0.1:{port}"
-    common = [
-        *("--node-ip-address=127.0.0.1", "--num-cpus=1", "--num-gpus=0", "--object-store-memory=200000000"),
-        *("--disable-usage-stats", "--block"),
-    ]
-    ray = str(Path(sys.executable).with_name("ray"))
-    # Short, since Ray's sockets lie in it.
-    with tempfile.TemporaryDirectory(prefix="rg-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        head = [ray, "start", "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}", *common]
-        node = [ray, "start", f"--address={address}", *common]
-        with started_command([*head, f"--dashboard-agent-listen-port={agents[0]}"], tmp_path) as first:
-            first.wait_until(lambda: "Ray runtime started" in first.text(), 60)
-            with started_command([*node, f"--dashboard-agent-listen-port={agents[1]}"], tmp_path) as second:
-                second.wait_until(lambda: "Ray runtime started" in second.text(), 60)
-                yield address
+    with head_node(tmp_path) as address, further_node(address, tmp_path):
+        yield address
 
 
 # Each of the first two builders waits for the other, so both nodes have a trial.
@@ -111,36 +85,3 @@ def test_a_search_joins_a_running_cluster_and_takes_its_code_to_both_nodes(two_n
     assert len({builder["node"] for builder in builders}) == 2
     assert not any(builder["module"].startswith(str(folder)) for builder in builders)
     assert (tmp_path / "models/joined_model.keras").exists()
-
-
-_REFUSED = """
-    import socket, time
-    import ray
-    from raygrid.errors import ClusterError
-    from small_models import SmallModel, small_rows
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    silent = "127.0.0.1:%d" % listener.getsockname()[1]
-    for address in ({dead!r}, silent, "ray://127.0.0.1:10001", "nonsense"):
-        start = time.monotonic()
-        try:
-            SmallModel("models", "small", 0, address=address).fit(small_rows(), param_grid={{"hidden": [(4,)]}})
-        except ClusterError as error:
-            named = address in str(error)
-            print("refused", named, time.monotonic() - start < 30, ray.is_initialized(), str(error)[:60])
-"""
-
-
-def test_an_address_without_a_cluster_is_refused_by_name_within_30_seconds_and_no_ray_is_started(
-    tmp_path: Path,
-) -> None:
-    (port,) = free_ports(1)
-    output = run_script(_REFUSED.format(dead=f"127.0.0.1:{port}"), tmp_path)
-    # Ray itself writes a line about the address that is silent.
-    refused = [line for line in output.splitlines() if line.startswith("refused")]
-    assert [line.split()[:4] for line in refused] == [["refused", "True", "True", "False"]] * 4
-    assert "there is no Ray cluster at" in refused[0]
-    assert "what listens at" in refused[1]
-    assert "is a Ray Client address" in refused[2]
-    assert "is not of the form HOST:PORT" in refused[3]
-    assert not list((tmp_path / "models").glob("small_*.json"))

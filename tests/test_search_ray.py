@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from child_processes import run_script, started
-from small_models import WIDTH, LoggedModel, SmallModel, builds, dense_model, small_rows
+from small_models import WIDTH, LoggedModel, builds, dense_model, small_rows
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import api_pb2, metadata
@@ -25,7 +25,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from raygrid import GridSearchModel
 from raygrid.backend import prepare_worker
-from raygrid.errors import AllTrialsFailedError, ResourceError
+from raygrid.errors import AllTrialsFailedError
 from raygrid.tuning.resources import Resources
 
 pytestmark = pytest.mark.ray
@@ -287,18 +287,6 @@ def test_a_builder_that_workers_cannot_import_fails_with_that_cause(
     builder = importlib.import_module("only_on_the_driver").build
     with pytest.raises(AllTrialsFailedError, match="No module named 'only_on_the_driver'"):
         GridSearchModel(tmp_path, verbose=0, build_model=builder).fit(X, X_VAL, param_grid={"units": [1]})
-
-
-def test_asking_for_more_than_a_node_has_fails_at_once(ray_session: None, tmp_path: Path) -> None:
-    for resources, message in (
-        (Resources(cpus_per_trial=3), "3 CPUs and 0 GPUs"),
-        (Resources(gpus_per_trial=1), "1 CPUs and 1 GPUs"),
-    ):
-        model = SmallModel(tmp_path, verbose=0, resources=resources)
-        start = time.monotonic()
-        with pytest.raises(ResourceError, match=message):
-            model.fit(X, X_VAL, param_grid={"hidden": [(4,)]})
-        assert time.monotonic() - start < 5
 
 
 SIX = {"hidden": [(n,) for n in (3, 4, 5, 6, 7, 8)]}

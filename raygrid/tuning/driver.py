@@ -15,12 +15,13 @@ from types import ModuleType
 from typing import Any
 
 from raygrid.errors import SearchInterrupted
-from raygrid.memory import Shortage, available_memory
+from raygrid.memory import Shortage
 from raygrid.plan import Plan, PlannedTrial, bundled
 from raygrid.point_store import PointStore
 from raygrid.progress import SearchListener
 from raygrid.records import PointRecord
 from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.tuning.nodes import nodes_alive, nodes_to_come
 from raygrid.tuning.resources import Resources, TrialResources, resolve, shortage_on_a_node
 from raygrid.tuning.session import RaySession
 from raygrid.tuning.shared_folder import check_shared_folder
@@ -85,8 +86,8 @@ def run_search(
         importlib.import_module("ray.tune")
         meanwhile()
         session.wait()
-        nodes, future = _cluster_resources()
-        granted = resolve(resources, nodes, future)
+        nodes = nodes_alive()
+        granted = resolve(resources, nodes, nodes_to_come())
         check_shared_folder(tune_dir)
         if granted.concurrent is not None:
             plan = replace(plan, trials=bundled(plan.trials, granted.concurrent))
@@ -208,23 +209,6 @@ def _trial_name(trial: Any) -> str:
 
     first = decode_points(trial.config["points"])[0]
     return f"point-{first.number:05d}-{trial.trial_id}"
-
-
-def _cluster_resources() -> tuple[list[dict[str, float]], dict[str, float]]:
-    import ray
-    from ray._private.state import state
-
-    here = ray.get_runtime_context().get_node_id()
-    nodes = [_with_free_memory(node["Resources"], node["NodeID"] == here) for node in ray.nodes() if node["Alive"]]
-    future = state.get_max_resources_from_cluster_config() or {}
-    return nodes, {name: float(value) for name, value in future.items()}
-
-
-def _with_free_memory(node: dict[str, float], here: bool) -> dict[str, float]:
-    """A node's resources; its memory is what was free when Ray started there, and on this machine what is free now."""
-    at_start = node.get("memory", 0.0) + node.get("object_store_memory", 0.0)
-    now = available_memory() if here else None
-    return {**node, "memory": at_start if now is None else min(at_start, now)}
 
 
 @contextlib.contextmanager

@@ -58,25 +58,28 @@ class TrialResources:
     concurrent: int | None
 
 
-def resolve(asked: Resources, nodes: Sequence[Mapping[str, float]], future: Mapping[str, float]) -> TrialResources:
+def resolve(
+    asked: Resources, nodes: Sequence[Mapping[str, float]], future: Sequence[Mapping[str, float]]
+) -> TrialResources:
     """What each trial gets on these nodes.
 
     Args:
         asked: what the user asked for.
         nodes: resources of each node that is alive, such as ``{"CPU": 8.0, "GPU": 1.0}``.
-        future: the most of each resource that a node has which the autoscaler may start.
+        future: resources of a node of each type that the autoscaler may start.
 
     Raises:
         ResourceError: no node, now or later, can hold one trial.
     """
-    most_gpus = max([node.get("GPU", 0.0) for node in nodes] + [future.get("GPU", 0.0)])
+    all_nodes = [*nodes, *future]
+    most_gpus = max((node.get("GPU", 0.0) for node in all_nodes), default=0.0)
     gpus = asked.gpus_per_trial
     if gpus is None:
         gpus = 1.0 if most_gpus >= 1 else 0.0
     cpus = asked.cpus_per_trial
-    fits = [node for node in nodes if node.get("CPU", 0.0) >= cpus and node.get("GPU", 0.0) >= gpus]
-    if not fits and not (future.get("CPU", 0.0) >= cpus and future.get("GPU", 0.0) >= gpus):
-        most_cpus = max([node.get("CPU", 0.0) for node in nodes] + [future.get("CPU", 0.0)])
+    fits = [node for node in all_nodes if node.get("CPU", 0.0) >= cpus and node.get("GPU", 0.0) >= gpus]
+    if not fits:
+        most_cpus = max((node.get("CPU", 0.0) for node in all_nodes), default=0.0)
         raise ResourceError(
             f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, and no node can give that: the largest has "
             f"{most_cpus:g} CPUs, and the most GPUs on one node are {most_gpus:g}. Lower cpus_per_trial or "

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import secrets
-import socket
+import stat
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -15,10 +15,9 @@ from types import ModuleType
 from typing import Any, Self
 
 from raygrid.errors import ClusterError
+from raygrid.tuning.cluster_address import check_cluster
 
 log = logging.getLogger("raygrid")
-
-CONNECT_TIMEOUT_S = 25.0
 
 # For workers: TensorFlow's start-up messages stay out of the output; Tune's snapshots of its own state are not
 # needed to resume, since finished points are recorded by raygrid.
@@ -93,8 +92,12 @@ class RaySession:
             import ray
 
             if ray.is_initialized():
+                there = ray.get_runtime_context().gcs_address
+                if self._address not in (None, "", "auto", "local", there):
+                    log.warning("This process has a Ray already, at %s; address=%r is not used.", there, self._address)
                 yield
                 return
+            _warn_of_open_token()
             address = self._address or os.environ.get("RAY_ADDRESS")
             with contextlib.ExitStack() as undo:
                 if address is None or address in ("", "local"):
@@ -113,20 +116,44 @@ def _token_of_its_own() -> Iterator[None]:
     from ray._raylet import AuthenticationTokenLoader, Config
 
     loader = AuthenticationTokenLoader.instance()
-    if os.environ.get("RAY_AUTH_MODE") is not None or loader.has_token(ignore_auth_mode=True):
-        yield
-        return
-    with _environment({"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token"}):
-        # Ray read its settings when it was imported.
+
+    def read_settings_again() -> None:
+        # Ray read them when it was imported.
         Config.initialize("")
         loader.reset_cache()
-        try:
+
+    if not _tokens_are_used() or loader.has_token(ignore_auth_mode=True):
+        yield
+        return
+    try:
+        with _environment({"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token"}):
+            read_settings_again()
             yield
-        finally:
-            os.environ.pop("RAY_AUTH_TOKEN")
-            os.environ.pop("RAY_AUTH_MODE")
-            loader.reset_cache()
-            Config.initialize("")
+    finally:
+        read_settings_again()
+
+
+def _tokens_are_used() -> bool:
+    return os.environ.get("RAY_AUTH_MODE", "token").lower() == "token"
+
+
+def _warn_of_open_token() -> None:
+    """Ray writes its token file readable by all, and whoever reads it can run code on the cluster."""
+    if os.environ.get("RAY_AUTH_TOKEN") or not _tokens_are_used():
+        return
+    path = Path(os.path.expanduser(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token"))
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        log.warning(
+            "Ray's token %s can be read by others (mode %o), and whoever has it can run code where Ray runs. Fix: "
+            "chmod 600 %s",
+            path,
+            mode,
+            path,
+        )
 
 
 def _start_local(verbose: bool) -> None:
@@ -150,8 +177,7 @@ def _start_local(verbose: bool) -> None:
 def _join(address: str, user_modules: tuple[ModuleType, ...], verbose: bool) -> None:
     import ray
 
-    if address != "auto":
-        _check_reachable(address)
+    check_cluster(address if address != "auto" else _cluster_of_this_machine())
     runtime_env: dict[str, Any] = {
         "env_vars": {k: v for k, v in _ENVIRONMENT.items() if not k.startswith("RAY_USAGE")},
         "py_modules": _code_to_carry(user_modules),
@@ -163,50 +189,24 @@ def _join(address: str, user_modules: tuple[ModuleType, ...], verbose: bool) -> 
             log_to_driver=verbose,
             logging_level=logging.INFO if verbose else logging.ERROR,
         )
-    except (RuntimeError, ConnectionError, ValueError) as error:
+    except (RuntimeError, ConnectionError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterError(
             f"the Ray cluster at {address} cannot be joined: {error} (this process: Ray {ray.__version__}, Python "
             f"{sys.version.split()[0]}; all nodes must have the same versions)"
         ) from error
 
 
-def _check_reachable(address: str) -> None:
-    if "://" in address:
-        raise ClusterError(
-            f"address {address!r} is a Ray Client address, and Tune's callbacks do not work through it. Run raygrid on "
-            "a node of the cluster with address='auto' or 'HOST:6379', or submit the command as a Ray job."
-        )
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise ClusterError(f"address {address!r} is not of the form HOST:PORT (Ray's default port is 6379).")
+def _cluster_of_this_machine() -> str:
+    """What ``auto`` stands for: the address of the cluster that this machine is a node of."""
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-    except OSError as error:
+        return str(canonicalize_bootstrap_address_or_die("auto"))
+    except ConnectionError as error:
         raise ClusterError(
-            f"there is no Ray cluster at {address}: {error}. Start one with 'ray start --head --port={port}', or leave "
-            "the address out to search on this machine."
+            "address 'auto' stands for the Ray cluster that this machine is a node of, and it is a node of none. Start "
+            "one with 'ray start', name the cluster as 'HOST:6379', or leave the address out to search on this machine."
         ) from error
-    if not _answers_as_ray(address):
-        raise ClusterError(
-            f"what listens at {address} did not answer as a Ray cluster within {CONNECT_TIMEOUT_S:g} s; is it the "
-            "port of the head node's GCS (6379 by default), and does RAY_AUTH_TOKEN match?"
-        )
-
-
-def _answers_as_ray(address: str) -> bool:
-    answered = threading.Event()
-
-    def ask() -> None:
-        from ray._raylet import GcsClient
-
-        # Whatever it raises: it did not answer, which is all that is asked.
-        with contextlib.suppress(Exception):
-            GcsClient(address=address)
-            answered.set()
-
-    # A thread, because the call cannot be interrupted; it ends with the process.
-    threading.Thread(target=ask, daemon=True).start()
-    return answered.wait(CONNECT_TIMEOUT_S - 10)
 
 
 def _code_to_carry(user_modules: tuple[ModuleType, ...]) -> list[str]:

@@ -1,10 +1,12 @@
-"""Whether every node of a cluster sees the model folder: found out before the first trial."""
+"""Whether every node of a cluster reads and writes the model folder: found out before the first trial."""
 
 from __future__ import annotations
 
 import logging
 import secrets
+import tempfile
 from pathlib import Path
+from typing import Any
 
 from raygrid.errors import ClusterError
 
@@ -14,10 +16,10 @@ _TIMEOUT_S = 120.0
 
 
 def check_shared_folder(folder: Path) -> None:
-    """Asks each node for a file that is written here; one node alone needs no asking.
+    """Asks each node for a file that is written here, and to write one itself; one node alone needs no asking.
 
     Raises:
-        ClusterError: a node does not see the folder; names the node and the folder.
+        ClusterError: a node does not see the folder, or cannot write to it; names the node and the folder.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -29,25 +31,50 @@ def check_shared_folder(folder: Path) -> None:
     marker = folder / f"seen-{secrets.token_hex(8)}"
     marker.touch()
     try:
-        is_file = ray.remote(_is_file)
+        obstacle = ray.remote(_obstacle)
         asked = {
-            is_file.options(
+            obstacle.options(
                 num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             ).remote(str(marker)): node
             for node in nodes
         }
-        answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=_TIMEOUT_S)
-        if silent:
-            log.warning("%d nodes did not say within %g s whether they see %s.", len(silent), _TIMEOUT_S, folder)
-        blind = [asked[answer]["NodeManagerAddress"] for answer in answered if not ray.get(answer)]
+        answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_TIMEOUT_S)
+        obstacles = {_name(asked[answer]): _answer(answer) for answer in answered}
     finally:
         marker.unlink(missing_ok=True)
-    if blind:
+    silent = len(asked) - sum(found is not None for found in obstacles.values())
+    if silent:
+        log.warning("%d nodes did not say within %g s whether they see %s.", silent, _TIMEOUT_S, folder)
+    found = [f"node {name} {obstacle}" for name, obstacle in obstacles.items() if obstacle]
+    if found:
         raise ClusterError(
-            f"node {', '.join(blind)} does not see the model folder {folder.parent}; all nodes need it at the same "
-            "path: put model_dir on storage that they share, such as NFS or EFS."
+            f"not all nodes share the folder {folder}: {'; '.join(found)}. All nodes need it at the same path: put "
+            "model_dir on storage that they share and can write to, such as NFS or EFS."
         )
 
 
-def _is_file(path: str) -> bool:
-    return Path(path).is_file()
+def _name(node: dict[str, Any]) -> str:
+    return f"{node['NodeManagerAddress']} ({node['NodeManagerHostname']}, id {node['NodeID'][:8]})"
+
+
+def _answer(answer: Any) -> str | None:
+    """What a node says; None where it died instead."""
+    import ray
+
+    try:
+        return str(ray.get(answer))
+    except ray.exceptions.RayError:
+        log.debug("A node did not answer.", exc_info=True)
+        return None
+
+
+def _obstacle(marker: str) -> str:
+    """What keeps this node from using the folder of ``marker``; empty where nothing does."""
+    if not Path(marker).is_file():
+        return "does not see it"
+    try:
+        with tempfile.TemporaryFile(dir=Path(marker).parent) as file:
+            file.write(b"written")
+    except OSError as error:
+        return f"cannot write to it ({error.strerror})"
+    return ""

@@ -1,0 +1,81 @@
+"""f05: a node of the cluster dies while it trains. Its trials run on the nodes that are left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from child_processes import run_script
+
+pytestmark = pytest.mark.ray
+
+# Two nodes with a CPU each, so with a trial each. The second is killed once one of its points has told of epochs.
+_SEARCH = """
+    import json, os, threading, time
+    from pathlib import Path
+
+    import ray
+    from ray.cluster_utils import Cluster
+    from raygrid.progress import SearchListener
+    from small_models import SmallModel, dense_model, small_rows
+
+    class Located(SmallModel):
+        # Says on which node it trains which point. A file of its own for every build: nodes write at the same time.
+        def build_model(self, config, input_shape):
+            if ray.is_initialized():
+                context = ray.get_runtime_context()
+                where = [config["hidden"][0], context.get_node_id(), os.getpid()]
+                Path("builds", f"{time.monotonic_ns()}.json").write_text(json.dumps(where))
+            return dense_model(config, input_shape)
+
+    class KillsANode(SearchListener):
+        def __init__(self):
+            self.victim = None
+
+        def point_epochs(self, point, first_epoch, rows):
+            builds = [json.loads(path.read_text()) for path in sorted(Path("builds").iterdir())]
+            node = {hidden: node for hidden, node, _ in builds}[point.config["hidden"][0]]
+            if self.victim is None and node == second.node_id:
+                self.victim = point.config["hidden"][0], node
+                cluster.remove_node(second, allow_graceful=False)
+
+    if __name__ == "__main__":
+        os.mkdir("builds")
+        os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+        node = {"num_cpus": 1, "object_store_memory": 200_000_000, "include_dashboard": False}
+        local = {"node_ip_address": "127.0.0.1"}
+        cluster = Cluster(initialize_head=True, head_node_args={**node, **local})
+        second = cluster.add_node(**node, **local)
+        killer = KillsANode()
+        X, X_val = small_rows(4000), small_rows(1000, seed=1)
+        grid = {"hidden": [(3,), (4,), (5,), (6,)], "epochs": [40]}
+        Located("undisturbed", "small", 0, address=cluster.address).fit(X, X_val, param_grid=grid)
+        before = len(os.listdir("builds"))
+        Located("disturbed", "small", 0, address=cluster.address, progress=killer).fit(X, X_val, param_grid=grid)
+        builds = [json.loads(path.read_text()) for path in sorted(Path("builds").iterdir())][before:]
+        print("told", json.dumps([killer.victim, builds]))
+        cluster.shutdown()
+"""
+
+
+def test_f05_the_trials_of_a_node_that_dies_run_elsewhere_and_end_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    output = run_script(_SEARCH, tmp_path, 240, RAY_AUTH_MODE="disabled")
+    (line,) = (line for line in output.splitlines() if line.startswith("told "))
+    (victim, dead), builds = json.loads(line.removeprefix("told "))
+    # It was trained on the node that died, and then on one that did not.
+    nodes = [node for hidden, node, _ in builds if hidden == victim]
+    assert nodes[0] == dead
+    assert nodes[-1] != dead
+    survivors = {pid for _, node, pid in builds if node != dead}
+    disturbed, undisturbed = (
+        pq.read_table(tmp_path / f"{name}/small_trials.parquet") for name in ("disturbed", "undisturbed")
+    )
+    assert disturbed["status"].to_pylist() == ["done"] * 4
+    (worker,) = (row["worker"] for row in disturbed.to_pylist() if row["config.hidden"] == [victim])
+    assert int(worker.rpartition(":")[2]) in survivors
+    differing = ["seconds", "worker"]
+    assert disturbed.drop(differing) == undisturbed.drop(differing)
+    config = [(tmp_path / f"{name}/small_config.json").read_bytes() for name in ("disturbed", "undisturbed")]
+    assert config[0] == config[1]
