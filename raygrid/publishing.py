@@ -260,8 +260,8 @@ def _write_generation(
         manifest, generation=generation, files={name: FileEntry.of(data) for name, data in files.items()}
     )
     folder = paths.generations_dir / temporary_name()
-    make_folder(folder)
     try:
+        make_folder(folder)
         for name, data in files.items():
             write_new(folder / name, data)
         write_new(folder / MANIFEST_NAME, encode_json(manifest.to_json()))

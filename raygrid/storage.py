@@ -101,7 +101,8 @@ def require_writable(folder: Path) -> None:
         StorageError: the folder is read-only for this process.
     """
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
-        raise _not_writable(errno.EACCES, folder)
+        mounted_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        raise _not_writable(errno.EROFS if mounted_read_only else errno.EACCES, folder)
 
 
 def _not_writable(code: int, folder: Path) -> StorageError:
