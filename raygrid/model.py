@@ -332,7 +332,9 @@ class GridSearchModel(ConfiguredModel):
         from raygrid.model_files import built_model, model_from_bytes
 
         rebuild = None
-        if self._build_function is not None or type(self).build_model is not GridSearchModel.build_model:
+        has_builder = self._build_function is not None or type(self).build_model is not GridSearchModel.build_model
+        # A legacy set does not say what its input is.
+        if has_builder and not cached.legacy:
             shape = tuple(cached.manifest.input_shape)
 
             def rebuild() -> keras.Model:

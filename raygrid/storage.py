@@ -184,7 +184,7 @@ def _read_all(file: io.BufferedReader, path: Path, max_bytes: int) -> bytes:
             f"{path} has {size:,} bytes, more than the limit of {max_bytes:,}; it cannot be an artifact."
         )
     require_memory(size, path)
-    return file.read(max_bytes)
+    return file.read(size)
 
 
 def require_memory(size_bytes: int, path: Path) -> None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
+import pytest
 from child_processes import run_script
 from restricted_processes import run_on_small_disk
+from small_models import LoggedModel, builds
+from trained_models import X_VAL, X
+
+from raygrid import SearchListener
+from raygrid.errors import StorageError
+from raygrid.plan import Point
+from raygrid.point_store import PointStore
+from raygrid.records import PointRecord
 
 LIMITED = """
     import os, resource
@@ -204,3 +215,47 @@ def test_f06_a_fit_on_a_full_disk_keeps_the_old_model_and_goes_on_when_there_is_
     ]
     assert len(lines) == len(expected), output
     assert all(re.fullmatch(pattern, line) for pattern, line in zip(expected, lines, strict=True)), output
+
+
+class FillsTheDisk(SearchListener):
+    """Leaves so many bytes free when a search has recorded its first point."""
+
+    def __init__(self, disk: Path, free: int) -> None:
+        self.disk = disk
+        self.free = free
+
+    def point_finished(self, point: Point, record: PointRecord) -> None:
+        if not (self.disk / "filler").exists():
+            with open(self.disk / "filler", "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, os.statvfs(self.disk).f_bavail * 4096 - self.free)
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("free", [0, 20_000])
+def test_f06_a_search_whose_disk_is_full_ends_with_the_reason_and_goes_on_where_it_was(
+    ray_session: None, tmp_path: Path, free: int
+) -> None:
+    # Ray's workers were started before and see the mounts of this machine only.
+    disk = tmp_path / "models"
+    disk.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk]).returncode != 0:
+        pytest.skip("needs root to mount a small disk")
+    grid = {"hidden": [(3,), (4,), (5,), (6,)]}
+    build_log = tmp_path / "builds.txt"
+    try:
+        model = LoggedModel(disk, "small", 0, build_log=str(build_log), progress=FillsTheDisk(disk, free))
+        with pytest.raises(StorageError, match=rf"no room for [\d,]+ bytes in {re.escape(str(disk))}/"):
+            model.fit(X, X_VAL, param_grid=grid)
+        assert not model._get_artifacts().manifest_path.exists()
+        recorded = [record for record in PointStore(disk / "small_runs/points").all() if record.status == "done"]
+        assert recorded
+        (disk / "filler").unlink()
+        before = len(builds(build_log))
+        again = LoggedModel(disk, "small", 0, build_log=str(build_log))
+        again.fit(X, X_VAL, param_grid=grid)
+        trained = [hidden for _, hidden in builds(build_log)[before:]]
+        assert not {record.config["hidden"] for record in recorded} & set(trained)
+        assert len(trained) == 4 - len(recorded)
+        assert {row["status"] for row in again.results.to_pylist()} == {"done"}
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)

@@ -49,7 +49,7 @@ RESETS = """
     from trained_models import X, X_VAL, small_model
 
     # Another config, other data and with them another scaler each time.
-    for i in range(1, 9):
+    for i in range(1, 6):
         small_model("models")[0].fit(X * i, X_VAL, model_config={"hidden": [i], "epochs": i}, reset_experiment=True)
 """
 
@@ -65,8 +65,9 @@ def test_f09_models_that_are_loaded_beside_resets_are_whole(tmp_path: Path) -> N
             assert model.best_model.layers[0].units == model.best_config["hidden"][0]
             assert abs(model.evaluate(X_VAL)["loss"] / model.best_metrics["val_loss"] - 1) < 1e-5
             loaded.append(model.best_config["hidden"])
+            time.sleep(0.1)
         assert child.process.returncode == 0, child.text()
     distinct = list(dict.fromkeys(loaded))
-    assert distinct[0] == (3, 2) and len(distinct) > 3
+    assert distinct[0] == (3, 2) and len(distinct) > 2
     # None came back once it was replaced.
     assert [hidden for i, hidden in enumerate(loaded) if i == 0 or hidden != loaded[i - 1]] == distinct
