@@ -122,6 +122,12 @@ class ModelArtifacts:
         return self.runs_dir / "data"
 
     @property
+    def folders(self) -> tuple[Path, ...]:
+        """All folders of the prefix."""
+        own = (self.points_dir, self.generations_dir, self.tensorboard_dir, self.tune_dir, self.data_dir)
+        return (self.runs_dir, *own)
+
+    @property
     def lock_path(self) -> Path:
         """Held by whoever writes under this prefix."""
         return self.runs_dir / "lock"

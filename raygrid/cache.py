@@ -40,8 +40,12 @@ class CachedModel:
     legacy: bool
 
 
-def read_cached(paths: ModelArtifacts) -> CachedModel | None:
+def read_cached(paths: ModelArtifacts, warn: bool = True) -> CachedModel | None:
     """The published model, None where there is none.
+
+    Args:
+        paths: the names of the prefix.
+        warn: whether to warn of a set of another implementation, or of another Keras; once a call of ``fit``.
 
     Raises:
         CorruptArtifactError: a file is damaged, missing or edited.
@@ -50,14 +54,14 @@ def read_cached(paths: ModelArtifacts) -> CachedModel | None:
     published = read_published(paths)
     if published is None:
         return None
-    if published.legacy:
+    if published.legacy and warn:
         log.warning(
             "%s has no manifest of raygrid: it was made by another implementation, and nothing is known of its data "
             "and code. It is loaded as it is; reset_experiment=True trains anew.",
             paths.config_path,
         )
-    else:
-        _check_keras(paths, published.manifest)
+    if not published.legacy:
+        _check_keras(paths, published.manifest, warn)
     files = published.files
     config = decode_json(files[paths.config_path.name], paths.config_path)
     metrics = decode_json(files[paths.metrics_path.name], paths.metrics_path)
@@ -71,14 +75,14 @@ def read_cached(paths: ModelArtifacts) -> CachedModel | None:
     return CachedModel(published.manifest, tuples(config), metrics, scaling, files, published.legacy)
 
 
-def _check_keras(paths: ModelArtifacts, manifest: Manifest) -> None:
+def _check_keras(paths: ModelArtifacts, manifest: Manifest, warn: bool) -> None:
     written, installed = manifest.versions.get("keras", "unknown"), installed_version("keras")
     if major(written) != major(installed):
         raise VersionError(
             f"{paths.model_path} was written by Keras {written}, and Keras {installed} is installed; install "
             f"'keras=={major(written)}.*' to load it, or call fit(..., reset_experiment=True) to train anew."
         )
-    if written != installed:
+    if written != installed and warn:
         log.warning("%s was written by Keras %s; Keras %s loads it.", paths.model_path, written, installed)
 
 

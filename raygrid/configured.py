@@ -18,13 +18,13 @@ from raygrid.grid import (
     DEFAULT_MAX_POINTS,
 )
 from raygrid.identity import Identity
+from raygrid.prefix_lock import prefix_locked
 from raygrid.progress import LogProgress, SearchListener
 from raygrid.request import Request
 from raygrid.scaler import check_scaler_kind
 from raygrid.search import Outcome, SearchOptions
 from raygrid.search_run import SearchRun
 from raygrid.space import SearchSpace
-from raygrid.storage import locked, make_folder
 from raygrid.tuning.resources import Resources
 from raygrid.windows import check_window_configs
 
@@ -172,9 +172,8 @@ class ConfiguredModel(FittedModel):
         )
 
     def _locked(self, paths: ModelArtifacts) -> Any:
-        make_folder(paths.runs_dir)
-        return locked(
-            paths.lock_path,
+        return prefix_locked(
+            paths,
             self.lock_timeout_s,
             lambda holder: log.warning("%s trains under the prefix %r; waiting for it.", holder, self.cache_prefix),
         )

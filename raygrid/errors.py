@@ -20,6 +20,7 @@ value, the place and the fix.
     ├── CorruptArtifactError (ValueError)         a saved file is damaged, missing or edited
     ├── StaleCacheError (RuntimeError)            the saved model is of other data, code or settings
     ├── VersionError (RuntimeError)               saved by another major version of Keras, or a newer raygrid
+    ├── StorageError (OSError)                    no room, read-only, no locks, or too little memory for a file
     ├── LockTimeoutError (TimeoutError)           another process holds the prefix for too long
     ├── ClusterError (ConnectionError)            no Ray cluster at the address, or one that cannot be used
     ├── AllTrialsFailedError (RuntimeError)       no point of the grid has a usable result
@@ -96,6 +97,13 @@ class StaleCacheError(RaygridError, RuntimeError):
 
 class VersionError(RaygridError, RuntimeError):
     """The artifacts were written by a version that this one cannot read."""
+
+
+class StorageError(RaygridError, OSError):
+    """A folder cannot be written or locked: full, read-only, without locks; or a file is too large for the memory."""
+
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
 
 
 class LockTimeoutError(RaygridError, TimeoutError):

@@ -10,8 +10,8 @@ from raygrid.errors import MissingArtifactError
 from raygrid.experiments import reset_pending
 from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
+from raygrid.prefix_lock import prefix_locked
 from raygrid.publishing import read_manifest, remove_superseded
-from raygrid.storage import locked
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def clean_prefix(paths: ModelArtifacts) -> CleanReport:
         LockTimeoutError: a search runs under this prefix.
     """
     _published_manifest(paths)
-    with locked(paths.lock_path, 0.0, lambda holder: None):
+    with prefix_locked(paths, 0.0, lambda holder: None):
         # Read under the lock: whoever held it until now may have committed another generation.
         manifest = _published_manifest(paths)
         store = PointStore(paths.points_dir)

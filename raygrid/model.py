@@ -155,7 +155,7 @@ class GridSearchModel(ConfiguredModel):
         self._check_windows(data, request)
         with self._locked(paths):
             # Another process may have trained it while this one waited for the lock.
-            if not reset_experiment and self._load_if_current(paths, identity, request):
+            if not reset_experiment and self._load_if_current(paths, identity, request, warn=False):
                 return self.best_model
             if reset_experiment:
                 experiment = begin_reset(paths, digest_json([identity.to_json(), request.to_json()]))
@@ -299,11 +299,13 @@ class GridSearchModel(ConfiguredModel):
         renewed = replace(Request.from_json(manifest.request), extras=extras)
         return None if renewed.same_as(manifest.request) else renewed
 
-    def _load_if_current(self, paths: ModelArtifacts, identity: Identity, request: Request | None) -> bool:
+    def _load_if_current(
+        self, paths: ModelArtifacts, identity: Identity, request: Request | None, warn: bool = True
+    ) -> bool:
         # With a manifest, a missing file is damage: reading will say which.
         if not self._cache_exists(paths) and read_manifest(paths) is None:
             return False
-        cached = read_cached(paths)
+        cached = read_cached(paths, warn)
         if cached is None:
             return False
         require_current(paths, cached, identity)
@@ -330,7 +332,9 @@ class GridSearchModel(ConfiguredModel):
         from raygrid.model_files import built_model, model_from_bytes
 
         rebuild = None
-        if self._build_function is not None or type(self).build_model is not GridSearchModel.build_model:
+        has_builder = self._build_function is not None or type(self).build_model is not GridSearchModel.build_model
+        # A legacy set does not say what its input is.
+        if has_builder and not cached.legacy:
             shape = tuple(cached.manifest.input_shape)
 
             def rebuild() -> keras.Model:

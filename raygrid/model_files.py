@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import numpy as np
 from raygrid.batches import val_items
 from raygrid.errors import CorruptArtifactError, RebuildError
 from raygrid.records import PointRecord
+from raygrid.storage import MAX_MODEL_BYTES, require_memory
 from raygrid.training import Builder, begin_session, build_checked, user_state_kept
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 
@@ -47,8 +51,10 @@ def model_from_bytes(data: bytes, source: Path, rebuild: Rebuild | None) -> kera
             itself. None: there is no builder.
 
     Raises:
-        CorruptArtifactError: Keras cannot load it, or its weights do not fit the rebuilt model.
+        CorruptArtifactError: it is damaged, Keras cannot load it, or its weights do not fit the rebuilt model.
+        StorageError: unpacked, it takes more memory than there is.
     """
+    _check_archive(data, source)
     with tempfile.TemporaryDirectory(prefix="raygrid-") as folder:
         path = Path(folder, "model.keras")
         path.write_bytes(data)
@@ -76,6 +82,24 @@ def model_from_bytes(data: bytes, source: Path, rebuild: Rebuild | None) -> kera
                     f"{_first_line(misfit)} Put the file back from a copy, or call fit(..., reset_experiment=True)."
                 ) from misfit
             return model
+
+
+def _check_archive(data: bytes, source: Path) -> None:
+    """Keras reads weights past the checksums of the archive, and calls one that is cut off a missing file."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+            require_memory(unpacked, source)
+            if unpacked > MAX_MODEL_BYTES:
+                raise ValueError(f"it unpacks to {unpacked:,} bytes, more than the limit of {MAX_MODEL_BYTES:,}")
+            broken = archive.testzip()
+            if broken is not None:
+                raise ValueError(f"the checksum of {broken} in it is wrong")
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise CorruptArtifactError(
+            f"{source} is damaged: it is not a whole .keras file ({error}). Put the file back from a copy, or call "
+            "fit(..., reset_experiment=True) to train anew."
+        ) from error
 
 
 def built_model(build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...]) -> keras.Model:

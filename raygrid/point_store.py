@@ -24,6 +24,8 @@ from raygrid.storage import (
     leftovers,
     make_folder,
     read_bytes,
+    read_checked,
+    refuse_links,
     remove_file,
     room_for,
     sync_folder,
@@ -32,6 +34,8 @@ from raygrid.storage import (
 )
 
 log = logging.getLogger("raygrid")
+
+_TRAINED_AGAIN = "The point is trained again, with the same seed."
 
 
 class PointStore:
@@ -75,8 +79,10 @@ class PointStore:
             The record as it was written: with the name, size and digest of the weights.
 
         Raises:
-            OSError: it could not be written; it is not recorded then.
+            StorageError: it could not be written; it is not recorded then.
+            FileNotFoundError: the weights are not there.
         """
+        refuse_links(self.folder)
         make_folder(self.folder)
         if weights is not None:
             record = replace(record, weights=self._take_weights(record.key, weights))
@@ -86,44 +92,47 @@ class PointStore:
     def _take_weights(self, key: str, source: Path) -> WeightsFile:
         name = f"{key}.npz"
         temporary = self.folder / temporary_name(name)
-        try:
+        with room_for(source.stat().st_size, self.folder):
             try:
-                os.link(source, temporary)
-            except OSError:
-                # Another file system than the trial's, or one without hard links.
-                with room_for(source.stat().st_size, self.folder):
+                try:
+                    os.link(source, temporary)
+                except OSError:
+                    # Another file system than the trial's, or one without hard links.
                     shutil.copyfile(source, temporary)
-            with open(temporary, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                size = os.fstat(file.fileno()).st_size
-                os.fsync(file.fileno())
-            os.replace(temporary, self.folder / name)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-        sync_folder(self.folder)
+                with open(temporary, "rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                    size = os.fstat(file.fileno()).st_size
+                    os.fsync(file.fileno())
+                os.replace(temporary, self.folder / name)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
+                raise
+            sync_folder(self.folder)
         return WeightsFile(name, size, digest)
 
     def weights(self, record: PointRecord) -> list[np.ndarray[Any, Any]] | None:
-        """The best weights of a point, in the order of ``model.get_weights()``; None where they are gone or damaged."""
-        if record.weights is None:
+        """The best weights of a point, in the order of ``model.get_weights()``; None where they are gone or damaged.
+
+        Damage is told with a warning: only training it again, with its seed, gives them back.
+        """
+        entry = record.weights
+        if entry is None:
             return None
         path = self.folder / f"{record.key}.npz"
         try:
-            data = read_bytes(path, MAX_MODEL_BYTES)
+            data = read_checked(path, MAX_MODEL_BYTES, entry.size_bytes, entry.sha256)
         except FileNotFoundError:
             return None
         except CorruptArtifactError as error:
-            log.warning("%s", error)
-            return None
-        if hashlib.sha256(data).hexdigest() != record.weights.sha256:
-            log.warning("%s is damaged: its SHA-256 is not the one in the point's record.", path)
+            log.warning("%s %s", error, _TRAINED_AGAIN)
             return None
         try:
             return read_weights(io.BytesIO(data))
         except (ValueError, OSError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-            log.warning("%s was damaged when it was recorded: it holds no weights (%s).", path, error)
+            log.warning(
+                "%s was damaged when it was recorded: it holds no weights (%s). %s", path, error, _TRAINED_AGAIN
+            )
             return None
 
     def drop_weights(self, keep: Collection[str]) -> int:
@@ -148,6 +157,7 @@ class PointStore:
         return dropped
 
     def _keys(self) -> set[str]:
+        refuse_links(self.folder.parent, self.folder)
         try:
             return {path.stem for path in self.folder.glob("[!.]*.json")}
         except FileNotFoundError:

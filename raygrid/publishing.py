@@ -8,10 +8,11 @@ being published, a tool that reads the flat files can see some of the new and so
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,16 +20,19 @@ from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import CorruptArtifactError
 from raygrid.manifest import FileEntry, Manifest
 from raygrid.storage import (
+    MAX_JSON_BYTES,
     MAX_MODEL_BYTES,
     TEMPORARY_PREFIX,
+    check_file,
     decode_json,
     encode_json,
     leftovers,
     make_folder,
     read_bytes,
+    read_checked,
+    refuse_links,
     remove_file,
     rename_folder,
-    sha256,
     sync_folder,
     temporary_name,
     write_bytes,
@@ -59,12 +63,17 @@ class PublishedSet:
 
 def published_exists(paths: ModelArtifacts) -> bool:
     """Whether ALL required files of a published set are there; reads at most the manifest."""
-    if not all(path.is_file() for path in paths.required):
+    if not all(map(_is_there, paths.required)):
         return False
     manifest = read_manifest(paths)
     if manifest is None:
         return _is_legacy(paths)
-    return all((paths.model_dir / name).is_file() for name in manifest.files)
+    return all(_is_there(paths.model_dir / name) for name in manifest.files)
+
+
+def _is_there(path: Path) -> bool:
+    # A link, dangling or not, is something in that place; reading refuses it.
+    return path.is_file() or path.is_symlink()
 
 
 def read_manifest(paths: ModelArtifacts) -> Manifest | None:
@@ -121,31 +130,26 @@ def read_published(paths: ModelArtifacts) -> PublishedSet | None:
 
 def _read_generation(paths: ModelArtifacts, manifest: Manifest) -> dict[str, bytes]:
     folder = paths.generations_dir / manifest.generation
+    refuse_links(paths.runs_dir, paths.generations_dir, folder)
     files = {}
     for name, entry in manifest.files.items():
-        path = folder / name
-        try:
-            data = read_bytes(path, MAX_MODEL_BYTES)
-        except FileNotFoundError:
-            raise _missing(path, paths) from None
-        _check_bytes(path, data, entry)
-        files[name] = data
+        with _damage_told(folder / name, paths):
+            files[name] = read_checked(folder / name, _limit(name), entry.size_bytes, entry.sha256)
     return files
 
 
-def _missing(path: Path, paths: ModelArtifacts) -> CorruptArtifactError:
-    return CorruptArtifactError(f"{path} is missing, though {paths.manifest_path} names it. {_RESET_HINT}")
+def _limit(name: str) -> int:
+    return MAX_MODEL_BYTES if name.endswith(".keras") else MAX_JSON_BYTES
 
 
-def _check_bytes(path: Path, data: bytes, entry: FileEntry) -> None:
-    if len(data) != entry.size_bytes:
-        raise CorruptArtifactError(
-            f"{path} is damaged: it has {len(data):,} bytes, the manifest says {entry.size_bytes:,}. {_RESET_HINT}"
-        )
-    if sha256(data) != entry.sha256:
-        raise CorruptArtifactError(
-            f"{path} is damaged or was edited by hand: its SHA-256 is not the one in the manifest. {_RESET_HINT}"
-        )
+@contextlib.contextmanager
+def _damage_told(path: Path, paths: ModelArtifacts) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise CorruptArtifactError(f"{path} is missing, though {paths.manifest_path} names it. {_RESET_HINT}") from None
+    except CorruptArtifactError as error:
+        raise CorruptArtifactError(f"{error} {_RESET_HINT}") from None
 
 
 def _check_flat_files(paths: ModelArtifacts, manifest: Manifest) -> None:
@@ -153,16 +157,21 @@ def _check_flat_files(paths: ModelArtifacts, manifest: Manifest) -> None:
     for name, entry in manifest.files.items():
         path = paths.model_dir / name
         try:
-            data = read_bytes(path, MAX_MODEL_BYTES)
-        except FileNotFoundError:
-            raise _missing(path, paths) from None
-        try:
-            _check_bytes(path, data, entry)
+            with _damage_told(path, paths):
+                check_file(path, entry.size_bytes, entry.sha256)
         except CorruptArtifactError:
             # A publish that was cut short leaves files of the newer generation; the next writer repairs them.
             others = _complete_generations(paths) if others is None else others
-            if not any(name in other.files and other.files[name] == FileEntry.of(data) for other in others):
+            if not any(_holds(path, other.files[name]) for other in others if name in other.files):
                 raise
+
+
+def _holds(path: Path, entry: FileEntry) -> bool:
+    try:
+        check_file(path, entry.size_bytes, entry.sha256)
+    except (FileNotFoundError, CorruptArtifactError):
+        return False
+    return True
 
 
 def _complete_generations(paths: ModelArtifacts) -> list[Manifest]:
@@ -179,7 +188,7 @@ def _complete_generations(paths: ModelArtifacts) -> list[Manifest]:
 def _generation_folders(paths: ModelArtifacts) -> list[Path]:
     try:
         found = [p for p in paths.generations_dir.iterdir() if not p.name.startswith(TEMPORARY_PREFIX)]
-        return sorted(p for p in found if p.is_dir())
+        return sorted(p for p in found if p.is_dir() and not p.is_symlink())
     except FileNotFoundError:
         return []
 
@@ -189,11 +198,11 @@ def _is_legacy(paths: ModelArtifacts) -> bool:
 
 
 def _read_legacy(paths: ModelArtifacts) -> PublishedSet | None:
-    if not all(path.is_file() for path in paths.required) or not _is_legacy(paths):
+    if not all(map(_is_there, paths.required)) or not _is_legacy(paths):
         return None
-    names = [path for path in (*paths.required, paths.scaler_path) if path.is_file() or path.is_symlink()]
+    present = filter(_is_there, (*paths.required, paths.scaler_path))
     try:
-        files = {path.name: read_bytes(path, MAX_MODEL_BYTES) for path in names}
+        files = {path.name: read_bytes(path, _limit(path.name)) for path in present}
     except FileNotFoundError:
         # The first writer committed a set without a scaler while this one was read.
         return None
@@ -212,8 +221,9 @@ def publish(paths: ModelArtifacts, files: Mapping[str, bytes], manifest: Manifes
         The committed manifest.
 
     Raises:
-        OSError: it could not be written; the set that was published stays.
+        StorageError: it could not be written; the set that was published stays.
     """
+    refuse_links(paths.runs_dir, paths.generations_dir)
     make_folder(paths.generations_dir)
     _remove_leftovers(paths)
     if read_manifest_or_damaged(paths) is None:
@@ -250,8 +260,8 @@ def _write_generation(
         manifest, generation=generation, files={name: FileEntry.of(data) for name, data in files.items()}
     )
     folder = paths.generations_dir / temporary_name()
-    folder.mkdir()
     try:
+        make_folder(folder)
         for name, data in files.items():
             write_new(folder / name, data)
         write_new(folder / MANIFEST_NAME, encode_json(manifest.to_json()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
 from collections import Counter
@@ -203,10 +204,16 @@ def _while_telling(
     audience = Audience(progress, views)
     audience.search_started(plan)
     try:
-        return train(audience)
-    finally:
+        records = train(audience)
+    except BaseException:
         audience.search_ended()
-        run.write_ledger()
+        # What ended the search is told, not that the full disk has no room for the ledger either.
+        with contextlib.suppress(OSError):
+            run.write_ledger()
+        raise
+    audience.search_ended()
+    run.write_ledger()
+    return records
 
 
 def _train_here(

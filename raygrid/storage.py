@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, read with care, and a lock that dies with its holder.
+"""Files that are written whole or not at all, and read with care.
 
 Every change of a file under the model folder goes through this module. It commits as local file systems allow:
 temporary name in the same folder, fsync, ``os.replace``, fsync of the folder.
@@ -9,24 +9,27 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import re
 import secrets
-import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import filelock
+from raygrid.errors import CorruptArtifactError, StorageError
+from raygrid.memory import available_memory
 
-from raygrid.errors import CorruptArtifactError, LockTimeoutError
-
-MAX_JSON_BYTES = 256 * 2**20
+# JSON takes up to 30 times its size in memory once it is read, so this limit is for 2 GB.
+MAX_JSON_BYTES = 64 * 2**20
 MAX_MODEL_BYTES = 16 * 2**30
+# Its bytes, and the model that is made of them.
+_COPIES_OF_A_FILE = 2
 TEMPORARY_PREFIX = ".tmp-"
-_LOCK_POLL_S = 0.2
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 # Process id and random part of `temporary_name`.
 _TEMPORARY_END = re.compile(r"[0-9]+-[0-9a-f]{8}")
 
@@ -52,17 +55,18 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Puts ``data`` in place of ``path``: a reader sees the old bytes or the new ones, also after a crash.
 
     Raises:
-        OSError: it could not be written; the old file stays, the message names the folder and the bytes needed.
+        StorageError: no room, or not allowed; the old file stays, the message names the folder and the bytes needed.
     """
     temporary = path.parent / temporary_name(path.name)
-    try:
-        write_new(temporary, data)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    sync_folder(path.parent)
+    with room_for(len(data), path.parent):
+        try:
+            write_new(temporary, data)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        sync_folder(path.parent)
 
 
 def write_new(path: Path, data: bytes) -> None:
@@ -75,15 +79,38 @@ def write_new(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def room_for(size_bytes: int, folder: Path) -> Iterator[None]:
-    """Says how many bytes were needed, and where, if the disk is full while they are written."""
+    """Says how many bytes were needed, and where, if they cannot be written: a full disk, or a read-only folder."""
     try:
         yield
+    except StorageError:
+        raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise OSError(
+        if error.errno in _NO_ROOM:
+            raise StorageError(
                 error.errno, f"no room for {size_bytes:,} bytes in {folder}; free some space and run it again"
             ) from error
+        if error.errno in _NOT_ALLOWED:
+            raise _not_writable(error.errno, folder) from error
         raise
+
+
+def require_writable(folder: Path) -> None:
+    """Finds out before a long work that its results could not be written.
+
+    Raises:
+        StorageError: the folder is read-only for this process.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        mounted_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        raise _not_writable(errno.EROFS if mounted_read_only else errno.EACCES, folder)
+
+
+def _not_writable(code: int, folder: Path) -> StorageError:
+    return StorageError(
+        code,
+        f"{folder} cannot be written ({os.strerror(code)}); give this user write permission there (chmod u+w), mount "
+        "it read-write, or choose another model_dir",
+    )
 
 
 def encode_json(value: Any) -> bytes:
@@ -96,32 +123,104 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, encode_json(value))
 
 
+@contextlib.contextmanager
+def regular_file(path: Path) -> Iterator[io.BufferedReader]:
+    """Opens a regular file to read. Every read of a file under the model folder begins here.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CorruptArtifactError: it is a link or no regular file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise link_error(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise CorruptArtifactError(f"{path} is not a regular file; remove it.")
+    with open(descriptor, "rb") as file:
+        yield file
+
+
 def read_bytes(path: Path, max_bytes: int = MAX_JSON_BYTES) -> bytes:
     """The bytes of a regular file.
 
     Raises:
         FileNotFoundError: there is none.
         CorruptArtifactError: it is a link or no regular file, or larger than ``max_bytes``.
+        StorageError: there is not memory enough for it.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise CorruptArtifactError(
-                f"{path} is a symbolic link, and artifacts are never followed out of their folder; "
-                "put the file itself there, or remove the link."
-            ) from error
-        raise
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        raise CorruptArtifactError(f"{path} is not a regular file; remove it.")
-    with open(descriptor, "rb") as file:
-        if status.st_size > max_bytes:
-            raise CorruptArtifactError(
-                f"{path} has {status.st_size:,} bytes, more than the limit of {max_bytes:,}; it cannot be an artifact."
-            )
-        return file.read()
+    with regular_file(path) as file:
+        return _read_all(file, path, max_bytes)
+
+
+def read_checked(path: Path, max_bytes: int, size_bytes: int, digest: str) -> bytes:
+    """The bytes of a regular file whose size and SHA-256 are known; as ``read_bytes``, and:
+
+    Raises:
+        CorruptArtifactError: size or digest are others; a size is compared before anything is read.
+    """
+    with regular_file(path) as file:
+        _require_size(file, path, size_bytes)
+        data = _read_all(file, path, max_bytes)
+    # A file that grew or shrank between the two is found by its digest.
+    _require_digest(path, sha256(data), digest)
+    return data
+
+
+def check_file(path: Path, size_bytes: int, digest: str) -> None:
+    """As ``read_checked``, for a file of any size, which is not held in memory."""
+    with regular_file(path) as file:
+        _require_size(file, path, size_bytes)
+        _require_digest(path, hashlib.file_digest(file, "sha256").hexdigest(), digest)
+
+
+def _read_all(file: io.BufferedReader, path: Path, max_bytes: int) -> bytes:
+    size = os.fstat(file.fileno()).st_size
+    if size > max_bytes:
+        raise CorruptArtifactError(
+            f"{path} has {size:,} bytes, more than the limit of {max_bytes:,}; it cannot be an artifact."
+        )
+    require_memory(size, path)
+    return file.read(size)
+
+
+def require_memory(size_bytes: int, path: Path) -> None:
+    """Refuses what would get this process killed for its memory.
+
+    Raises:
+        StorageError: ``path`` holds ``size_bytes``, and less than it takes to load them is free.
+    """
+    available = available_memory() if size_bytes > MAX_JSON_BYTES else None
+    if available is not None and _COPIES_OF_A_FILE * size_bytes > available:
+        raise StorageError(
+            errno.ENOMEM,
+            f"{path} holds {size_bytes:,} bytes, and loading it takes {_COPIES_OF_A_FILE} times as much memory; "
+            f"{available:,} bytes are free. Free some memory, or load it on a larger machine",
+        )
+
+
+def _require_size(file: io.BufferedReader, path: Path, size_bytes: int) -> None:
+    found = os.fstat(file.fileno()).st_size
+    if found != size_bytes:
+        raise CorruptArtifactError(f"{path} is damaged: it has {found:,} bytes, and {size_bytes:,} were written.")
+
+
+def _require_digest(path: Path, found: str, digest: str) -> None:
+    if found != digest:
+        raise CorruptArtifactError(
+            f"{path} is damaged or was edited by hand: its SHA-256 is not that of what was written."
+        )
+
+
+def link_error(path: Path) -> CorruptArtifactError:
+    """What is said of a link in place of a file."""
+    return CorruptArtifactError(
+        f"{path} is a symbolic link, and artifacts are never followed out of their folder; "
+        "put the file itself there, or remove the link."
+    )
 
 
 def decode_json(data: bytes, source: Path) -> Any:
@@ -140,11 +239,26 @@ def decode_json(data: bytes, source: Path) -> Any:
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder and its parents, on the disk as well."""
+    """Makes a folder and its parents, on the disk as well.
+
+    Raises:
+        StorageError: no room, or not allowed.
+    """
     if not path.is_dir():
         make_folder(path.parent)
-        path.mkdir(exist_ok=True)
-        sync_folder(path.parent)
+        with room_for(0, path.parent):
+            path.mkdir(exist_ok=True)
+            sync_folder(path.parent)
+
+
+def refuse_links(*folders: Path) -> None:
+    """Raises CorruptArtifactError if one of ``folders`` is a link: what is written or removed there lies elsewhere."""
+    for folder in folders:
+        if folder.is_symlink():
+            raise CorruptArtifactError(
+                f"{folder} is a symbolic link, and raygrid's own folders are never followed elsewhere; put the folder "
+                "itself there, or remove the link. The model folder itself may be a link."
+            )
 
 
 def sync_folder(path: Path) -> None:
@@ -165,42 +279,3 @@ def rename_folder(source: Path, target: Path) -> None:
 def remove_file(path: Path) -> None:
     """Removes a file; one that is gone already is no error."""
     path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def locked(path: Path, timeout_s: float | None, on_wait: Callable[[str], None]) -> Iterator[None]:
-    """Holds the lock file ``path``; the kernel frees it when its holder dies, however that happens.
-
-    Args:
-        path: the lock file; a file beside it names the holder.
-        timeout_s: how long to wait for another holder, in seconds; None waits for ever.
-        on_wait: called once with the holder's name if there is one to wait for.
-
-    Raises:
-        LockTimeoutError: the wait limit passed; the message names the holder.
-    """
-    lock = filelock.FileLock(path, thread_local=False)
-    holder_path = path.with_name(path.name + ".holder")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        on_wait(_holder(holder_path))
-        try:
-            lock.acquire(timeout=-1 if timeout_s is None else timeout_s, poll_interval=_LOCK_POLL_S)
-        except filelock.Timeout:
-            raise LockTimeoutError(
-                f"{path} was held for longer than {timeout_s:g} s by {_holder(holder_path)}; wait for it to end, "
-                "raise lock_timeout_s, or use another cache_prefix."
-            ) from None
-    try:
-        write_bytes(holder_path, f"process {os.getpid()} on {socket.gethostname()}".encode())
-        yield
-    finally:
-        lock.release()
-
-
-def _holder(path: Path) -> str:
-    try:
-        return path.read_text() or "another process"
-    except OSError:
-        return "another process"

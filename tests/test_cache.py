@@ -11,7 +11,7 @@ import pytest
 from raygrid.artifacts import ModelArtifacts
 from raygrid.cache import CachedModel, read_cached, require_current
 from raygrid.errors import CorruptArtifactError, StaleCacheError, VersionError
-from raygrid.identity import Identity, installed_version, installed_versions
+from raygrid.identity import Identity, installed_versions
 from raygrid.manifest import Manifest
 from raygrid.publishing import publish
 from raygrid.scaler import StandardScaler
@@ -86,20 +86,6 @@ def test_a_stray_scaler_is_not_applied(paths: ModelArtifacts) -> None:
     assert not cached(paths).scaling
 
 
-def test_f19_a_declared_scaler_that_is_missing_is_an_error(paths: ModelArtifacts) -> None:
-    publish_model(paths)
-    paths.scaler_path.unlink()
-    with pytest.raises(CorruptArtifactError, match=rf"{re.escape(str(paths.scaler_path))} is missing"):
-        read_cached(paths)
-
-
-def test_f20_an_edited_config_is_an_error_that_names_it(paths: ModelArtifacts) -> None:
-    publish_model(paths)
-    paths.config_path.write_text(paths.config_path.read_text().replace("0.001", "0.01"))
-    with pytest.raises(CorruptArtifactError, match=rf"{re.escape(str(paths.config_path))} .*reset_experiment=True"):
-        read_cached(paths)
-
-
 @pytest.mark.parametrize("value", [[], 5, None, "text"])
 @pytest.mark.parametrize("part", ["config", "metrics"])
 def test_a_config_or_metrics_that_are_no_mapping_are_damage(paths: ModelArtifacts, part: str, value: Any) -> None:
@@ -133,41 +119,12 @@ def test_a_legacy_set_loads_with_one_warning_that_names_it(
     assert str(paths.config_path) in message and "another implementation" in message
 
 
-@pytest.mark.parametrize("part", ["config", "metrics", "scaler"])
-def test_f18_legacy_json_cut_at_any_byte_is_an_error_that_names_it(paths: ModelArtifacts, part: str) -> None:
-    write_legacy(paths)
-    path = getattr(paths, f"{part}_path")
-    data = path.read_bytes().rstrip()
-    for length in range(len(data)):
-        path.write_bytes(data[:length])
-        with pytest.raises(CorruptArtifactError, match=rf"^{re.escape(str(path))} is damaged.*reset_experiment=True"):
-            read_cached(paths)
-
-
 def test_a_legacy_set_is_taken_as_it_is(paths: ModelArtifacts) -> None:
     write_legacy(paths)
     require_current(paths, cached(paths), IDENTITY)
 
 
 # Versions
-
-
-def test_f23_another_minor_version_of_keras_is_one_warning_that_names_both(
-    paths: ModelArtifacts, caplog: pytest.LogCaptureFixture
-) -> None:
-    installed = installed_version("keras")
-    other = f"{installed.partition('.')[0]}.0.99"
-    publish_model(paths, versions={"keras": other})
-    assert cached(paths).config == CONFIG
-    (message,) = warnings_of(caplog)
-    assert other in message and installed in message and str(paths.model_path) in message
-
-
-def test_f23_another_major_version_of_keras_is_an_error_that_names_both_and_the_fix(paths: ModelArtifacts) -> None:
-    publish_model(paths, versions={"keras": "2.15.0"})
-    installed = re.escape(installed_version("keras"))
-    with pytest.raises(VersionError, match=rf"Keras 2\.15\.0, and Keras {installed} is installed.*keras==2\.\*.*reset"):
-        read_cached(paths)
 
 
 def test_a_newer_scaler_format_asks_for_a_newer_raygrid(paths: ModelArtifacts) -> None:

@@ -14,41 +14,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from child_processes import run_script, started
-from small_models import WIDTH, SmallModel, dense_model, small_rows
+from small_models import WIDTH, SmallModel, dense_model
+from trained_models import CONFIG, OTHER, X_VAL, Trainings, X, bits, small_model
 
-from raygrid import GridSearchModel, SearchListener
+from raygrid import GridSearchModel
 from raygrid.errors import (
     AllTrialsFailedError,
     ArgumentError,
-    CorruptArtifactError,
     DataError,
     GridError,
     MissingArtifactError,
     NotFittedError,
     StaleCacheError,
 )
-from raygrid.plan import Point
-
-X, X_VAL = small_rows() * 5 + 2, small_rows(60, seed=1) * 5 + 2
-CONFIG = {"hidden": [3, 2], "epochs": 2}
-OTHER = {"hidden": [5], "epochs": 2}
-
-
-class Trainings(SearchListener):
-    """The hidden layers of every point whose training began."""
-
-    def __init__(self) -> None:
-        self.begun: list[tuple[int, ...]] = []
-
-    def point_started(self, point: Point) -> None:
-        self.begun.append(point.config["hidden"])
-
-
-def small_model(folder: Path, cls: type[SmallModel] = SmallModel, **settings: Any) -> tuple[SmallModel, list[Any]]:
-    """A model, and the list that its trainings are added to."""
-    listener = Trainings()
-    settings = {"scaler": "standard", "progress": listener, **settings}
-    return cls(folder, "small", 0, **settings), listener.begun
 
 
 class Trained(NamedTuple):
@@ -69,10 +47,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def folder(trained: Trained, tmp_path: Path) -> Path:
     """A copy of the published set, for a test that changes it."""
     return shutil.copytree(trained.folder, tmp_path / "models")
-
-
-def bits(model: Any) -> list[bytes]:
-    return [array.tobytes() for array in model.get_weights()]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -332,30 +306,6 @@ def test_a_changed_comment_in_the_builder_is_no_change_and_a_changed_number_is(
     assert fit("commented", commented) == []
     with pytest.raises(StaleCacheError, match="code: was my_builder:build"):
         fit("changed", _BUILDER.replace("Dense(3)", "Dense(2)"))
-
-
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        *((name, "cut") for name in ("config.json", "model.keras", "metrics.json", "scaler.json", "manifest.json")),
-        *((name, "missing") for name in ("config.json", "model.keras", "metrics.json", "scaler.json")),
-    ],
-)
-def test_a_damaged_file_is_named_and_never_trained_over(folder: Path, name: str, damage: str) -> None:
-    path = folder / f"small_{name}"
-    if damage == "cut":
-        path.write_bytes(path.read_bytes()[:-10])
-    else:
-        path.unlink()
-    model, begun = small_model(folder)
-    for call in (
-        lambda: model.fit(X, X_VAL),
-        lambda: model.fit(X, X_VAL, model_config=OTHER),
-        lambda: GridSearchModel.load(folder, "small", 0),
-    ):
-        with pytest.raises(CorruptArtifactError, match=path.name):
-            call()
-    assert begun == []
 
 
 def test_a_reset_replaces_a_damaged_set(folder: Path) -> None:

@@ -12,9 +12,9 @@ from raygrid.experiments import begin_reset
 from raygrid.housekeeping import clean_prefix
 from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
+from raygrid.prefix_lock import locked
 from raygrid.publishing import publish
 from raygrid.records import PointRecord
-from raygrid.storage import locked
 
 
 def published(folder: Path) -> tuple[ModelArtifacts, PointStore]:

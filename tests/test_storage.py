@@ -4,21 +4,18 @@ import errno
 import json
 import os
 import re
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from child_processes import run_script, started
 
 from raygrid import storage
-from raygrid.errors import CorruptArtifactError, LockTimeoutError
+from raygrid.errors import CorruptArtifactError
 from raygrid.storage import (
     decode_json,
     encode_json,
     leftovers,
-    locked,
     make_folder,
     read_bytes,
     sha256,
@@ -27,10 +24,6 @@ from raygrid.storage import (
     write_json,
     write_new,
 )
-
-
-def never(holder: str) -> None:
-    raise AssertionError(f"waited for {holder}")
 
 
 def failing(code: int) -> Callable[..., None]:
@@ -93,28 +86,6 @@ def test_a_full_disk_is_an_error_that_names_the_folder_and_the_bytes_needed(
     with pytest.raises(OSError, match=re.escape(f"no room for 12,345 bytes in {tmp_path}; free some space")) as caught:
         write_bytes(tmp_path / "file", bytes(12_345))
     assert caught.value.errno == code
-
-
-def test_a_file_that_outgrows_the_limit_of_a_real_process_leaves_the_old_one(tmp_path: Path) -> None:
-    script = """
-        import resource
-        from pathlib import Path
-        from raygrid.storage import write_bytes
-
-        path = Path("file")
-        write_bytes(path, b"old")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
-        try:
-            write_bytes(path, bytes(1_000_000))
-        except OSError as error:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-            print(error)
-        assert path.read_bytes() == b"old"
-        write_bytes(path, bytes(1_000_000))
-    """
-    assert "no room for 1,000,000 bytes" in run_script(script, tmp_path)
-    assert (tmp_path / "file").stat().st_size == 1_000_000
-    assert not leftovers(tmp_path)
 
 
 def test_a_new_file_never_replaces_another(tmp_path: Path) -> None:
@@ -196,7 +167,7 @@ def test_a_file_beyond_the_limit_is_refused_with_its_size_and_the_limit(tmp_path
     path = tmp_path / "file"
     with open(path, "wb") as file:
         file.truncate(storage.MAX_JSON_BYTES + 1)
-    with pytest.raises(CorruptArtifactError, match=r"268,435,457 bytes, more than the limit of 268,435,456"):
+    with pytest.raises(CorruptArtifactError, match=r"67,108,865 bytes, more than the limit of 67,108,864"):
         read_bytes(path)
     path.write_bytes(b"1234")
     assert read_bytes(path, 4) == b"1234"
@@ -245,77 +216,3 @@ def test_what_is_no_json_is_damaged(data: bytes) -> None:
 
 def test_the_digest_is_sha_256_in_hex() -> None:
     assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-# The lock
-
-HOLDER = """
-    import sys, time
-    from pathlib import Path
-    from raygrid.storage import locked
-
-    with locked(Path("lock"), None, print):
-        Path("held").touch()
-        while not Path("release").exists():
-            time.sleep(0.01)
-"""
-
-
-def test_a_free_lock_is_taken_without_waiting_and_can_be_taken_again(tmp_path: Path) -> None:
-    for _ in range(3):
-        with locked(tmp_path / "lock", 0, never):
-            pass
-
-
-def test_an_error_inside_frees_the_lock(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), locked(tmp_path / "lock", 0, never):
-        raise KeyError
-    with locked(tmp_path / "lock", 0, never):
-        pass
-
-
-def test_who_waits_is_told_the_holder_once_and_goes_on_when_it_ends(tmp_path: Path) -> None:
-    told: list[str] = []
-    with started(HOLDER, tmp_path) as child:
-        child.wait_until((tmp_path / "held").exists)
-
-        def on_wait(holder: str) -> None:
-            told.append(holder)
-            (tmp_path / "release").touch()
-
-        with locked(tmp_path / "lock", 60, on_wait):
-            pass
-        assert told == [f"process {child.process.pid} on {os.uname().nodename}"]
-
-
-@pytest.mark.parametrize("timeout_s", [0, 0.3])
-def test_the_wait_limit_names_the_lock_the_holder_and_the_ways_out(tmp_path: Path, timeout_s: float) -> None:
-    with started(HOLDER, tmp_path) as child:
-        child.wait_until((tmp_path / "held").exists)
-        message = (
-            rf"{re.escape(str(tmp_path / 'lock'))} was held for longer than {timeout_s:g} s by "
-            rf"process {child.process.pid} on .*lock_timeout_s.*cache_prefix"
-        )
-        with (
-            pytest.raises(LockTimeoutError, match=message),
-            locked(tmp_path / "lock", timeout_s, lambda holder: None),
-        ):
-            raise AssertionError("the lock was given twice")
-
-
-def test_f10_the_lock_of_a_killed_holder_is_free_at_once(tmp_path: Path) -> None:
-    with started(HOLDER, tmp_path) as child:
-        child.wait_until((tmp_path / "held").exists)
-        os.kill(child.process.pid, signal.SIGKILL)
-        child.process.wait()
-        with locked(tmp_path / "lock", 0, never):
-            pass
-
-
-def test_the_name_of_the_holder_is_not_written_through_a_link(tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.write_text("precious")
-    (tmp_path / "lock.holder").symlink_to(outside)
-    with locked(tmp_path / "lock", 0, never):
-        assert (tmp_path / "lock.holder").read_text() == f"process {os.getpid()} on {os.uname().nodename}"
-    assert outside.read_text() == "precious"

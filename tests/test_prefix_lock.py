@@ -1,0 +1,80 @@
+"""The lock of a prefix: one writer at a time, and who waits knows for whom."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from child_processes import started
+
+from raygrid.errors import LockTimeoutError
+from raygrid.prefix_lock import locked
+
+
+def never(holder: str) -> None:
+    raise AssertionError(f"waited for {holder}")
+
+
+HOLDER = """
+    import sys, time
+    from pathlib import Path
+    from raygrid.prefix_lock import locked
+
+    with locked(Path("lock"), None, print):
+        Path("held").touch()
+        while not Path("release").exists():
+            time.sleep(0.01)
+"""
+
+
+def test_a_free_lock_is_taken_without_waiting_and_can_be_taken_again(tmp_path: Path) -> None:
+    for _ in range(3):
+        with locked(tmp_path / "lock", 0, never):
+            pass
+
+
+def test_an_error_inside_frees_the_lock(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), locked(tmp_path / "lock", 0, never):
+        raise KeyError
+    with locked(tmp_path / "lock", 0, never):
+        pass
+
+
+def test_who_waits_is_told_the_holder_once_and_goes_on_when_it_ends(tmp_path: Path) -> None:
+    told: list[str] = []
+    with started(HOLDER, tmp_path) as child:
+        child.wait_until((tmp_path / "held").exists)
+
+        def on_wait(holder: str) -> None:
+            told.append(holder)
+            (tmp_path / "release").touch()
+
+        with locked(tmp_path / "lock", 60, on_wait):
+            pass
+        assert told == [f"process {child.process.pid} on {os.uname().nodename}"]
+
+
+@pytest.mark.parametrize("timeout_s", [0, 0.3])
+def test_the_wait_limit_names_the_lock_the_holder_and_the_ways_out(tmp_path: Path, timeout_s: float) -> None:
+    with started(HOLDER, tmp_path) as child:
+        child.wait_until((tmp_path / "held").exists)
+        message = (
+            rf"{re.escape(str(tmp_path / 'lock'))} was held for longer than {timeout_s:g} s by "
+            rf"process {child.process.pid} on .*lock_timeout_s.*cache_prefix"
+        )
+        with (
+            pytest.raises(LockTimeoutError, match=message),
+            locked(tmp_path / "lock", timeout_s, lambda holder: None),
+        ):
+            raise AssertionError("the lock was given twice")
+
+
+def test_the_name_of_the_holder_is_not_written_through_a_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("precious")
+    (tmp_path / "lock.holder").symlink_to(outside)
+    with locked(tmp_path / "lock", 0, never):
+        assert (tmp_path / "lock.holder").read_text() == f"process {os.getpid()} on {os.uname().nodename}"
+    assert outside.read_text() == "precious"
