@@ -56,11 +56,18 @@ def state_variables(model: keras.Model, functions: Sequence[Any]) -> list[tf.Var
 
 
 def unlisted_variables(model: keras.Model, functions: Sequence[Any]) -> list[tf.Variable]:
-    """The variables of the functions that are in no list of Keras', such as a product of Nadam, or a layer's own."""
+    """The variables of the functions that are in no list of Keras', such as a product of Nadam, or a layer's own.
+
+    In the order in which they were made: a function has them in none, and two may have one name and one shape.
+    """
     listed = [variable.value for variable in all_variables(model)] + _metric_variables(model)
     known = {id(variable.handle) for variable in listed}
     accessed = {id(variable.handle): variable for function in functions for variable in function.graph.variables}
-    return [variable for handle, variable in accessed.items() if handle not in known]
+    return sorted((variable for handle, variable in accessed.items() if handle not in known), key=_number)
+
+
+def _number(variable: tf.Variable) -> int:
+    return int(variable._unique_id.rpartition("_")[2])
 
 
 def _metric_variables(model: keras.Model) -> list[tf.Variable]:
