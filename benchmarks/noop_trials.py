@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import reporting
 
+from raygrid.checkpoints import Checkpoints
 from raygrid.plan import Plan, Point, make_plan
 from raygrid.point_store import PointStore
 from raygrid.progress import SearchListener
@@ -114,13 +115,13 @@ def measure(points: int) -> Result:
     rows = np.zeros((10, 4), np.float32)
     with tempfile.TemporaryDirectory(prefix="noop-") as folder, RaySession(None, (), False) as session:
         session.wait()
-        begin = time.perf_counter()
+        begin, store = time.perf_counter(), PointStore(Path(folder, "points"))
         run_trials(
             plan,
-            TrialJob("noop", None, CONTEXT, TrainSettings(), 1, 0),
+            TrialJob("noop", None, CONTEXT, TrainSettings(), 1, 0, store, Checkpoints(Path(folder, "checkpoints"))),
             TrainingArrays(rows, None, rows, None),
             TrialResources(1, 0.0, WORKERS),
-            PointStore(Path(folder, "points")),
+            store,
             Path(folder, "tune"),
             watch,
             verbose=False,

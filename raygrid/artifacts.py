@@ -102,6 +102,11 @@ class ModelArtifacts:
         return self.runs_dir / "points"
 
     @property
+    def checkpoints_dir(self) -> Path:
+        """How far long trainings have come, while they run."""
+        return self.runs_dir / "checkpoints"
+
+    @property
     def generations_dir(self) -> Path:
         """One folder a published set."""
         return self.runs_dir / "generations"

@@ -41,20 +41,21 @@ class Items:
         numbers = tf.data.Dataset.range(self.count).batch(batch_size, drop_remainder=same)
         return _deterministic(numbers.map(self.gather).prefetch(2))
 
-    def epochs(self, epochs: int, batch_size: int, seed: int | None) -> tf.data.Dataset:
-        """All epochs' batches, one after the other; see ``epoch_order``.
+    def epochs(self, epochs: int, batch_size: int, seed: int | None, first: int = 0) -> tf.data.Dataset:
+        """The batches of the epochs from ``first`` on, one after the other; see ``epoch_order``.
 
         Args:
-            epochs: how many passes.
+            epochs: how many passes there are in all.
             batch_size: items of a batch.
             seed: None leaves the items in order.
+            first: the first epoch that is wanted, counted from 0.
         """
 
         def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             at = None if seed is None else tf.constant(seed, tf.int64)
             return tf.data.Dataset.from_tensor_slices(epoch_order(self.count, at, epoch)).batch(batch_size)
 
-        return _deterministic(tf.data.Dataset.range(epochs).flat_map(one_epoch).map(self.gather).prefetch(2))
+        return _deterministic(tf.data.Dataset.range(first, epochs).flat_map(one_epoch).map(self.gather).prefetch(2))
 
 
 def epoch_order(count: int, seed: tf.Tensor | None, epoch: tf.Tensor) -> tf.Tensor:

@@ -33,7 +33,7 @@ def why_not(model: keras.Model) -> str | None:
         # Also where it was set on the instance.
         if getattr(getattr(model, name), "__func__", None) is not getattr(keras.Model, name):
             return f"{cls} has its own {name}"
-    for metric in _all_metrics(model):
+    for metric in all_metrics(model):
         # It may clear lists, files or counters; the reset of Keras' own metrics only assigns variables.
         if not str(getattr(metric.reset_state, "__module__", "")).startswith("keras."):
             return f"the metric {type(metric).__name__} has its own reset_state"
@@ -52,7 +52,8 @@ def why_not(model: keras.Model) -> str | None:
     return None
 
 
-def _all_metrics(model: keras.Model) -> list[keras.Metric]:
+def all_metrics(model: keras.Model) -> list[keras.Metric]:
+    """Every metric of a compiled model."""
     # Those given to compile are among model.metrics only once a step was traced.
     compiled = model._compile_metrics
     given = [] if compiled is None else [compiled._user_metrics, compiled._user_weighted_metrics]
@@ -64,6 +65,7 @@ class EpochProgram:
 
     Attributes:
         model: the model that is trained.
+        function: an epoch, traced.
 
     Args:
         model: compiled; it need not be built.
@@ -79,7 +81,7 @@ class EpochProgram:
     def __init__(self, model: keras.Model, train: Items, val: Items, batch_size: int, shuffle: bool) -> None:
         self.model = model
         make_variables(model)
-        self._epoch = tf.function(
+        self.function = tf.function(
             self._trace(train, val, batch_size, shuffle),
             input_signature=[tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.int64)],
             autograph=False,
@@ -87,7 +89,7 @@ class EpochProgram:
 
     def run(self, seed: int, epoch: int) -> Logs:
         """Trains one epoch (counted from 0) and validates; the metrics as ``model.fit`` would report them."""
-        logs = self._epoch(tf.constant(seed, tf.int64), tf.constant(epoch, tf.int64))
+        logs = self.function(tf.constant(seed, tf.int64), tf.constant(epoch, tf.int64))
         # One transfer for all of them; float64 holds counts and float64 metrics as float() in fit does.
         values = tf.stack([tf.cast(value, tf.float64) for value in logs.values()]).numpy().tolist()
         return dict(zip(logs, values, strict=True))
@@ -112,6 +114,13 @@ class EpochProgram:
             return {**logs, **{f"val_{name}": value for name, value in val_logs.items()}}
 
         return epoch_and_validation
+
+
+def step_functions(model: keras.Model, train: Items, val: Items, batch_size: int) -> list[Any]:
+    """The model's steps, traced one by one for batches of all sizes: what an epoch of ``model.fit`` is made of."""
+    return [
+        _traced(model, step, items, batch_size) for step, items in ((model.train_step, train), (model.test_step, val))
+    ]
 
 
 def make_variables(model: keras.Model) -> None:

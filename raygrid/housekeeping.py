@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 
 from raygrid.artifacts import ModelArtifacts
+from raygrid.checkpoints import Checkpoints
 from raygrid.errors import MissingArtifactError
 from raygrid.experiments import reset_pending
 from raygrid.manifest import Manifest
@@ -24,7 +25,8 @@ class CleanReport:
 
 
 def clean_prefix(paths: ModelArtifacts) -> CleanReport:
-    """Removes losers' weights, records that no call can reach any more, superseded generations, leftovers of searches.
+    """Removes what a published model does not need: losers' weights, records that no call can reach, checkpoints,
+    superseded generations, leftovers of searches.
 
     Records of the published model's own data, code, settings and experiment stay: they are what growing the grid
     saves. Waits for nobody.
@@ -44,6 +46,7 @@ def clean_prefix(paths: ModelArtifacts) -> CleanReport:
         if not pending:
             dropped = store.drop_records(keep_context=manifest.context)
             store.drop_weights(keep={str(manifest.winner.get("key"))})
+            Checkpoints(paths.checkpoints_dir).drop_all()
         remove_superseded(paths, manifest)
         for folder in (paths.tune_dir, paths.data_dir):
             shutil.rmtree(folder, ignore_errors=True)

@@ -219,6 +219,7 @@ class GridSearchModel(ConfiguredModel):
             key = str(manifest.winner["key"])
             confirmation = confirm_winner(run, key, self._bare_builder(), self._options(), seeds, within)
             run.store.drop_weights(keep={key})
+            run.checkpoints.drop_all()
         return confirmation
 
     @classmethod
@@ -264,6 +265,7 @@ class GridSearchModel(ConfiguredModel):
         self._manifest = publish(artifacts, files, self._manifest)
         end_reset(artifacts, run.experiment)
         run.store.drop_weights(keep={outcome.record.key})
+        run.checkpoints.drop_all()
         run.write_ledger()
 
     def _run_grid_search(

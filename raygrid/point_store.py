@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -173,6 +173,12 @@ class PointStore:
 
 def write_weights(path: Path, weights: Sequence[np.ndarray[Any, Any]]) -> None:
     """Writes weights in the order of ``model.get_weights()``, to the last bit, without pickle."""
+    with open(path, "wb") as file:
+        save_weights(file, weights)
+
+
+def save_weights(file: BinaryIO, weights: Sequence[np.ndarray[Any, Any]]) -> None:
+    """As ``write_weights``, to a file that is open."""
     arrays: dict[str, Any] = {}
     for i, array in enumerate(weights):
         if array.dtype.kind == "V":
@@ -180,12 +186,11 @@ def write_weights(path: Path, weights: Sequence[np.ndarray[Any, Any]]) -> None:
             arrays[f"{i:05d}.{array.dtype.name}"] = array.view(f"u{array.dtype.itemsize}")
         else:
             arrays[f"{i:05d}"] = array
-    with open(path, "wb") as file:
-        np.savez(file, **arrays)
+    np.savez(file, **arrays)
 
 
 def read_weights(file: io.BytesIO) -> list[np.ndarray[Any, Any]]:
-    """What ``write_weights`` wrote."""
+    """What ``write_weights`` or ``save_weights`` wrote."""
     weights = []
     with np.load(file, allow_pickle=False) as arrays:
         for name in sorted(arrays.files):

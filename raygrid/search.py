@@ -122,6 +122,7 @@ def train_on_ray(
             prepare=run.arrays,
             settings=run.settings,
             store=run.store,
+            checkpoints=run.checkpoints,
             tune_dir=run.paths.tune_dir.resolve(),
             resources=options.resources,
             address=options.address,
@@ -200,6 +201,7 @@ def _while_telling(
 ) -> dict[str, PointRecord]:
     if not plan.trials:
         return {}
+    run.checkpoints.remove_leftovers()
     views = TensorBoardListener(run.paths.tensorboard_dir, run.recorded(), run.request.varying, run.store.get)
     audience = Audience(progress, views)
     audience.search_started(plan)
@@ -220,7 +222,8 @@ def _train_here(
     run: SearchRun, build: Builder, trial: PlannedTrial, arrays: TrainingArrays, listener: SearchListener
 ) -> list[tuple[str, PointRecord]]:
     load_tensorflow()
-    from raygrid.training import TrainedPoint, this_device, train_points, user_state_kept
+    from raygrid.followers import TrainedPoint
+    from raygrid.training import this_device, train_points, user_state_kept
 
     points = {point.key: point for point in trial.points}
     records = []
@@ -251,6 +254,7 @@ def _train_here(
             device=this_device(),
             on_epoch=on_epoch,
             on_finished=on_finished,
+            checkpoints=run.checkpoints,
         )
     return records
 

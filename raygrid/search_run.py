@@ -14,6 +14,7 @@ import numpy as np
 
 from raygrid.array_files import open_array_files, write_array_files
 from raygrid.artifacts import ModelArtifacts
+from raygrid.checkpoints import Checkpoints
 from raygrid.data import TrainingData
 from raygrid.identity import Identity, point_key
 from raygrid.ledger import read_ledger, results_table, write_ledger
@@ -88,6 +89,7 @@ class SearchRun:
         self.request = request
         self.context = identity.context(experiment)
         self.store = PointStore(paths.points_dir)
+        self.checkpoints = Checkpoints(paths.checkpoints_dir)
         self.settings = TrainSettings(
             shuffle=identity.settings["shuffle"],
             dtype_policy=identity.settings["dtype_policy"],

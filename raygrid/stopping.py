@@ -14,10 +14,12 @@ class EarlyStop:
 
     Args:
         patience: epochs without a better ``val_loss`` before training stops; 0 or None: never.
+        epochs: the last epoch in any case; None: there is none.
     """
 
-    def __init__(self, patience: int | None) -> None:
+    def __init__(self, patience: int | None, epochs: int | None = None) -> None:
         self.patience = patience or 0
+        self.epochs = epochs
         self.best_epoch: int | None = None
         self.best = math.inf
         self.wait = 0
@@ -29,4 +31,4 @@ class EarlyStop:
             self.best, self.best_epoch = val_loss, epoch
         # Keras starts to count at the second epoch, whatever the first one gave.
         self.wait = 0 if better or epoch == 1 else self.wait + 1
-        return better, bool(self.patience) and self.wait >= self.patience
+        return better, epoch == self.epochs or (bool(self.patience) and self.wait >= self.patience)

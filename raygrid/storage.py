@@ -17,7 +17,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from raygrid.errors import CorruptArtifactError, StorageError
 from raygrid.memory import available_memory
@@ -57,10 +57,25 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         StorageError: no room, or not allowed; the old file stays, the message names the folder and the bytes needed.
     """
+    with replacing(path, len(data)) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, size_bytes: int) -> Iterator[BinaryIO]:
+    """A file to write to, which is put in place of ``path`` at the end, as ``write_bytes`` does; for what is large.
+
+    Args:
+        path: what is replaced.
+        size_bytes: about how much is written, for the message where there is no room.
+    """
     temporary = path.parent / temporary_name(path.name)
-    with room_for(len(data), path.parent):
+    with room_for(size_bytes, path.parent):
         try:
-            write_new(temporary, data)
+            with open(temporary, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import random
 import socket
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -23,34 +20,27 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager.context import graph_mode
 
-from raygrid.batches import train_items, validation_data
-from raygrid.epoch_program import EpochProgram, why_not
+from raygrid.batches import Items, train_items, val_items, validation_data
+from raygrid.checkpoints import Checkpoint, Checkpoints, stops_of, training_key
+from raygrid.epoch_program import EpochProgram, step_functions, why_not
 from raygrid.errors import BuilderError
+from raygrid.followers import EpochLogs, Followers, OnEpoch, OnFinished, TrainedPoint
 from raygrid.plan import STOP_KEYS, Point
-from raygrid.records import PointRecord, finite_or_none
-from raygrid.stopping import EarlyStop
+from raygrid.records import PointRecord
+from raygrid.resuming import Resumption
 from raygrid.traced_programs import TracedPrograms
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 from raygrid.watched_config import WatchedConfig
 
 log = logging.getLogger("raygrid")
 
-Array = np.ndarray[Any, Any]
 Builder = Callable[[Any, tuple[int, ...]], Any]
-EpochLogs = dict[str, float | None]
-OnEpoch = Callable[[Sequence[Point], int, EpochLogs], None]
-OnFinished = Callable[["TrainedPoint"], None]
+
+# The two ways to run epochs, which may round otherwise: as one graph each, or by model.fit.
+_IN_GRAPH, _BY_FIT = "graph", "fit"
 
 # Reasons against the graph that this process has told already.
 _told: set[str] = set()
-
-
-@dataclass(frozen=True)
-class TrainedPoint:
-    """A point's record, and its best weights in the order of ``model.get_weights()`` where it is done."""
-
-    record: PointRecord
-    weights: list[Array] | None
 
 
 def train_points(
@@ -64,12 +54,13 @@ def train_points(
     on_epoch: OnEpoch = lambda points, epoch, logs: None,
     on_finished: OnFinished = lambda trained: None,
     programs: TracedPrograms | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> None:
     """Trains points that differ only in when to stop: clears the session, seeds, builds, trains once, to the longest.
 
     Each point has its own stop and its own best weights, exactly as if it were trained alone. A builder that reads a
     config's ``epochs`` or ``patience`` makes them different trainings; then they are trained one by one. What the
-    builder does wrong is recorded and never raised.
+    builder does wrong is recorded and never raised; what ``on_finished`` raises comes out.
 
     Args:
         build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
@@ -81,20 +72,35 @@ def train_points(
         on_epoch: called after every epoch with the points that trained it, its number (from 1) and its metrics.
         on_finished: called with each point the moment it is finished.
         programs: those of earlier trainings, to be used again; None: there are none.
+        checkpoints: where a long training leaves how far it is, and finds it; the one of this training is removed once
+            all its points are finished. None: there are none.
     """
+
+    def train(some: Sequence[Point]) -> None:
+        train_points(
+            build,
+            some,
+            context,
+            arrays,
+            settings,
+            device=device,
+            on_epoch=on_epoch,
+            on_finished=on_finished,
+            programs=programs,
+            checkpoints=checkpoints,
+        )
+
     if len(points) > 1 and _tells_points_apart(build, points[0], arrays, settings):
         for point in points:
-            train_points(
-                build,
-                [point],
-                context,
-                arrays,
-                settings,
-                device=device,
-                on_epoch=on_epoch,
-                on_finished=on_finished,
-                programs=programs,
-            )
+            train([point])
+        return
+    key = training_key(context, points[0])
+    found = None if checkpoints is None else checkpoints.read(key)
+    served = [] if found is None else [point for point in points if found.serves(point)]
+    if 0 < len(served) < len(points):
+        # The others ended, or would have, before the checkpoint: they are the shorter training.
+        train(served)
+        train([point for point in points if point not in served])
         return
     longest = max(points, key=lambda point: int(point.config["epochs"]))
     base = PointRecord(
@@ -108,7 +114,10 @@ def train_points(
         threads=tf.config.threading.get_intra_op_parallelism_threads(),
         trained_with=longest.key if len(points) > 1 else None,
     )
-    group = _Group([_Follower(point, base) for point in points], on_epoch, on_finished)
+    followers = Followers(points, base, on_epoch, on_finished)
+    if found is not None and not (served and _built_alike(found, build, longest, points, arrays, settings)):
+        found = None
+    resumption = Resumption(checkpoints, key, found, longest, followers)
     error: str | None = None
     programs = TracedPrograms() if programs is None else programs
 
@@ -117,10 +126,14 @@ def train_points(
         return build_checked(build, longest.config, arrays.input_shape(longest.config, settings))
 
     try:
-        _train(new_model, longest, arrays, settings, group, programs)
-    except Exception:
+        _train(new_model, longest, arrays, settings, followers, programs, resumption)
+    except Exception as raised:
+        if raised is followers.caller_error:
+            raise
         error = traceback.format_exc(limit=-8)
-    group.end(error)
+    followers.end(error)
+    if error is None:
+        resumption.end()
 
 
 def train_point(
@@ -158,6 +171,21 @@ def _tells_points_apart(build: Builder, point: Point, arrays: TrainingArrays, se
         # It may want a real dict; trained one by one, it gets one, and its own errors are recorded.
         return True
     return bool(watched.read & STOP_KEYS)
+
+
+def _built_alike(
+    found: Checkpoint,
+    build: Builder,
+    longest: Point,
+    points: Sequence[Point],
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+) -> bool:
+    """Whether a checkpoint is of the model that the builder gives for ``longest``, and not only for another stop."""
+    if found.stops == stops_of(longest) or len(points) > 1:
+        # Of several points it is known that the builder does not read when they stop.
+        return True
+    return not _tells_points_apart(build, longest, arrays, settings)
 
 
 def this_device() -> str:
@@ -218,133 +246,93 @@ def _train(
     point: Point,
     arrays: TrainingArrays,
     settings: TrainSettings,
-    group: _Group,
+    followers: Followers,
     programs: TracedPrograms,
+    resumption: Resumption,
 ) -> None:
     model = new_model()
-    reason = why_not(model) if arrays.folder is None else f"the data is read from files in {arrays.folder}"
+    own_reason = why_not(model)
+    reason = own_reason if arrays.folder is None else f"the data is read from files in {arrays.folder}"
     if reason is None:
         try:
             program = programs.program(model, arrays, point.config, settings)
         except Exception as error:
             log.debug("An epoch could not be traced.", exc_info=True)
-            reason = f"its epoch cannot be traced ({next(iter(str(error).splitlines()), type(error).__name__)})"
+            own_reason = f"its epoch cannot be traced ({next(iter(str(error).splitlines()), type(error).__name__)})"
+            reason = own_reason
             # The trace may have left its marks on the model.
             model = new_model()
         else:
-            _train_in_graph(program, point, group)
+            _train_in_graph(program, point, followers, resumption)
             return
     if reason not in _told:
         _told.add(reason)
         log.info("Epochs run through model.fit, which is slower: %s.", reason)
-    _train_with_fit(model, point, arrays, settings, group)
+    train, val = train_items(arrays, point.config, settings), val_items(arrays, point.config, settings)
+    done = 0
+    if own_reason is not None:
+        resumption.impossible(own_reason)
+    else:
+
+        def begin() -> int:
+            return resumption.begin(
+                _BY_FIT, model, lambda: step_functions(model, train, val, point.config["batch_size"])
+            )
+
+        wanted = resumption.found is not None
+        done = begin()
+        if wanted and not done:
+            # Looking at its steps may have left marks on it as well.
+            model = new_model()
+            begin()
+    if not followers.ended:
+        _train_with_fit(model, point, train, arrays, settings, followers, resumption, done)
 
 
-def _train_in_graph(program: EpochProgram, point: Point, group: _Group) -> None:
-    for epoch in range(point.config["epochs"]):
-        if group.take(program.model, epoch + 1, program.run(point.seed, epoch)):
+def _train_in_graph(program: EpochProgram, point: Point, followers: Followers, resumption: Resumption) -> None:
+    done = resumption.begin(_IN_GRAPH, program.model, lambda: [program.function])
+    for epoch in range(done, point.config["epochs"]):
+        if followers.ended or followers.take(program.model, epoch + 1, program.run(point.seed, epoch)):
             return
+        resumption.epoch_ended()
 
 
 def _train_with_fit(
-    model: keras.Model, point: Point, arrays: TrainingArrays, settings: TrainSettings, group: _Group
+    model: keras.Model,
+    point: Point,
+    train: Items,
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+    followers: Followers,
+    resumption: Resumption,
+    done: int,
 ) -> None:
     batch_size, epochs = point.config["batch_size"], point.config["epochs"]
-    items = train_items(arrays, point.config, settings)
     # It changes no result, and where it does not divide an epoch's steps, an epoch would take some of the next one's.
     model.steps_per_execution = 1
     model.fit(
-        items.epochs(epochs, batch_size, point.seed if settings.shuffle else None),
-        steps_per_epoch=items.steps(batch_size),
+        train.epochs(epochs, batch_size, point.seed if settings.shuffle else None, first=done),
+        steps_per_epoch=train.steps(batch_size),
+        initial_epoch=done,
         epochs=epochs,
         validation_data=validation_data(arrays, point.config, settings),
         validation_batch_size=batch_size,
-        callbacks=[_FollowingCallback(group)],
+        callbacks=[_FollowingCallback(followers, resumption)],
         shuffle=False,
         verbose=0,
     )
 
 
 class _FollowingCallback(keras.callbacks.Callback):
-    """Lets a group hear of ``model.fit``, and stop it."""
+    """Lets the points of a training hear of ``model.fit``, and stop it."""
 
-    def __init__(self, group: _Group) -> None:
+    def __init__(self, followers: Followers, resumption: Resumption) -> None:
         super().__init__()
-        self._group = group
+        self._followers = followers
+        self._resumption = resumption
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        if self._group.take(self.model, epoch + 1, logs or {}):
+        if self._followers.take(self.model, epoch + 1, logs or {}):
             self.model.stop_training = True
-
-
-class _Group:
-    """The points that one training answers."""
-
-    def __init__(self, followers: Sequence[_Follower], on_epoch: OnEpoch, on_finished: OnFinished) -> None:
-        self._training = list(followers)
-        self._on_epoch = on_epoch
-        self._on_finished = on_finished
-        self._begin = time.monotonic()
-
-    def take(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> bool:
-        """Takes the metrics of ``epoch`` (from 1); returns whether no point trains any more."""
-        row = {name: float(value) for name, value in logs.items()}
-        ended = [follower for follower in self._training if follower.take(model, epoch, row)]
-        points = [follower.point for follower in self._training]
-        self._on_epoch(points, epoch, {name: finite_or_none(value) for name, value in row.items()})
-        for follower in ended:
-            self._training.remove(follower)
-            self._on_finished(follower.result(None, time.monotonic() - self._begin))
-        return not self._training
-
-    def end(self, error: str | None) -> None:
-        """The training is over for those that still took part."""
-        for follower in self._training:
-            self._on_finished(follower.result(error, time.monotonic() - self._begin))
-
-
-class _Follower:
-    """Keeps the history and the best weights of one point, and says when it ends."""
-
-    def __init__(self, point: Point, base: PointRecord) -> None:
-        self.point = point
-        self._base = replace(base, key=point.key, config=point.config)
-        self._stop = EarlyStop(point.config["patience"])
-        self._rows: list[dict[str, float]] = []
-        # Tensors: they stay on the device until the point ends.
-        self._best_weights: list[tf.Tensor] | None = None
-
-    def take(self, model: keras.Model, epoch: int, row: dict[str, float]) -> bool:
-        """Takes the metrics of ``epoch`` (from 1); returns whether it is this point's last."""
-        self._rows.append(row)
-        better, stop = self._stop.update(epoch, row["val_loss"])
-        if better:
-            self._best_weights = [tf.identity(variable.value) for variable in model.weights]
-        return stop or epoch == self.point.config["epochs"]
-
-    def result(self, error: str | None, seconds: float) -> TrainedPoint:
-        """The record of what was trained, with the weights if the point is done."""
-        record = replace(
-            self._base,
-            error=error,
-            epochs_run=len(self._rows),
-            seconds=round(seconds, 3),
-            history=_columns(self._rows),
-        )
-        if error is not None:
-            return TrainedPoint(record, None)
-        best = self._stop.best_epoch
-        if best is None or self._best_weights is None:
-            return TrainedPoint(replace(record, status="diverged", error="val_loss was not finite in any epoch"), None)
-        weights = [tensor.numpy() for tensor in self._best_weights]
-        metrics = {name: finite_or_none(value) for name, value in self._rows[best - 1].items()}
-        record = replace(record, best_epoch=best, metrics=metrics)
-        if not all(np.isfinite(w).all() for w in weights if np.issubdtype(w.dtype, np.inexact)):
-            cause = f"the weights of the best epoch ({best}) are not finite, though its val_loss is"
-            return TrainedPoint(replace(record, status="diverged", error=cause), None)
-        return TrainedPoint(replace(record, status="done"), weights)
-
-
-def _columns(rows: Sequence[Mapping[str, float]]) -> dict[str, tuple[float | None, ...]]:
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: tuple(finite_or_none(row.get(name, math.nan)) for row in rows) for name in names}
+        else:
+            self._resumption.epoch_ended()

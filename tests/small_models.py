@@ -69,3 +69,42 @@ def builds(build_log: str | Path) -> list[tuple[int, tuple[int, ...]]]:
     lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
     found = [(int(pid), tuple(int(units) for units in hidden.split(","))) for pid, hidden in lines]
     return [(pid, hidden) for pid, hidden in found if pid != os.getpid()]
+
+
+class SteppingModel(SmallModel):
+    """Notes every training step that is taken in a file: process, hidden layers, learning rate, number of the step.
+
+    Args:
+        step_log: the file. Its name is part of the builder's digest.
+    """
+
+    def __init__(self, *args: Any, step_log: str, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.step_log = step_log
+
+    def build_model(self, config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
+        import keras
+        import tensorflow as tf
+
+        step_log = f"file://{self.step_log}"
+
+        class Stepping(keras.Sequential):
+            def train_step(self, data: Any) -> Any:
+                logs = super().train_step(data)
+                step = self.optimizer.iterations.value
+                tf.print(os.getpid(), config["hidden"][0], config["learning_rate"], step, output_stream=step_log)
+                return logs
+
+        plain = dense_model(config, input_shape)
+        model = Stepping([keras.Input(input_shape), *plain.layers])
+        model.compile(keras.optimizers.Adam(config["learning_rate"]), "mse")
+        return model
+
+
+def steps(step_log: str | Path) -> list[tuple[int, tuple[int, float], int]]:
+    """Of each step that was taken: the process, hidden units and learning rate, and its number."""
+    path = Path(step_log)
+    text = path.read_text() if path.exists() else ""
+    # The last line may be half written.
+    lines = [line.split() for line in text[: text.rfind("\n") + 1].splitlines()]
+    return [(int(pid), (int(units), float(rate)), int(step)) for pid, units, rate, step in lines]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from architectures import branched, chain, nadam, normalised, recurrent
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid.plan import Point
@@ -17,42 +18,6 @@ from raygrid.training_inputs import TrainingArrays, TrainSettings
 CONFIG = {"hidden": (8,), "learning_rate": 0.02, "activation": "relu", "batch_size": 16, "epochs": 4, "patience": None}
 ROWS = small_rows()
 ARRAYS = TrainingArrays(ROWS[:150], None, ROWS[150:], None)
-
-
-def chain(*layers: Any, optimizer: Any = "adam", loss: Any = "mse", **compiled: Any) -> Any:
-    import keras
-
-    model = keras.Sequential([keras.Input((WIDTH,)), *layers, keras.layers.Dense(WIDTH)])
-    model.compile(optimizer, loss, **compiled)
-    return model
-
-
-def normalised(config: Any, shape: Any) -> Any:
-    import keras.layers as k
-    from keras.optimizers import SGD
-
-    layers = k.Dense(8, "relu", kernel_regularizer="l2"), k.BatchNormalization(), k.Dropout(0.3)
-    return chain(*layers, optimizer=SGD(config["learning_rate"], momentum=0.9), metrics=["mae"])
-
-
-def recurrent(config: Any, shape: Any) -> Any:
-    import keras.layers as k
-    from keras.optimizers import RMSprop
-
-    layers = k.Reshape((WIDTH, 1)), k.Conv1D(3, 2, activation="selu"), k.Bidirectional(k.LSTM(3, dropout=0.2))
-    return chain(*layers, optimizer=RMSprop(config["learning_rate"]), loss="mae")
-
-
-def branched(config: Any, shape: Any) -> Any:
-    import keras
-    from keras.optimizers import AdamW
-
-    inputs = keras.Input(shape)
-    left, right = keras.layers.Dense(5, "tanh")(inputs), keras.layers.GaussianNoise(0.1)(inputs)
-    outputs = keras.layers.Dense(WIDTH)(keras.layers.Concatenate()([left * 2.0, right]))
-    model = keras.Model(inputs, outputs)
-    model.compile(AdamW(config["learning_rate"], clipnorm=1.0), "huber", metrics=[keras.metrics.MeanAbsoluteError()])
-    return model
 
 
 def train(
@@ -103,6 +68,15 @@ def test_other_rates_and_seeds_run_in_one_trace_to_the_last_bit(build: Any, poli
     assert len(traces) == 1 + len(POINTS)
     assert reused == fresh
     assert len({repr(found) for found in fresh}) == 3
+
+
+def test_an_optimizer_that_keeps_more_than_it_lists_is_traced_anew(traces: list[str]) -> None:
+    from raygrid.traced_programs import TracedPrograms
+
+    programs = TracedPrograms()
+    found = [bits(train(nadam, rate, seed, programs)) for rate, seed in POINTS]
+    assert len(programs) == 0
+    assert found == [bits(train(nadam, rate, seed)) for rate, seed in POINTS]
 
 
 def test_points_of_other_structure_in_between_change_nothing(traces: list[str]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from raygrid.checkpoints import Checkpoints
 from raygrid.errors import SearchInterrupted
 from raygrid.memory import Shortage
 from raygrid.plan import Plan, PlannedTrial, bundled
@@ -47,6 +48,7 @@ def run_search(
     prepare: Callable[[Shortage | None], TrainingArrays],
     settings: TrainSettings,
     store: PointStore,
+    checkpoints: Checkpoints,
     tune_dir: Path,
     resources: Resources,
     address: str | None,
@@ -66,6 +68,7 @@ def run_search(
             store, once; or, where it is told that a node has too little memory, in files that all nodes see.
         settings: shuffling and dtype policy.
         store: where records go.
+        checkpoints: where trials leave how far they are; all nodes of a cluster must see it.
         tune_dir: an absolute folder for Tune's own files; all nodes of a cluster must see it.
         resources: what each trial asks for.
         address: a Ray cluster; None: ``RAY_ADDRESS``, or a Ray of its own.
@@ -92,7 +95,7 @@ def run_search(
         if granted.concurrent is not None:
             plan = replace(plan, trials=bundled(plan.trials, granted.concurrent))
         data = _shared(prepare(shortage_on_a_node(resources, granted, nodes, data_bytes)))
-        job = TrialJob(secrets.token_hex(6), build, context, settings, granted.cpus, granted.gpus)
+        job = TrialJob(secrets.token_hex(6), build, context, settings, granted.cpus, granted.gpus, store, checkpoints)
         return run_trials(plan, job, data, granted, store, tune_dir, listener, verbose)
 
 

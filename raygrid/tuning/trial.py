@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raygrid.array_files import open_array_files
+from raygrid.checkpoints import Checkpoints
 from raygrid.plan import Point, trainings
-from raygrid.point_store import write_weights
+from raygrid.point_store import PointStore, write_weights
 from raygrid.records import tuples
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 from raygrid.tuning.worker_memory import private_bytes
 
 if TYPE_CHECKING:
+    from raygrid.followers import TrainedPoint
     from raygrid.traced_programs import TracedPrograms
-    from raygrid.training import TrainedPoint
 
 # A report costs the driver milliseconds; one a second is enough to look at.
 REPORT_INTERVAL_S = 1.0
@@ -39,6 +40,8 @@ class TrialJob:
         settings: shuffling and dtype policy.
         cpus: intra-op threads.
         gpus: GPUs granted to a trial.
+        store: where the driver records what trials report.
+        checkpoints: where trials leave how far they are.
     """
 
     search: str
@@ -47,6 +50,8 @@ class TrialJob:
     settings: TrainSettings
     cpus: int
     gpus: float
+    store: PointStore
+    checkpoints: Checkpoints
 
 
 def encode_points(points: tuple[Point, ...]) -> str:
@@ -77,7 +82,7 @@ def kept_arrays(search: str, data: TrainingArrays | Path) -> TrainingArrays:
 
 
 def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | Path) -> None:
-    """Trains the points of one trial and reports each as a tagged record, its best weights as a checkpoint."""
+    """Trains the points of one trial; reports each as a tagged record, its best weights as a checkpoint of Tune's."""
     # With reused workers Tune waits this long for the last trial's thread; the default of 2 s is too short.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
     from raygrid.backend import prepare_worker
@@ -86,7 +91,7 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | P
     from raygrid.training import this_device, train_points
 
     report = _Report()
-    for points in trainings(decode_points(config["points"])):
+    for points in trainings(unrecorded(decode_points(config["points"]), job.store)):
         train_points(
             job.build,
             points,
@@ -97,7 +102,21 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | P
             on_epoch=report.add_epoch,
             on_finished=report.finish,
             programs=_programs_of_this_worker(),
+            checkpoints=job.checkpoints,
         )
+
+
+def unrecorded(points: Sequence[Point], store: PointStore) -> list[Point]:
+    """Those that have still to be trained: a trial whose worker died begins again, and others of it may be recorded."""
+    return [point for point in points if not _is_recorded(point, store)]
+
+
+def _is_recorded(point: Point, store: PointStore) -> bool:
+    record = store.get(point.key)
+    if record is None or not record.final:
+        return False
+    # A winner whose weights are gone is trained again for their sake.
+    return record.status != "done" or store.weights(record) is not None
 
 
 @functools.cache
