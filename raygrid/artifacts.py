@@ -129,8 +129,8 @@ class ModelArtifacts:
     @property
     def folders(self) -> tuple[Path, ...]:
         """All folders of the prefix."""
-        own = (self.points_dir, self.generations_dir, self.tensorboard_dir, self.tune_dir, self.data_dir)
-        return (self.runs_dir, *own)
+        results = (self.points_dir, self.generations_dir, self.tensorboard_dir)
+        return (self.runs_dir, *results, self.checkpoints_dir, self.tune_dir, self.data_dir)
 
     @property
     def lock_path(self) -> Path:
