@@ -46,7 +46,7 @@ lint: $(DEV_READY)
 bench: $(BENCH_READY)
 	@$(BENCH) benchmarks/compare.py $(ARGS)
 ifeq ($(strip $(ARGS)),)
-	@for each in steady_epochs cached_reload workers noop_trials large_data worker_growth; do $(BENCH) benchmarks/$$each.py || exit 1; done
+	@for each in steady_epochs cached_reload workers noop_trials large_data worker_growth seed_spread; do $(BENCH) benchmarks/$$each.py || exit 1; done
 endif
 
 # Two stamps, so that a search does not wait for test and lint tools.
