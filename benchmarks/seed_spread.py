@@ -1,7 +1,7 @@
 """How far the ``val_loss`` of one config moves with the seed: what shuffling and initial weights alone explain.
 
-Six of the twelve points of grid C that the comparison samples, trained one after the other with three seeds. It measures
-no time, so the machine may do other things meanwhile.
+Six of the twelve points of grid C that the comparison samples, trained one after the other with three seeds. Nothing is
+timed, so the machine may do other things meanwhile.
 """
 
 from __future__ import annotations
