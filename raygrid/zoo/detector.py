@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from raygrid.errors import ArgumentError, MissingArtifactError
+from raygrid.errors import ArgumentError, CorruptArtifactError, MissingArtifactError
 from raygrid.zoo.autoencoder import Autoencoder, row_scores
 from raygrid.zoo.fault_detection import alarm_threshold, check_quantile, is_alarm
 
@@ -145,9 +146,16 @@ class AutoencoderDetector(Autoencoder):
 
     def _take_extra_artifacts(self, values: Mapping[str, Any]) -> None:
         saved = values.get(_ARTIFACT)
-        self.fitted_threshold = None if saved is None else saved["threshold"]
-        if saved is not None:
-            self.fitted_quantile = saved["quantile"]
+        self.fitted_threshold = None
+        if saved is None:
+            return
+        numbers = [saved.get(name) for name in ("threshold", "quantile")] if isinstance(saved, dict) else [None]
+        if not all(type(number) is float and math.isfinite(number) for number in numbers):
+            raise CorruptArtifactError(
+                f"{self._get_artifacts().extra_path(_ARTIFACT)} is damaged: it has no finite threshold and quantile. "
+                "Put the file back from a copy, or call fit(..., reset_experiment=True) to train anew."
+            )
+        self.fitted_threshold, self.fitted_quantile = numbers
 
     def _request_extras(self) -> dict[str, Any]:
         return {"quantile": self.fitted_quantile}
