@@ -157,7 +157,7 @@ def _read_columns(file: Path, suffix: str, asked: _Columns) -> DataFile:
     read = _read_csv if suffix in _CSV else _read_parquet if suffix in _PARQUET else _read_ipc
     try:
         table, chosen = read(file, asked)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file} is damaged, or not a {suffix} file: {reason}. Write the file again.") from error
     names = chosen.features or []

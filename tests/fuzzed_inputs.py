@@ -13,7 +13,25 @@ _TOKENS = (
     b"\x00", b"{", b"}", b",", b":", b"\n", b"&a [*a, *a]", b"<<: *a", b"!!timestamp x", b"!!bool x", b"\xef\xbb\xbf",
     b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"<f8", b"|O", b"PK\x03\x04", b"ARROW1", b"PAR1",
 )  # fmt: skip
-_ODD_VALUES: tuple[Any, ...] = (None, True, False, 0, -1, 1, 2**70, 0.5, 1e308, "", "x", "../x", "a\0b", [], [[]], {}, [{}])
+_ODD_VALUES: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2**70,
+    0.5,
+    1e308,
+    "",
+    "x",
+    "../x",
+    "a\0b",
+    [],
+    [[]],
+    {},
+    [{}],
+)
 _POSITION = st.floats(0, 1, exclude_max=True)
 _EDITS = st.tuples(
     st.sampled_from(("replace", "insert", "remove", "repeat", "cut")),
@@ -24,7 +42,11 @@ _EDITS = st.tuples(
 _VALUES = st.one_of(
     st.sampled_from(_ODD_VALUES),
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(max_size=5),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
         max_leaves=5,
     ),
@@ -37,7 +59,9 @@ def inputs_like(samples: Sequence[bytes]) -> st.SearchStrategy[bytes]:
     trees = [tree for tree in map(_parsed, samples) if isinstance(tree, dict)]
     if not trees:
         return changed
-    return st.one_of(changed, st.builds(_with_values, st.sampled_from(trees), st.lists(st.tuples(_POSITION, _VALUES), max_size=3)))
+    return st.one_of(
+        changed, st.builds(_with_values, st.sampled_from(trees), st.lists(st.tuples(_POSITION, _VALUES), max_size=3))
+    )
 
 
 def edited(data: bytes, edits: Sequence[tuple[str, float, int, bytes]]) -> bytes:
@@ -68,7 +92,9 @@ def _parsed(data: bytes) -> Any:
 def _with_values(tree: dict[str, Any], changes: Sequence[tuple[float, Any]]) -> bytes:
     tree = json.loads(json.dumps(tree))
     for position, value in changes:
-        places = [(node, key) for node in _nodes(tree) for key in (node if isinstance(node, dict) else range(len(node)))]
+        places = [
+            (node, key) for node in _nodes(tree) for key in (node if isinstance(node, dict) else range(len(node)))
+        ]
         if not places:
             break
         node, key = places[int(position * len(places))]

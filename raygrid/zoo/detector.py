@@ -149,16 +149,21 @@ class AutoencoderDetector(Autoencoder):
         self.fitted_threshold = None
         if saved is None:
             return
-        numbers = [saved.get(name) for name in ("threshold", "quantile")] if isinstance(saved, dict) else [None]
-        if not all(type(number) is float and math.isfinite(number) for number in numbers):
+        threshold, quantile = _number(saved, "threshold"), _number(saved, "quantile")
+        if threshold is None or quantile is None:
             raise CorruptArtifactError(
                 f"{self._get_artifacts().extra_path(_ARTIFACT)} is damaged: it has no finite threshold and quantile. "
                 "Put the file back from a copy, or call fit(..., reset_experiment=True) to train anew."
             )
-        self.fitted_threshold, self.fitted_quantile = numbers
+        self.fitted_threshold, self.fitted_quantile = threshold, quantile
 
     def _request_extras(self) -> dict[str, Any]:
         return {"quantile": self.fitted_quantile}
+
+
+def _number(saved: object, name: str) -> float | None:
+    value = saved.get(name) if isinstance(saved, Mapping) else None
+    return value if isinstance(value, float) and math.isfinite(value) else None
 
 
 def _shares(errors: Array) -> npt.NDArray[np.float32]:

@@ -202,8 +202,8 @@ class MLPClassifier(GridSearchModel):
             or not all(isinstance(label, str) or (isinstance(label, int) and abs(label) < 2**64) for label in classes)
         ):
             raise CorruptArtifactError(
-                f"{self._get_artifacts().extra_path(_ARTIFACT)} is damaged: its classes are no list of texts or of whole "
-                "numbers. Put the file back from a copy, or call fit(..., reset_experiment=True) to train anew."
+                f"{self._get_artifacts().extra_path(_ARTIFACT)} is damaged: its classes are no list of texts or of "
+                "whole numbers. Put the file back from a copy, or call fit(..., reset_experiment=True) to train anew."
             )
         self.fitted_classes = tuple(classes)
 
