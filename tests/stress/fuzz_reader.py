@@ -108,7 +108,8 @@ def guided_by_coverage(fuzzing: Fuzzing, seconds: int, first_seed: int, corpus: 
     options = {
         "max_total_time": seconds,
         "max_len": _MAX_INPUT_BYTES,
-        "timeout": int(LIMIT_S),
+        # A hang; whether an input took too much of the processor, `outcome` says.
+        "timeout": int(10 * LIMIT_S),
         "rss_limit_mb": 2 * LIMIT_BYTES // 2**20,
         "seed": first_seed,
         "artifact_prefix": f"{fuzzing.findings}/{fuzzing.name.replace(' ', '_')}-",

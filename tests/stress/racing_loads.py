@@ -21,6 +21,8 @@ from raygrid.storage import locked, make_folder
 
 ASKED = [Asked(3), Asked(5, "standard"), Asked(8), Asked(3, "standard")]
 READERS = 2
+# Without one, readers take the processor from the writer, and there is little to race with.
+PAUSE_S = 0.005
 LAST_ROUND_S = 120.0
 
 
@@ -47,6 +49,7 @@ def load_sets(paths: ModelArtifacts, end: float) -> None:
         if label < last:
             lost(f"set {label} was loaded after set {last}")
         loads, last = loads + 1, label
+        time.sleep(PAUSE_S)
     count("loads beside a writer", "of a set without a training", loads)
 
 
@@ -67,6 +70,7 @@ def load_results(folder: Path, end: float, known: dict[Asked, Known]) -> None:
         if wrong is not None:
             lost(f"a load beside a reset: {wrong}")
         loads += 1
+        time.sleep(PAUSE_S)
     count("loads beside a writer", "of a trained model's files, all verified", loads)
 
 

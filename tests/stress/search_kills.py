@@ -26,7 +26,7 @@ SEARCH = """
 """
 POINTS = 12
 LIMIT_S = 300.0
-OUTLIVES_S = 30.0
+OUTLIVES_S = 120.0
 MOST_KILLS_A_SEARCH = 12
 
 
@@ -58,22 +58,25 @@ def undisturbed(folder: Path) -> tuple[tuple[object, ...], float]:
 
 def wait_for_the_rest(child: Child) -> None:
     """Ray's processes end by themselves when their driver has ended."""
+    begin = time.monotonic()
     left = child.wait_until_all_ended(OUTLIVES_S)
+    largest("seconds that a process outlived its search", round(time.monotonic() - begin, 1))
     if left:
-        lost(f"{len(left)} processes of a search still ran {OUTLIVES_S:g} s after it was killed or had ended")
+        names = ", ".join(name_of(pid) for pid in left)
+        lost(f"processes of a search still ran {OUTLIVES_S:g} s after it was killed or had ended: {names}")
+
+
+def name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:80]
+    except OSError:
+        return "one that has just ended"
 
 
 def workers(child: Child) -> list[int]:
     """The processes that train; Ray names them after what they run."""
-    found = []
-    for pid in child.processes():
-        try:
-            name = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            continue
-        if name.startswith(b"ray::") and b"IDLE" not in name and b"train" in name.lower():
-            found.append(pid)
-    return found
+    names = {pid: name_of(pid) for pid in child.processes()}
+    return [pid for pid, name in names.items() if name.startswith("ray::") and "train" in name]
 
 
 def ended_within(child: Child, seconds: float) -> int | None:
@@ -86,7 +89,7 @@ def ended_within(child: Child, seconds: float) -> int | None:
     return None
 
 
-def maybe_kill_a_worker(part: Part, child: Child, folder: Path) -> None:
+def maybe_kill_a_worker(part: Part, child: Child) -> None:
     """One at most in a search, since a trial is tried again only so often."""
     if part.random.random() > 0.3:
         return
@@ -104,11 +107,11 @@ def phase(finished: int) -> str:
     return "while points were trained" if finished < POINTS else "after its last point was finished"
 
 
-def disturbed_once(part: Part, folder: Path, usual_s: float) -> bool:
-    """Runs the search until it ends or is killed; whether it ended."""
+def disturbed_once(part: Part, folder: Path, within_s: float) -> bool:
+    """Runs the search until it ends, or is killed after so many seconds; whether it ended."""
     with started(SEARCH, folder) as child:
-        maybe_kill_a_worker(part, child, folder)
-        code = ended_within(child, part.random.uniform(0.1, 1.0) * usual_s)
+        maybe_kill_a_worker(part, child)
+        code = ended_within(child, within_s)
         if code is None:
             child.process.kill()
             child.process.wait()
@@ -123,9 +126,9 @@ def one_search(part: Part, folder: Path, expected: tuple[object, ...], usual_s: 
     folder.mkdir()
     before: set[str] = set()
     for turn in range(MOST_KILLS_A_SEARCH + 1):
-        if turn == MOST_KILLS_A_SEARCH or part.over:
-            usual_s = LIMIT_S
-        complete = disturbed_once(part, folder, usual_s)
+        undisturbed_now = turn == MOST_KILLS_A_SEARCH or part.over
+        within_s = LIMIT_S if undisturbed_now else part.random.uniform(0.1, 1.0) * usual_s
+        complete = disturbed_once(part, folder, within_s)
         after = finished_points(folder / "models")
         if not before <= after:
             lost(f"{len(before - after)} of {len(before)} finished points are gone after a kill of a search")
