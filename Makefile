@@ -4,11 +4,14 @@
 
 PYTHON ?= python3
 ARGS ?=
+MINUTES ?= 30
+SEED ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
+STRESS_READY := $(VENV)/.stress-ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 BENCH := $(BENCH_VENV)/base/bin/python
@@ -18,12 +21,13 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv search test lint bench clean
+.PHONY: help venv search test lint stress bench clean
 
 help:
 	@echo "make search   set up, then run a search       (ARGS= passes options, see ARGS=--help)"
 	@echo "make test     set up, then run the tests      (ARGS= passes pytest options)"
 	@echo "make lint     set up, then ruff and mypy"
+	@echo "make stress   set up, then kills, races and fuzzing for MINUTES= (default 30; SEED= repeats a run; ARGS=--help)"
 	@echo "make bench    set up, then compare with other tools and run all benchmarks (hours; ARGS= passes options of"
 	@echo "              benchmarks/compare.py and runs that alone)"
 	@echo "make venv     set up only, with the tools for tests and lint"
@@ -43,13 +47,16 @@ lint: $(DEV_READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+stress: $(STRESS_READY)
+	@$(BIN)/python tests/stress/run.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 bench: $(BENCH_READY)
 	@$(BENCH) benchmarks/compare.py $(ARGS)
 ifeq ($(strip $(ARGS)),)
 	@for each in steady_epochs cached_reload workers noop_trials large_data worker_growth seed_spread; do $(BENCH) benchmarks/$$each.py || exit 1; done
 endif
 
-# Two stamps, so that a search does not wait for test and lint tools.
+# A stamp each, so that a search does not wait for test and lint tools, nor these for a fuzzer.
 $(RUN_READY): pyproject.toml constraints.txt
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "make: '$(PYTHON)' is not installed. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -71,11 +78,16 @@ $(DEV_READY): $(RUN_READY)
 	@$(PIP_INSTALL) --no-build-isolation -e '.[test,dev]'
 	@touch $@
 
+$(STRESS_READY): $(DEV_READY)
+	@echo "Installing the fuzzer"
+	@$(PIP_INSTALL) --no-build-isolation -e '.[test,stress]'
+	@touch $@
+
 $(BENCH_READY): $(RUN_READY) benchmarks/constraints.txt benchmarks/environments.py
 	@echo "Installing what is compared into $(BENCH_VENV)"
 	@$(BIN)/python benchmarks/environments.py
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) build dist raygrid.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) build dist raygrid.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .stress
 	find raygrid tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

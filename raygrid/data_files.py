@@ -9,7 +9,6 @@ import difflib
 import logging
 import os
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +39,6 @@ _ROLES = {
     "x_val": "X_val",
     "y_val": "y_val",
 }
-_NUMPY_ERRORS = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
 _NAMES_IN_MESSAGE = 20
 _VALUES_IN_MESSAGE = 3
 _CHOOSE = "choose columns with features=[...], on the command line --features a,b,c"
@@ -159,7 +157,7 @@ def _read_columns(file: Path, suffix: str, asked: _Columns) -> DataFile:
     read = _read_csv if suffix in _CSV else _read_parquet if suffix in _PARQUET else _read_ipc
     try:
         table, chosen = read(file, asked)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file} is damaged, or not a {suffix} file: {reason}. Write the file again.") from error
     names = chosen.features or []
@@ -279,7 +277,7 @@ def _read_npy(file: Path) -> DataFile:
     try:
         # Mapped first: the header tells the size before any memory is taken.
         mapped = np.load(file, mmap_mode="r", allow_pickle=False)
-    except _NUMPY_ERRORS as error:
+    except Exception as error:
         raise _unreadable_numpy(file, error) from error
     _require_memory(file, mapped.size * (mapped.itemsize + 4))
     return DataFile(as_features(f"X of {file.name}", np.array(mapped)))
@@ -296,7 +294,7 @@ def _read_npz(file: Path) -> DataFile:
             arrays = {role: loaded[name] for role, name in names.items()}
     except DataError:
         raise
-    except _NUMPY_ERRORS as error:
+    except Exception as error:
         raise _unreadable_numpy(file, error) from error
     labels = {role: f"{name} of {file.name}" for role, name in names.items()}
     X = as_features(labels["X"], arrays["X"])
@@ -333,6 +331,8 @@ def _roles(file: Path, names: list[str]) -> dict[str, str]:
 
 
 def _unreadable_numpy(file: Path, error: Exception) -> DataError:
+    # numpy passes on what the parts raise that read a header or unpack: beside ValueError at least TokenError,
+    # SyntaxError, MemoryError, NotImplementedError and zlib's own error.
     if "Object arrays" in str(error) or "Python objects" in str(error):
         return DataTypeError(
             f"{file} holds Python objects, which are not numeric and are not loaded, because loading could "

@@ -68,7 +68,7 @@ def _config_column(values: Sequence[Any]) -> pa.Array:
         try:
             if kinds and kinds <= {bool, int, float, str, tuple}:
                 return pa.array([list(v) if isinstance(v, tuple) else v for v in values])
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        except (pa.ArrowException, OverflowError):
             pass
     return pa.array([None if v is None else json.dumps(v) for v in values], pa.string())
 
@@ -96,12 +96,40 @@ def read_ledger(paths: ModelArtifacts) -> pa.Table | None:
     except FileNotFoundError:
         return None
     try:
-        return pq.read_table(io.BytesIO(data))
-    except (pa.ArrowException, OSError) as error:
+        table = pq.read_table(io.BytesIO(data))
+        table.validate(full=True)
+        _check_ledger(table)
+        return table
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise CorruptArtifactError(
-            f"{paths.ledger_path} is damaged: it is not a Parquet table ({error}). Remove it; the next training "
-            "under this prefix writes it again."
+            f"{paths.ledger_path} is damaged: it is not a Parquet table of points ({error}). Remove it; the next "
+            "training under this prefix writes it again."
         ) from error
+
+
+def _check_ledger(table: pa.Table) -> None:
+    """Raises ValueError where ``table`` is none that ``results_table`` gives."""
+    expected = results_table([], {}).schema
+    for field in expected:
+        if table.schema.names.count(field.name) != 1 or table.schema.field(field.name).type != field.type:
+            raise ValueError(f"there is no column {field.name!r} of type {field.type}")
+    for name in ("status", "epochs_run", "seconds"):
+        if table.column(name).null_count:
+            raise ValueError(f"values of {name!r} are missing")
+    for field in table.schema:
+        if field.name.startswith(CONFIG_PREFIX) and not _is_config_type(field.type):
+            raise ValueError(f"{field.name!r} holds {field.type}, which no config holds")
+
+
+def _is_config_type(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_list(kind):
+        return _is_config_type(kind.value_type)
+    if types.is_struct(kind):
+        return all(_is_config_type(field.type) for field in kind)
+    checks = (types.is_null, types.is_boolean, types.is_integer, types.is_floating, types.is_string)
+    return any(check(kind) for check in checks)
 
 
 def results_text(table: pa.Table, rows: int = 10) -> str:
@@ -113,7 +141,7 @@ def results_text(table: pa.Table, rows: int = 10) -> str:
     """
     points = table.to_pylist()
     done = sorted(
-        (p for p in points if p["status"] == "done"),
+        (p for p in points if p["status"] == "done" and p["val_loss"] is not None),
         key=lambda p: (p["val_loss"], p["point"] is None, p["point"] or 0),
     )
     names = [n for n in table.column_names if n.startswith(CONFIG_PREFIX) and _varies(points, n)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raygrid.errors import CorruptArtifactError, VersionError
+from raygrid.request import Request
 from raygrid.storage import sha256
 
 MANIFEST_FORMAT = 1
@@ -91,6 +92,8 @@ class Manifest:
             for name in ("depends_on", "request", "winner"):
                 if not isinstance(fields[name], dict):
                     raise ValueError(f"{name} is not a mapping")
+            Request.from_json(fields["request"])
+            _check_depends_on(fields["depends_on"])
             if not all(type(size) is int for size in fields["input_shape"]):
                 raise ValueError("input_shape is not a list of whole numbers")
             return cls(**fields)
@@ -99,6 +102,19 @@ class Manifest:
                 f"{source} is damaged: it is not a manifest ({error!r}). Put it back from a copy, or call "
                 "fit(..., reset_experiment=True) to train anew."
             ) from error
+
+
+def _check_depends_on(value: dict[str, Any]) -> None:
+    """What is read of it later: digest and shape of each array, name and digest of the code, the settings."""
+    data, code, settings = (value.get(name, {}) for name in ("data", "code", "settings"))
+    for name, entry in data.items():
+        shape = entry["shape"]
+        if not isinstance(entry["digest"], str) or not shape or not all(type(size) is int for size in shape):
+            raise ValueError(f"the entry of the data {name!r} is not a digest and a shape")
+    if not all(isinstance(text, str) for text in code.values()):
+        raise ValueError("the code's name or digest is not text")
+    if type(settings.get("seed", 0)) is not int:
+        raise ValueError("the seed is not a whole number")
 
 
 def plain_file_name(name: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -123,17 +123,47 @@ class PointRecord:
             for name in ("config", "metrics", "history"):
                 if not isinstance(fields[name], dict):
                     raise ValueError(f"{name} is not a mapping")
-            if not all(number is None or isinstance(number, int | float) for number in fields["metrics"].values()):
+            for name, check in _FIELD_CHECKS.items():
+                if not check(fields[name]):
+                    raise ValueError(f"{name} is {fields[name]!r}")
+            if not all(number is None or _is_number(number) for number in fields["metrics"].values()):
                 raise ValueError("a metric is not a number")
             fields["config"] = tuples(fields["config"])
             fields["history"] = {name: tuple(column) for name, column in fields["history"].items()}
             if fields["weights"] is not None:
                 fields["weights"] = WeightsFile(**fields["weights"])
+                if not isinstance(fields["weights"].sha256, str):
+                    raise ValueError("the digest of its weights is no text")
             return cls(**fields)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptArtifactError(
                 f"{source} is not a point's record ({error}); remove the file, and the point is trained again."
             ) from error
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and abs(value) < 2**63
+
+
+def _is_number(value: Any) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or check(value)
+
+
+_FIELD_CHECKS = {
+    **dict.fromkeys(("key", "context", "worker", "device"), _is_text),
+    **dict.fromkeys(("error", "trained_with"), _or_none(_is_text)),
+    **dict.fromkeys(("seed", "epochs_run", "threads"), _is_whole),
+    "best_epoch": _or_none(_is_whole),
+    "seconds": _is_number,
+}
 
 
 def pick_best(records: Mapping[int, PointRecord] | Iterable[tuple[int, PointRecord]]) -> tuple[int, PointRecord] | None:

@@ -35,8 +35,19 @@ class Request:
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Request:
-        """What ``to_json`` gave, after JSON."""
-        return cls(**{name: tuples(value) for name, value in saved.items()})
+        """What ``to_json`` gave, after JSON.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        for name, value in saved.items():
+            if name not in ("grid", "config", "defaults", "extras") or not isinstance(value, dict):
+                raise ValueError(f"{name!r} with {type(value).__name__} is no part of a request")
+        request = cls(**{name: tuples(value) for name, value in saved.items()})
+        for name, values in (request.grid or {}).items():
+            if not isinstance(values, tuple):
+                raise ValueError(f"the grid has no list of values for {name!r}")
+        return request
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the manifest."""

@@ -50,7 +50,7 @@ def results_of_published(paths: ModelArtifacts, manifest: Manifest) -> pa.Table:
     records = PointStore(paths.points_dir).of_context(manifest.context)
     if not records:
         return read_ledger(paths) or results_table([], {})
-    seed = manifest.depends_on["settings"]["seed"]
+    seed = manifest.depends_on.get("settings", {}).get("seed", 0)
     configs = Request.from_json(manifest.request).configs()
     return results_table(records, {point_key(manifest.context, c, seed): number for number, c in enumerate(configs)})
 

@@ -245,7 +245,11 @@ def decode_json(data: bytes, source: Path) -> Any:
         CorruptArtifactError: it is not JSON.
     """
     try:
-        return json.loads(data.decode("utf-8"))
+        value = json.loads(data.decode("utf-8"))
+        if b"\\u" in data:
+            # Half a surrogate pair is JSON, but no text that could be written or shown.
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except (ValueError, RecursionError) as error:
         raise CorruptArtifactError(
             f"{source} is damaged: it is not valid JSON ({error}). Put the file back from a copy, or call "

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import inspect
 import pickle
 import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from raygrid import errors
-from raygrid.errors import RaygridError
+from raygrid import GridSearchModel, errors
+from raygrid.backend import check_backend
+from raygrid.cli.inputs import find_model
+from raygrid.errors import BackendError, BuilderError, ClusterError, RaygridError, UserCodeError
+from raygrid.tuning import session
 
 CLASSES = {name: c for name, c in vars(errors).items() if inspect.isclass(c) and issubclass(c, RaygridError)}
 
@@ -52,3 +61,87 @@ def test_an_error_keeps_its_message_on_the_way_from_a_worker(name: str) -> None:
 
 def test_ctrl_c_is_still_a_keyboard_interrupt() -> None:
     assert issubclass(errors.SearchInterrupted, KeyboardInterrupt)
+
+
+# What people read of them
+
+
+def documented() -> dict[str, set[str]]:
+    """From docs/errors.md: each class to what stands in the parentheses of its heading."""
+    text = (Path(__file__).parents[1] / "docs" / "errors.md").read_text()
+    found = re.findall(r"^##+ (\w+) \(([\w, ]+)\)$", text, re.MULTILINE)
+    assert len(found) == len({name for name, _ in found})
+    return {name: set(parents.split(", ")) for name, parents in found}
+
+
+def test_the_page_of_errors_lists_every_class_with_its_parents_and_what_to_do() -> None:
+    page = documented()
+    assert set(page) == set(CLASSES)
+    for name, parents in page.items():
+        assert parents == {base.__name__ for base in CLASSES[name].__bases__} - {"RaygridError"}, name
+
+
+# Every class is raised somewhere in the tests: in ``pytest.raises``, or in a script that a test runs in a process of
+# its own and that ends in the handler of an ``except``. A name that is only imported or printed does not count.
+
+
+def names_in(node: ast.expr | None) -> set[str]:
+    nodes = node.elts if isinstance(node, ast.Tuple) else [node]
+    return {n.id if isinstance(n, ast.Name) else n.attr for n in nodes if isinstance(n, ast.Name | ast.Attribute)}
+
+
+def raised_in(tree: ast.AST) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "raises":
+            found |= names_in(node.args[0])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "except" in node.value:
+            found |= {name for h in handlers(node.value) for name in names_in(h.type)}
+    return found
+
+
+def handlers(script: str) -> Iterator[ast.ExceptHandler]:
+    # Some scripts are templates.
+    filled = re.sub(r"\{\w+(!r)?\}", "0", script).replace("{{", "{").replace("}}", "}")
+    for text in (script, filled):
+        try:
+            tree = ast.parse(textwrap.dedent(text))
+        except SyntaxError:
+            continue
+        yield from (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler))
+
+
+def test_every_class_is_raised_somewhere_in_the_tests() -> None:
+    files = [path for path in Path(__file__).parent.rglob("*.py") if path.name.startswith("test_")]
+    found = set().union(*(raised_in(ast.parse(path.read_text())) for path in files))
+    assert set(CLASSES) - {"RaygridError"} <= found
+
+
+# Those that no other test raises in its own process
+
+
+def test_another_backend_that_keras_has_loaded_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(backend=SimpleNamespace(backend=lambda: "jax")))
+    with pytest.raises(BackendError, match=r"backend 'jax', and raygrid trains with TensorFlow\. Fix: "):
+        check_backend()
+
+
+def test_a_model_without_a_builder_says_how_to_give_it_one() -> None:
+    with pytest.raises(BuilderError, match="GridSearchModel has no build_model; define build_model"):
+        GridSearchModel().build_model({}, (4,))
+
+
+def test_a_module_of_ones_own_that_fails_while_it_is_imported_is_named_and_keeps_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fails_at_import.py").write_text("raise ValueError('no such unit')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserCodeError, match="'fails_at_import:Plant': fails_at_import failed while") as caught:
+        find_model("fails_at_import:Plant")
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "ray://127.0.0.1:10001"])
+def test_an_address_that_cannot_be_one_of_a_cluster_is_refused_by_name(address: str) -> None:
+    with pytest.raises(ClusterError, match=re.escape(repr(address))):
+        session._check_reachable(address)

@@ -28,9 +28,14 @@ def failed(key: str, error: str | None, **fields: Any) -> PointRecord:
     return record(key, status="failed", metrics={}, best_epoch=None, error=error, **fields)
 
 
-def config_column(*values: Any) -> pa.ChunkedArray:
+def table_of(*values: Any) -> pa.Table:
+    """The table of points whose hyperparameter ``x`` has these values."""
     records = [record(f"{i:03d}", config={"x": value}) for i, value in enumerate(values)]
-    return results_table(records, {r.key: i for i, r in enumerate(records)})["config.x"]
+    return results_table(records, {r.key: i for i, r in enumerate(records)})
+
+
+def config_column(*values: Any) -> pa.ChunkedArray:
+    return table_of(*values)["config.x"]
 
 
 def test_the_columns_their_order_and_their_types_are_pinned() -> None:
@@ -147,7 +152,7 @@ def test_a_column_of_a_hyperparameter_has_the_type_of_its_values(
     assert column.to_pylist() == expected
     assert [type(v) for v in column.to_pylist()] == [type(v) for v in expected]
     paths = ModelArtifacts.for_prefix(tmp_path, "a")
-    write_ledger(paths, pa.table({"config.x": column}))
+    write_ledger(paths, table_of(*values))
     back = read_ledger(paths)
     assert back is not None and back["config.x"].to_pylist() == expected
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import math
 import os
 import re
 import sys
@@ -19,12 +20,15 @@ from raygrid.zoo import MODELS
 if TYPE_CHECKING:
     from raygrid.model import GridSearchModel
 
+# A few hundred bytes of aliases, or of merged mappings, can stand for more values than there is memory.
+_MAX_YAML_NODES = 1_000_000
+
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping in a JSON, YAML or TOML file; nothing in it is evaluated.
 
     Raises:
-        GridError: it cannot be read, or holds no mapping.
+        GridError: it cannot be read, holds no mapping, or more values than a grid can have.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -62,9 +66,28 @@ def _parse_yaml(text: str) -> Any:
         "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
     )
     try:
-        return yaml.load(text, Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(error) from error
+        loader = Loader(text)
+        node = loader.get_single_node()
+        if _written_out(node, {}) > _MAX_YAML_NODES:
+            raise ValueError(f"it holds more than {_MAX_YAML_NODES:,} values once its aliases are written out")
+        return None if node is None else loader.construct_document(node)
+    except ValueError:
+        raise
+    except Exception as error:
+        # PyYAML raises KeyError, AttributeError and the like for a text that is not of its tag's type.
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _written_out(node: Any, known: dict[int, float]) -> float:
+    """How many nodes there are where each alias is written out; infinitely many in one that holds itself."""
+    # A node's value is its text, or a list: of nodes, or of pairs of nodes.
+    children = node if isinstance(node, tuple) else getattr(node, "value", None)
+    if not isinstance(children, list | tuple):
+        return 1
+    if id(children) not in known:
+        known[id(children)] = math.inf
+        known[id(children)] = 1 + sum(_written_out(child, known) for child in children)
+    return known[id(children)]
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from raygrid.errors import ArgumentError, MissingArtifactError
+from raygrid.errors import ArgumentError, CorruptArtifactError, MissingArtifactError
 from raygrid.zoo.autoencoder import Autoencoder, row_scores
 from raygrid.zoo.fault_detection import alarm_threshold, check_quantile, is_alarm
 
@@ -145,12 +146,24 @@ class AutoencoderDetector(Autoencoder):
 
     def _take_extra_artifacts(self, values: Mapping[str, Any]) -> None:
         saved = values.get(_ARTIFACT)
-        self.fitted_threshold = None if saved is None else saved["threshold"]
-        if saved is not None:
-            self.fitted_quantile = saved["quantile"]
+        self.fitted_threshold = None
+        if saved is None:
+            return
+        threshold, quantile = _number(saved, "threshold"), _number(saved, "quantile")
+        if threshold is None or quantile is None:
+            raise CorruptArtifactError(
+                f"{self._get_artifacts().extra_path(_ARTIFACT)} is damaged: it has no finite threshold and quantile. "
+                "Put the file back from a copy, or call fit(..., reset_experiment=True) to train anew."
+            )
+        self.fitted_threshold, self.fitted_quantile = threshold, quantile
 
     def _request_extras(self) -> dict[str, Any]:
         return {"quantile": self.fitted_quantile}
+
+
+def _number(saved: object, name: str) -> float | None:
+    value = saved.get(name) if isinstance(saved, Mapping) else None
+    return value if isinstance(value, float) and math.isfinite(value) else None
 
 
 def _shares(errors: Array) -> npt.NDArray[np.float32]:

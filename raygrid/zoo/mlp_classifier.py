@@ -194,7 +194,18 @@ class MLPClassifier(GridSearchModel):
         return values
 
     def _take_extra_artifacts(self, values: Mapping[str, Any]) -> None:
-        self.fitted_classes = tuple(values.get(_ARTIFACT, {}).get("classes", ()))
+        saved = values.get(_ARTIFACT, {"classes": []})
+        classes = saved.get("classes") if isinstance(saved, dict) else None
+        if (
+            not isinstance(classes, list)
+            or len({type(label) for label in classes}) > 1
+            or not all(isinstance(label, str) or (isinstance(label, int) and abs(label) < 2**64) for label in classes)
+        ):
+            raise CorruptArtifactError(
+                f"{self._get_artifacts().extra_path(_ARTIFACT)} is damaged: its classes are no list of texts or of "
+                "whole numbers. Put the file back from a copy, or call fit(..., reset_experiment=True) to train anew."
+            )
+        self.fitted_classes = tuple(classes)
 
     def _take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         # Where Keras cannot load the file by itself, the model is built anew.
