@@ -18,8 +18,7 @@ import pytest
 from raygrid import GridSearchModel, errors
 from raygrid.backend import check_backend
 from raygrid.cli.inputs import find_model
-from raygrid.errors import BackendError, BuilderError, ClusterError, RaygridError, UserCodeError
-from raygrid.tuning import session
+from raygrid.errors import BackendError, BuilderError, RaygridError, UserCodeError
 
 CLASSES = {name: c for name, c in vars(errors).items() if inspect.isclass(c) and issubclass(c, RaygridError)}
 
@@ -139,9 +138,3 @@ def test_a_module_of_ones_own_that_fails_while_it_is_imported_is_named_and_keeps
     with pytest.raises(UserCodeError, match="'fails_at_import:Plant': fails_at_import failed while") as caught:
         find_model("fails_at_import:Plant")
     assert isinstance(caught.value.__cause__, ValueError)
-
-
-@pytest.mark.parametrize("address", ["nonsense", "ray://127.0.0.1:10001"])
-def test_an_address_that_cannot_be_one_of_a_cluster_is_refused_by_name(address: str) -> None:
-    with pytest.raises(ClusterError, match=re.escape(repr(address))):
-        session._check_reachable(address)
