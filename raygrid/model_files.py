@@ -85,7 +85,7 @@ def model_from_bytes(data: bytes, source: Path, rebuild: Rebuild | None) -> kera
 
 
 def _check_archive(data: bytes, source: Path) -> None:
-    """Keras reads weights past the checksums of the archive, and calls one that is cut off a missing file."""
+    """Says of a damaged file that it is damaged, and unpacks nothing absurd; Keras calls both a missing file."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
