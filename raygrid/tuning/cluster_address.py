@@ -29,11 +29,13 @@ except OSError as error:
     sys.exit({_NOTHING_THERE})
 from ray._common.usage.usage_lib import get_cluster_metadata
 from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+from ray._private.services import canonicalize_bootstrap_address
 from ray._raylet import GcsClient
 
 maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 try:
-    print(json.dumps(get_cluster_metadata(GcsClient(address=address))))
+    # Ray puts this machine's address in place of localhost when it connects.
+    print(json.dumps(get_cluster_metadata(GcsClient(address=canonicalize_bootstrap_address(address)))))
 except Exception as error:
     print(f"{{type(error).__name__}}: {{error}}")
     sys.exit({_NO_ANSWER})

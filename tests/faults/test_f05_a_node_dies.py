@@ -45,9 +45,8 @@ _SEARCH = """
         os.mkdir("builds")
         os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
         node = {"num_cpus": 1, "object_store_memory": 200_000_000, "include_dashboard": False}
-        local = {"node_ip_address": "127.0.0.1"}
-        cluster = Cluster(initialize_head=True, head_node_args={**node, **local})
-        second = cluster.add_node(**node, **local)
+        cluster = Cluster(initialize_head=True, head_node_args=node)
+        second = cluster.add_node(**node)
         killer = KillsANode()
         X, X_val = small_rows(4000), small_rows(1000, seed=1)
         grid = {"hidden": [(3,), (4,), (5,), (6,)], "epochs": [40]}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from child_processes import Child, started, started_command
+from child_processes import Child, run_script, started, started_command
 from commands import SCRIPT
 from ray_nodes import free_ports
 
@@ -170,3 +170,19 @@ def test_f38_an_address_beside_a_ray_that_this_process_has_already_is_a_warning_
             with RaySession(address, (), False) as session:
                 session.wait()
     assert caplog.messages == [f"This process has a Ray already, at {there}; address='127.0.0.1:1' is not used."]
+
+
+def test_f38_a_ray_that_ray_itself_would_not_find_under_this_address_is_refused_by_name(
+    ray_session: None, tmp_path: Path
+) -> None:
+    import ray
+    from ray._private.services import resolve_ip_for_localhost
+
+    # It listens on localhost alone, in place of which Ray puts the address of this machine when it connects.
+    address = ray.get_runtime_context().gcs_address
+    assert address.startswith("127.0.0.1:")
+    if resolve_ip_for_localhost("127.0.0.1").startswith("127."):
+        pytest.skip("this machine has no other address than localhost")
+    output = run_script(_JOIN.format(address=address), tmp_path)
+    assert "refused in time: True started: False" in output
+    assert f"what listens at {address} did not answer as a Ray cluster" in output
