@@ -119,7 +119,7 @@ def normalize_grid(
             wrong_type |= isinstance(error, GridTypeError)
     if problems:
         raise (GridTypeError if wrong_type else GridError)("\n".join(problems))
-    count = math.prod(len(values) for values in out.values())
+    count = count_points(out)
     if count > max_points:
         raise GridError(
             f"param_grid has {count:,} points ({' x '.join(str(len(v)) for v in out.values())}), more than "
@@ -195,6 +195,48 @@ def iter_param_grid(grid: Mapping[str, Sequence[Any]]) -> Iterator[Config]:
     names = sorted(grid)
     for values in itertools.product(*(grid[name] for name in names)):
         yield dict(zip(names, values, strict=True))
+
+
+def count_points(grid: Mapping[str, Sequence[Any]]) -> int:
+    """How many combinations the grid has."""
+    return math.prod(len(values) for values in grid.values())
+
+
+def point_at(grid: Mapping[str, Sequence[Any]], number: int) -> Config:
+    """The combination at position ``number`` of `iter_param_grid`, from 0."""
+    return {name: grid[name][number // step % len(grid[name])] for name, step in _steps(grid).items()}
+
+
+def iter_groups(
+    grid: Mapping[str, Sequence[Any]], differ_in: Collection[str]
+) -> Iterator[tuple[tuple[int, Config], ...]]:
+    """The combinations in groups that differ only in the names ``differ_in``, without holding any of them.
+
+    Each comes with its position in `iter_param_grid`, the groups in the order of the first position of each.
+    """
+    steps = _steps(grid)
+    outer, inner = ([n for n in steps if (n in differ_in) is chosen] for chosen in (False, True))
+    within = list(_positions(grid, inner, steps))
+    for first, shared in _positions(grid, outer, steps):
+        yield tuple((first + offset, {**shared, **rest}) for offset, rest in within)
+
+
+def _positions(
+    grid: Mapping[str, Sequence[Any]], names: Sequence[str], steps: Mapping[str, int]
+) -> Iterator[tuple[int, Config]]:
+    """Every combination of the values of ``names``, with its position where all other names have their first value."""
+    for chosen in itertools.product(*(tuple(enumerate(grid[name])) for name in names)):
+        number = sum(i * steps[name] for name, (i, _) in zip(names, chosen, strict=True))
+        yield number, {name: value for name, (_, value) in zip(names, chosen, strict=True)}
+
+
+def _steps(grid: Mapping[str, Sequence[Any]]) -> dict[str, int]:
+    """How far apart two combinations are in `iter_param_grid` that differ by one value of a name, names sorted."""
+    steps, step = {}, 1
+    for name in sorted(grid, reverse=True):
+        steps[name] = step
+        step *= len(grid[name])
+    return dict(sorted(steps.items()))
 
 
 def varying_names(grid: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
