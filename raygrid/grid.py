@@ -27,6 +27,9 @@ Grid = dict[str, tuple[Any, ...]]
 
 DEFAULT_MAX_POINTS = 10_000
 
+# Deeper than any setting of a model; what writes and compares configs calls itself at every level.
+_MAX_DEPTH = 50
+
 # Ray Tune evaluates {"eval": ...} and expands {"grid_search": ...} wherever it meets them.
 RESERVED_KEYS = frozenset({"eval", "grid_search"})
 
@@ -34,13 +37,15 @@ RESERVED_KEYS = frozenset({"eval", "grid_search"})
 TRAINING_DEFAULTS: Config = {"batch_size": 32, "epochs": 10, "patience": None}
 
 
-def native_value(value: object, where: str) -> Any:
+def native_value(value: object, where: str, depth: int = 0) -> Any:
     """``value`` in native Python types, sequences as tuples.
 
     Raises:
         GridTypeError: the value is of a type that JSON cannot carry.
-        GridError: it is a number that is not finite, or a mapping with a reserved key.
+        GridError: it is a number that is not finite, a mapping with a reserved key, or nested too deeply.
     """
+    if depth > _MAX_DEPTH:
+        raise GridError(f"{where} is nested more than {_MAX_DEPTH} deep, or holds itself; write it flatter.")
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool):
@@ -56,18 +61,18 @@ def native_value(value: object, where: str) -> Any:
             raise GridError(f"{where} is {value}, which JSON cannot carry; use a finite number, or None for 'off'.")
         return float(value)
     if isinstance(value, np.ndarray):
-        return native_value(value.tolist(), where)
+        return native_value(value.tolist(), where, depth)
     if isinstance(value, list | tuple):
-        return tuple(native_value(item, f"{where}[{i}]") for i, item in enumerate(value))
+        return tuple(native_value(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value))
     if isinstance(value, Mapping):
-        return _native_mapping(value, where)
+        return _native_mapping(value, where, depth)
     raise GridTypeError(
         f"{where} is {value!r} of type {type(value).__name__}, which JSON cannot carry; give a number, a string, "
         "None, or a list of these, and turn it into the object you need inside build_model."
     )
 
 
-def _native_mapping(value: Mapping[Any, Any], where: str) -> Config:
+def _native_mapping(value: Mapping[Any, Any], where: str, depth: int = 0) -> Config:
     out: Config = {}
     for key, item in value.items():
         if not isinstance(key, str):
@@ -77,7 +82,7 @@ def _native_mapping(value: Mapping[Any, Any], where: str) -> Config:
                 f"{where} has the key {key!r}, which Ray Tune would evaluate; rename the key. "
                 "A grid of raygrid is a plain mapping of names to lists of values."
             )
-        out[str(key)] = native_value(item, f"{where}[{key!r}]")
+        out[str(key)] = native_value(item, f"{where}[{key!r}]", depth + 1)
     return out
 
 
@@ -123,7 +128,7 @@ def normalize_grid(
     if count > max_points:
         raise GridError(
             f"param_grid has {count:,} points ({' x '.join(str(len(v)) for v in out.values())}), more than "
-            f"max_points={max_points:,}; leave values out, or raise max_points."
+            f"max_points={max_points:,}; leave values out, or raise max_points (--max-points)."
         )
     return out
 
@@ -145,7 +150,7 @@ def _normalize_values(name: str, values: Any, defaults: Mapping[str, Any], max_p
         # Before the values are looked at: a range may hold more of them than there is memory.
         raise GridError(
             f"{where} has {len(values):,} values, more than max_points={max_points:,}; leave values out, or raise "
-            "max_points."
+            "max_points (--max-points)."
         )
     kept: dict[str, Any] = {}
     repeated = []

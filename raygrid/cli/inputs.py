@@ -20,14 +20,27 @@ if TYPE_CHECKING:
     from raygrid.model import GridSearchModel
 
 
+# A grid of 10,000 points takes some 100 kB. YAML takes a thousand times its size in memory while it is read.
+MAX_FILE_BYTES = 2**20
+# What a YAML file may hold once its aliases are written out: a page of them can stand for more than any memory.
+MAX_YAML_VALUES = 100_000
+
+
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON, YAML or TOML file; nothing in it is evaluated.
+    """The mapping in a JSON, YAML or TOML file of at most ``MAX_FILE_BYTES``; nothing in it is evaluated.
 
     Raises:
-        GridError: it cannot be read, or holds no mapping.
+        GridError: it cannot be read, is too large, or holds no mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise GridError(
+                f"{path} has {max(path.stat().st_size, len(data)):,} bytes, more than the limit of "
+                f"{MAX_FILE_BYTES:,} for a grid or config; check the name, or leave values out."
+            )
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise GridError(f"{path} cannot be read: {error}") from error
     try:
@@ -56,7 +69,27 @@ def _parse_yaml(text: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Reads 1e-3 as the number that it is in JSON and TOML; YAML 1.1 wants a dot in it and calls it text."""
+        """Reads 1e-3 as the number that it is in JSON and TOML; YAML 1.1 wants a dot in it and calls it text.
+
+        Counts what a value holds with its aliases written out.
+        """
+
+        def __init__(self, stream: str) -> None:
+            super().__init__(stream)
+            self._values: dict[yaml.Node, int] = {}
+
+        def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+            is_alias = self.check_event(yaml.AliasEvent)
+            node = super().compose_node(parent, index)
+            if is_alias and node not in self._values:
+                raise ValueError("an alias stands for what holds it")
+            if node is not None and not is_alias:
+                inner = node.value if isinstance(node, yaml.CollectionNode) else ()
+                pairs = [item if isinstance(item, tuple) else (item,) for item in inner]
+                self._values[node] = 1 + sum(self._values[child] for pair in pairs for child in pair)
+                if self._values[node] > MAX_YAML_VALUES:
+                    raise ValueError(f"with its aliases written out it holds more than {MAX_YAML_VALUES:,} values")
+            return node
 
     Loader.add_implicit_resolver(
         "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
@@ -80,7 +113,7 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
             if not equals or not name:
                 raise ValueError("there is no NAME= before the value")
             out[name.strip()] = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise GridError(
                 f"--set {setting!r} is not NAME=JSON ({error}); write lists as NAME=[1,2] and text in double quotes, "
                 'such as --set \'activation=["relu","selu"]\'.'
