@@ -135,7 +135,7 @@ def normalize_grid(
 
 def _normalize_values(name: str, values: Any, defaults: Mapping[str, Any], max_points: int) -> tuple[Any, ...]:
     where = f"param_grid[{name!r}]"
-    if isinstance(values, np.ndarray) and values.ndim == 1:
+    if isinstance(values, np.ndarray) and values.ndim <= 1:
         values = values.tolist()
     if isinstance(values, Mapping):
         # {"grid_search": [...]} is how Ray Tune's own grids are written: say that first.
