@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from native_values import same
 from refusals import refused_by_fit
 from small_models import SmallModel, small_rows
 
@@ -30,18 +31,13 @@ def asked(folder: Path, **grid: Any) -> list[Any]:
     return [point.config for point in plan.points]
 
 
-def is_same(left: Any, right: Any) -> bool:
-    """Equal and of one type: 1, 1.0 and True are three values."""
-    return type(left) is type(right) and bool(left == right)
-
-
 def test_f24_repeated_values_are_trained_once_with_one_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "raygrid"):
         configs = asked(tmp_path, units=[1, 1, 1.0, True])
     assert len(configs) == 2
-    assert is_same(configs[0]["units"], 1) and is_same(configs[1]["units"], True)
+    assert same(configs[0]["units"], 1) and same(configs[1]["units"], True)
     (warning,) = caplog.records
     assert "param_grid['units'] repeats 1, 1.0; each value is trained once." in warning.getMessage()
 
@@ -64,7 +60,7 @@ def test_f24_the_first_of_equal_values_stays_whatever_its_type(
 ) -> None:
     with caplog.at_level(logging.WARNING, "raygrid"):
         (config,) = asked(tmp_path, x=values)
-    assert is_same(config["x"], kept)
+    assert same(config["x"], kept)
     assert len(caplog.records) == 1
 
 
