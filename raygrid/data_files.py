@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-import zipfile
+import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raygrid.arrow_sizes import decoded_bytes
 from raygrid.data_arrays import as_features, as_targets, is_numeric_arrow_type
 from raygrid.errors import ArgumentError, DataError, DataTypeError
-from raygrid.memory import available_memory
+from raygrid.memory import available_memory, require_memory
+from raygrid.numpy_files import read_npy, read_npz
 
 _LOG = logging.getLogger("raygrid")
 _PARQUET = (".parquet",)
@@ -39,6 +41,9 @@ _ROLES = {
     "x_val": "X_val",
     "y_val": "y_val",
 }
+# A number in a table takes at most eight bytes, and four more in the array.
+_VALUE_BYTES = 8 + 4
+_MAX_PARQUET_FOOTER_BYTES = 256 * 2**20
 _NAMES_IN_MESSAGE = 20
 _VALUES_IN_MESSAGE = 3
 _CHOOSE = "choose columns with features=[...], on the command line --features a,b,c"
@@ -157,7 +162,11 @@ def _read_columns(file: Path, suffix: str, asked: _Columns) -> DataFile:
     read = _read_csv if suffix in _CSV else _read_parquet if suffix in _PARQUET else _read_ipc
     try:
         table, chosen = read(file, asked)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except DataError:
+        raise
+    except MemoryError as error:
+        raise DataError(f"{file} does not fit into the memory. Write a file with fewer rows or columns.") from error
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file} is damaged, or not a {suffix} file: {reason}. Write the file again.") from error
     names = chosen.features or []
@@ -171,36 +180,72 @@ def _read_columns(file: Path, suffix: str, asked: _Columns) -> DataFile:
 
 
 def _as_labels(file: Path, name: str, column: Any) -> npt.NDArray[Any]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     if column.null_count:
         raise DataError(f"{file}: column {name!r} has {column.null_count} missing values. Fill them, or drop the rows.")
+    if pa.types.is_nested(column.type):
+        raise DataTypeError(f"{file}: column {name!r} is of type {column.type}. Labels are text or numbers.")
+    texts = column
+    if pa.types.is_dictionary(column.type) and column.num_chunks:
+        texts = column.unify_dictionaries().chunk(0).dictionary
+    if pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type):
+        # An array of texts takes four bytes a character of the longest one in every row.
+        require_memory(file, len(column) * 4 * (pc.max(pc.utf8_length(texts)).as_py() or 0))
     return np.asarray(column.to_pylist())
 
 
 def _read_csv(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
     import pyarrow.csv as pa_csv
 
-    # A number of text becomes eight bytes in the table and four in the array: about twice the file.
-    _require_memory(file, 2 * file.stat().st_size)
+    size = file.stat().st_size
+    # A number takes six characters or more in most files.
+    require_memory(file, 2 * size)
     with pa_csv.open_csv(file) as reader:
         names = reader.schema.names
     if all(_is_number(name) for name in names):
         raise DataError(f"{file} has numbers in its first line ({_quoted(names)}). Add a line of column names.")
     chosen = _choose(file, names, asked)
+    available = available_memory()
+    if available is not None and size * _VALUE_BYTES // 2 > available:
+        # It may hold numbers of one digit: their rows are counted before memory is taken for them.
+        require_memory(file, _lines(file) * len(chosen.names) * _VALUE_BYTES)
     # The streaming reader takes the types from the first block and fails on a later one that differs.
     table = pa_csv.read_csv(file, convert_options=pa_csv.ConvertOptions(include_columns=chosen.names))
     _check_numeric(file, table, chosen)
     return table, chosen
 
 
+def _lines(file: Path) -> int:
+    with file.open("rb") as stream:
+        return sum(block.count(b"\n") for block in iter(lambda: stream.read(2**20), b""))
+
+
 def _read_parquet(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file) as parquet:
+    with file.open("rb") as stream:
+        stream.seek(-min(8, file.stat().st_size), os.SEEK_END)
+        footer_bytes = int.from_bytes(stream.read(4), "little")
+    if footer_bytes > _MAX_PARQUET_FOOTER_BYTES:
+        raise DataError(
+            f"{file} is damaged, or not a .parquet file: its description of columns has {footer_bytes:,} bytes. "
+            "Write the file again."
+        )
+    # Labels stay in the form in which a file repeats one text at no cost.
+    with pq.ParquetFile(file, read_dictionary=asked.labels) as parquet:
         chosen = _choose(file, parquet.schema_arrow.names, asked)
         _check_numeric(file, parquet.schema_arrow.empty_table(), chosen)
-        # At most eight bytes a value in the table, and four in the array.
-        _require_memory(file, parquet.metadata.num_rows * len(chosen.names) * (8 + 4))
+        require_memory(file, _parquet_rows(parquet.metadata) * len(chosen.names) * _VALUE_BYTES)
         return parquet.read(columns=chosen.names), chosen
+
+
+def _parquet_rows(metadata: Any) -> int:
+    """The most rows of which any part of a Parquet file speaks: those of a damaged one contradict each other."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    values = [sum(group.column(i).num_values for group in groups) for i in range(metadata.num_columns)]
+    return int(max(metadata.num_rows, sum(group.num_rows for group in groups), *values, 0))
 
 
 def _read_ipc(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
@@ -209,11 +254,15 @@ def _read_ipc(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
     with pa.OSFile(str(file)) as stream:
         is_file = stream.read(6) == b"ARROW1"
         stream.seek(0)
+        # A file is a stream between its first bytes and its list of batches, which shows here that it is whole.
         reader = pa.ipc.open_file(stream) if is_file else pa.ipc.open_stream(stream)
         chosen = _choose(file, reader.schema.names, asked)
         _check_numeric(file, reader.schema.empty_table(), chosen)
-        _require_memory(file, 2 * file.stat().st_size)
-        return reader.read_all().select(chosen.names), chosen
+        start = 8 if is_file else 0
+        table_bytes, rows = decoded_bytes(file, start)
+        require_memory(file, table_bytes + rows * 4 * len(chosen.names))
+        stream.seek(start)
+        return pa.ipc.open_stream(stream).read_all().select(chosen.names), chosen
 
 
 def _choose(file: Path, names: list[str], asked: _Columns) -> _Columns:
@@ -268,34 +317,13 @@ def _examples(table: Any, name: str) -> str:
 
 
 def _read_npy(file: Path) -> DataFile:
-    with file.open("rb") as stream:
-        start = stream.read(6)
-    if start.startswith(b"PK"):
-        raise DataError(f"{file} is an .npz file by its content. Rename it to {file.stem}.npz.")
-    if start != b"\x93NUMPY":  # numpy would take it for a pickle, and say how to load it unsafely
-        raise DataError(f"{file} is damaged, or not a .npy file: its first bytes are {start!r}. Write the file again.")
-    try:
-        # Mapped first: the header tells the size before any memory is taken.
-        mapped = np.load(file, mmap_mode="r", allow_pickle=False)
-    except Exception as error:
-        raise _unreadable_numpy(file, error) from error
-    _require_memory(file, mapped.size * (mapped.itemsize + 4))
-    return DataFile(as_features(f"X of {file.name}", np.array(mapped)))
+    return DataFile(as_features(f"X of {file.name}", read_npy(file)))
 
 
 def _read_npz(file: Path) -> DataFile:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
-        # Beside the arrays as they are, a float32 copy of at most half their size.
-        _require_memory(file, unpacked_bytes * 3 // 2)
-        with np.load(file, allow_pickle=False) as loaded:
-            names = _roles(file, loaded.files)
-            arrays = {role: loaded[name] for role, name in names.items()}
-    except DataError:
-        raise
-    except Exception as error:
-        raise _unreadable_numpy(file, error) from error
+    found = read_npz(file)
+    names = _roles(file, list(found))
+    arrays = {role: found[name] for role, name in names.items()}
     labels = {role: f"{name} of {file.name}" for role, name in names.items()}
     X = as_features(labels["X"], arrays["X"])
     y = as_targets(labels["y"], arrays["y"], len(X)) if "y" in arrays else None
@@ -328,27 +356,6 @@ def _roles(file: Path, names: list[str]) -> dict[str, str]:
     if ignored:
         _LOG.warning("%s: arrays %s are not used; known names are %s", file, _quoted(ignored), _quoted(_ROLES))
     return found
-
-
-def _unreadable_numpy(file: Path, error: Exception) -> DataError:
-    # numpy passes on what the parts raise that read a header or unpack: beside ValueError at least TokenError,
-    # SyntaxError, MemoryError, NotImplementedError and zlib's own error.
-    if "Object arrays" in str(error) or "Python objects" in str(error):
-        return DataTypeError(
-            f"{file} holds Python objects, which are not numeric and are not loaded, because loading could "
-            "run code. Save it with a numeric dtype: array.astype('float32')."
-        )
-    return DataError(f"{file} is damaged, or not a {file.suffix} file: {error}. Write the file again.")
-
-
-def _require_memory(file: Path, needed_bytes: int) -> None:
-    available = available_memory()
-    if available is not None and needed_bytes > available:
-        raise DataError(
-            f"{file} would need about {needed_bytes / 2**30:.1f} GiB of memory, and "
-            f"{available / 2**30:.1f} GiB are available. Write a file with fewer rows or columns; "
-            "of a Parquet file, features=[...] (--features a,b,c) reads the named columns only."
-        )
 
 
 def _is_number(text: str) -> bool:

@@ -27,6 +27,9 @@ Grid = dict[str, tuple[Any, ...]]
 
 DEFAULT_MAX_POINTS = 10_000
 
+# Deeper than any setting of a model; what writes and compares configs calls itself at every level.
+_MAX_DEPTH = 50
+
 # Ray Tune evaluates {"eval": ...} and expands {"grid_search": ...} wherever it meets them.
 RESERVED_KEYS = frozenset({"eval", "grid_search"})
 
@@ -34,13 +37,15 @@ RESERVED_KEYS = frozenset({"eval", "grid_search"})
 TRAINING_DEFAULTS: Config = {"batch_size": 32, "epochs": 10, "patience": None}
 
 
-def native_value(value: object, where: str) -> Any:
+def native_value(value: object, where: str, depth: int = 0) -> Any:
     """``value`` in native Python types, sequences as tuples.
 
     Raises:
         GridTypeError: the value is of a type that JSON cannot carry.
-        GridError: it is a number that is not finite, or a mapping with a reserved key.
+        GridError: it is a number that is not finite, a mapping with a reserved key, or nested too deeply.
     """
+    if depth > _MAX_DEPTH:
+        raise GridError(f"{where} is nested more than {_MAX_DEPTH} deep, or holds itself; write it flatter.")
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool):
@@ -56,18 +61,18 @@ def native_value(value: object, where: str) -> Any:
             raise GridError(f"{where} is {value}, which JSON cannot carry; use a finite number, or None for 'off'.")
         return float(value)
     if isinstance(value, np.ndarray):
-        return native_value(value.tolist(), where)
+        return native_value(value.tolist(), where, depth)
     if isinstance(value, list | tuple):
-        return tuple(native_value(item, f"{where}[{i}]") for i, item in enumerate(value))
+        return tuple(native_value(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value))
     if isinstance(value, Mapping):
-        return _native_mapping(value, where)
+        return _native_mapping(value, where, depth)
     raise GridTypeError(
         f"{where} is {value!r} of type {type(value).__name__}, which JSON cannot carry; give a number, a string, "
         "None, or a list of these, and turn it into the object you need inside build_model."
     )
 
 
-def _native_mapping(value: Mapping[Any, Any], where: str) -> Config:
+def _native_mapping(value: Mapping[Any, Any], where: str, depth: int = 0) -> Config:
     out: Config = {}
     for key, item in value.items():
         if not isinstance(key, str):
@@ -77,7 +82,7 @@ def _native_mapping(value: Mapping[Any, Any], where: str) -> Config:
                 f"{where} has the key {key!r}, which Ray Tune would evaluate; rename the key. "
                 "A grid of raygrid is a plain mapping of names to lists of values."
             )
-        out[str(key)] = native_value(item, f"{where}[{key!r}]")
+        out[str(key)] = native_value(item, f"{where}[{key!r}]", depth + 1)
     return out
 
 
@@ -119,18 +124,18 @@ def normalize_grid(
             wrong_type |= isinstance(error, GridTypeError)
     if problems:
         raise (GridTypeError if wrong_type else GridError)("\n".join(problems))
-    count = math.prod(len(values) for values in out.values())
+    count = count_points(out)
     if count > max_points:
         raise GridError(
             f"param_grid has {count:,} points ({' x '.join(str(len(v)) for v in out.values())}), more than "
-            f"max_points={max_points:,}; leave values out, or raise max_points."
+            f"max_points={max_points:,}; leave values out, or raise max_points (--max-points)."
         )
     return out
 
 
 def _normalize_values(name: str, values: Any, defaults: Mapping[str, Any], max_points: int) -> tuple[Any, ...]:
     where = f"param_grid[{name!r}]"
-    if isinstance(values, np.ndarray) and values.ndim == 1:
+    if isinstance(values, np.ndarray) and values.ndim <= 1:
         values = values.tolist()
     if isinstance(values, Mapping):
         # {"grid_search": [...]} is how Ray Tune's own grids are written: say that first.
@@ -145,7 +150,7 @@ def _normalize_values(name: str, values: Any, defaults: Mapping[str, Any], max_p
         # Before the values are looked at: a range may hold more of them than there is memory.
         raise GridError(
             f"{where} has {len(values):,} values, more than max_points={max_points:,}; leave values out, or raise "
-            "max_points."
+            "max_points (--max-points)."
         )
     kept: dict[str, Any] = {}
     repeated = []
@@ -195,6 +200,48 @@ def iter_param_grid(grid: Mapping[str, Sequence[Any]]) -> Iterator[Config]:
     names = sorted(grid)
     for values in itertools.product(*(grid[name] for name in names)):
         yield dict(zip(names, values, strict=True))
+
+
+def count_points(grid: Mapping[str, Sequence[Any]]) -> int:
+    """How many combinations the grid has."""
+    return math.prod(len(values) for values in grid.values())
+
+
+def point_at(grid: Mapping[str, Sequence[Any]], number: int) -> Config:
+    """The combination at position ``number`` of `iter_param_grid`, from 0."""
+    return {name: grid[name][number // step % len(grid[name])] for name, step in _steps(grid).items()}
+
+
+def iter_groups(
+    grid: Mapping[str, Sequence[Any]], differ_in: Collection[str]
+) -> Iterator[tuple[tuple[int, Config], ...]]:
+    """The combinations in groups that differ only in the names ``differ_in``, without holding any of them.
+
+    Each comes with its position in `iter_param_grid`, the groups in the order of the first position of each.
+    """
+    steps = _steps(grid)
+    outer, inner = ([n for n in steps if (n in differ_in) is chosen] for chosen in (False, True))
+    within = list(_positions(grid, inner, steps))
+    for first, shared in _positions(grid, outer, steps):
+        yield tuple((first + offset, {**shared, **rest}) for offset, rest in within)
+
+
+def _positions(
+    grid: Mapping[str, Sequence[Any]], names: Sequence[str], steps: Mapping[str, int]
+) -> Iterator[tuple[int, Config]]:
+    """Every combination of the values of ``names``, with its position where all other names have their first value."""
+    for chosen in itertools.product(*(tuple(enumerate(grid[name])) for name in names)):
+        number = sum(i * steps[name] for name, (i, _) in zip(names, chosen, strict=True))
+        yield number, {name: value for name, (_, value) in zip(names, chosen, strict=True)}
+
+
+def _steps(grid: Mapping[str, Sequence[Any]]) -> dict[str, int]:
+    """How far apart two combinations are in `iter_param_grid` that differ by one value of a name, names sorted."""
+    steps, step = {}, 1
+    for name in sorted(grid, reverse=True):
+        steps[name] = step
+        step *= len(grid[name])
+    return dict(sorted(steps.items()))
 
 
 def varying_names(grid: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass
 from pathlib import Path
+
+from raygrid.errors import DataError
 
 # Of what is available. The rest is for TensorFlow, models and the page cache; Dask's workers begin to spill at the
 # same share.
@@ -57,8 +60,23 @@ def data_shortage(
     return Shortage(data_bytes, copies, allowed) if data_bytes * copies > allowed else None
 
 
+def require_memory(file: Path, needed_bytes: int) -> None:
+    """Refuses a data file that needs more memory than there is.
+
+    Raises:
+        DataError: names the file, what it needs and what is available.
+    """
+    available = available_memory()
+    if available is not None and needed_bytes > available:
+        raise DataError(
+            f"{file} would need about {needed_bytes / 2**30:,.1f} GiB of memory, and "
+            f"{available / 2**30:.1f} GiB are available. Write a file with fewer rows or columns; "
+            "of a Parquet file, features=[...] (--features a,b,c) reads the named columns only."
+        )
+
+
 def available_memory() -> int | None:
-    """Return the bytes this process can still take, by ``/proc/meminfo`` and the limit of its container.
+    """Return the bytes this process can still take, by ``/proc/meminfo``, the limit of its container and its own.
 
     None where the system does not say.
     """
@@ -69,8 +87,22 @@ def available_memory() -> int | None:
                 limits.append(int(line.split()[1]) * 1024)
     except OSError:
         pass
-    left = left_in_container(Path("/sys/fs/cgroup"))
-    return min(limits if left is None else [*limits, left], default=None)
+    for left in (left_in_container(Path("/sys/fs/cgroup")), _left_of_address_space()):
+        if left is not None:
+            limits.append(left)
+    return min(limits, default=None)
+
+
+def _left_of_address_space() -> int | None:
+    """The bytes that ``ulimit -v`` leaves this process; None without a limit."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (OSError, ValueError):
+        return limit
+    return max(0, limit - pages * resource.getpagesize())
 
 
 def left_in_container(folder: Path) -> int | None:

@@ -64,6 +64,8 @@ class PointStore:
     def get_all(self, keys: Iterable[str]) -> dict[str, PointRecord]:
         """The records of those ``keys`` that have one, without histories."""
         present = self._keys()
+        if not present:
+            return {}
         found = ((key, self.get(key)) for key in keys if key in present)
         return {key: record.without_history() for key, record in found if record is not None}
 

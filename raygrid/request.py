@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from raygrid.fingerprint import canonical_json
-from raygrid.grid import Config, Grid, iter_param_grid, varying_names
+from raygrid.grid import Config, Grid, count_points, iter_groups, iter_param_grid, point_at, varying_names
 from raygrid.records import tuples
 
 
@@ -64,7 +64,27 @@ class Request:
             yield dict(self.config or {})
             return
         for point in iter_param_grid(self.grid):
-            yield dict(sorted({**self.defaults, **point}.items()))
+            yield self._whole(point)
+
+    @property
+    def count(self) -> int:
+        """How many points there are."""
+        return 1 if self.grid is None else count_points(self.grid)
+
+    def config_at(self, number: int) -> Config:
+        """The whole config of the point ``number``."""
+        return dict(self.config or {}) if self.grid is None else self._whole(point_at(self.grid, number))
+
+    def groups(self, differ_in: Collection[str]) -> Iterator[tuple[tuple[int, Config], ...]]:
+        """The points, as number and whole config, in groups that differ only in the names ``differ_in``."""
+        if self.grid is None:
+            yield ((0, dict(self.config or {})),)
+            return
+        for group in iter_groups(self.grid, differ_in):
+            yield tuple((number, self._whole(point)) for number, point in group)
+
+    def _whole(self, point: Config) -> Config:
+        return dict(sorted({**self.defaults, **point}.items()))
 
     @property
     def varying(self) -> tuple[str, ...]:

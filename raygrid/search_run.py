@@ -20,7 +20,7 @@ from raygrid.identity import Identity, point_key
 from raygrid.ledger import read_ledger, results_table, write_ledger
 from raygrid.manifest import Manifest
 from raygrid.memory import Shortage, available_memory, data_shortage
-from raygrid.plan import Plan, Point, make_plan
+from raygrid.plan import Plan, Point, Points, make_plan
 from raygrid.point_store import PointStore
 from raygrid.publishing import read_manifest
 from raygrid.records import PointRecord
@@ -90,6 +90,7 @@ class SearchRun:
         self.context = identity.context(experiment)
         self.store = PointStore(paths.points_dir)
         self.checkpoints = Checkpoints(paths.checkpoints_dir)
+        self._windows: dict[tuple[int, int], int] = {}
         self.settings = TrainSettings(
             shuffle=identity.settings["shuffle"],
             dtype_policy=identity.settings["dtype_policy"],
@@ -176,15 +177,14 @@ class SearchRun:
         rows = len(self.data.x_train)
         if not self.settings.windowed:
             return rows
-        return len(window_starts(self.data.runs_train, rows, config["window"], config["stride"]))
+        cut = (config["window"], config["stride"])
+        if cut not in self._windows:
+            self._windows[cut] = len(window_starts(self.data.runs_train, rows, *cut))
+        return self._windows[cut]
 
-    def points(self, seed: int | None = None) -> list[Point]:
+    def points(self, seed: int | None = None) -> Points:
         """The points that are asked for, with the seed of the search or another one."""
-        seed = self.identity.settings["seed"] if seed is None else seed
-        return [
-            Point(number, config, seed, point_key(self.context, config, seed))
-            for number, config in enumerate(self.request.configs())
-        ]
+        return Points(self.request, self.context, self.identity.settings["seed"] if seed is None else seed)
 
     def plan_for(self, points: Sequence[Point]) -> Plan:
         """Which of ``points`` are done, and the trials for the others."""

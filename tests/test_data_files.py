@@ -149,38 +149,6 @@ def test_a_csv_without_column_names_is_refused(tmp_path: Path) -> None:
         read_data(path)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".npy"])
-def test_a_file_of_absurd_size_is_refused_before_it_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
-) -> None:
-    # Sparse, and so small that reading it by mistake fails the test without harm to the machine.
-    monkeypatch.setattr("raygrid.data_files.available_memory", lambda: 2**20)
-    path = tmp_path / f"data{suffix}"
-    if suffix == ".npy":
-        np.lib.format.open_memmap(path, mode="w+", dtype=np.float64, shape=(2**19, 16))
-    else:
-        path.write_bytes(b"a\n")
-        os.truncate(path, 2**26)
-    with pytest.raises(DataError, match=r"about 0\.1 GiB of memory, and 0\.0 GiB are available.*--features"):
-        read_data(path)
-
-
-@pytest.mark.parametrize("kind", ["parquet", "arrow stream", "npz"])
-def test_the_memory_that_a_file_needs_is_known_before_it_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    monkeypatch.setattr("raygrid.data_files.available_memory", lambda: 10_000)
-    zeros = np.zeros((2000, 1))
-    if kind == "npz":
-        path = tmp_path / "data.npz"
-        np.savez_compressed(path, X=zeros)
-        assert path.stat().st_size < 1000
-    else:
-        path = write(tmp_path, kind, pa.table({"a": zeros[:, 0]}))
-    with pytest.raises(DataError, match="of memory"):
-        read_data(path)
-
-
 def test_the_available_memory_is_known_on_linux() -> None:
     if not Path("/proc/meminfo").exists():
         pytest.skip("no /proc/meminfo")

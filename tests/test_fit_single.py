@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import signal
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +13,7 @@ import numpy as np
 import pytest
 from child_processes import run_script, started
 from small_models import WIDTH, SmallModel, dense_model
-from trained_models import CONFIG, OTHER, X_VAL, Trainings, X, bits, small_model
+from trained_models import CONFIG, OTHER, X_VAL, X, bits, small_model
 
 from raygrid import GridSearchModel
 from raygrid.errors import (
@@ -268,46 +266,6 @@ def test_a_model_of_other_data_code_or_settings_is_never_served(
     assert GridSearchModel.load(folder, "small", 0).best_config["hidden"] == (3, 2)
 
 
-def builder_from(path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """``build`` of a module with this text, as a new process would import it."""
-    path.mkdir()
-    (path / "my_builder.py").write_text(text)
-    spec = importlib.util.spec_from_file_location("my_builder", path / "my_builder.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "my_builder", module)
-    spec.loader.exec_module(module)
-    return module.build
-
-
-_BUILDER = """
-import keras
-
-def build(config, input_shape):
-    model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(3), keras.layers.Dense(4)])
-    model.compile("adam", "mse")
-    return model
-"""
-
-
-def test_a_changed_comment_in_the_builder_is_no_change_and_a_changed_number_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fit(version: str, text: str) -> list[Any]:
-        listener = Trainings()
-        builder = builder_from(tmp_path / version, text, monkeypatch)
-        model = GridSearchModel(tmp_path / "models", "mine", 0, build_model=builder, progress=listener)
-        model.fit(X, X_VAL, model_config={"hidden": (), "epochs": 1})
-        return listener.begun
-
-    assert fit("first", _BUILDER) == [()]
-    commented = _BUILDER.replace("    model = ", '    """Builds it."""\n    # The best so far.\n    model = ')
-    assert fit("commented", commented) == []
-    with pytest.raises(StaleCacheError, match="code: was my_builder:build"):
-        fit("changed", _BUILDER.replace("Dense(3)", "Dense(2)"))
-
-
 def test_a_reset_replaces_a_damaged_set(folder: Path) -> None:
     (folder / "small_model.keras").write_bytes(b"damaged")
     (folder / "small_manifest.json").write_bytes(b"{")
@@ -451,29 +409,6 @@ def test_single_training_and_a_cache_hit_never_import_ray_and_other_processes_pr
     assert GridSearchModel.load(tmp_path / "models", "small", 0).predict(X_VAL).tobytes() == predicted.tobytes()
     # The same training in this process, after many others.
     assert trained.model.predict(X_VAL).tobytes() == predicted.tobytes()
-
-
-_OTHER_BACKEND = """
-    import sys
-    from raygrid.errors import BackendError
-    from small_models import SmallModel, small_rows
-
-    for call in (lambda: SmallModel("models", "small").fit(small_rows(), model_config={"hidden": [3]}),
-                 lambda: SmallModel.load("models", "small")):
-        try:
-            call()
-        except BackendError as error:
-            print("refused:", error)
-    print("tensorflow" in sys.modules)
-"""
-
-
-def test_another_keras_backend_is_refused_with_the_line_that_fixes_it(tmp_path: Path) -> None:
-    output = run_script(_OTHER_BACKEND, tmp_path, KERAS_BACKEND="jax").splitlines()
-    assert len(output) == 3
-    assert all("refused: Keras is set to the backend 'jax'" in line for line in output[:2])
-    assert all("export KERAS_BACKEND=tensorflow" in line for line in output[:2])
-    assert output[2] == "False"
 
 
 _RESET_THAT_DIES = """

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import collections
-import json
-import logging
-import math
-import threading
-import time
-import tracemalloc
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from native_values import same
 
 from raygrid.errors import GridError, GridTypeError
 from raygrid.grid import iter_param_grid, normalize_config, normalize_grid, varying_names
-from raygrid.records import tuples
 
 DEFAULTS: dict[str, Any] = {
     "units": 16,
@@ -42,62 +32,7 @@ def config_of(**config: Any) -> dict[str, Any]:
     return normalize_config(config, DEFAULTS, None)
 
 
-def same(left: Any, right: Any) -> bool:
-    """Equal, and of the same types at every depth: 1, 1.0 and True are three values."""
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, dict):
-        return list(left) == list(right) and all(same(left[name], right[name]) for name in left)
-    if isinstance(left, tuple):
-        return len(left) == len(right) and all(map(same, left, right))
-    return bool(left == right)
-
-
 # Values that people write
-
-
-def test_f24_repeated_values_are_trained_once_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "raygrid"):
-        grid = grid_of(units=[1, 1, 1.0, True])
-    assert same(grid["units"], (1, True))
-    (warning,) = caplog.records
-    assert "param_grid['units'] repeats 1, 1.0" in warning.getMessage()
-
-
-@pytest.mark.parametrize("values", [[32, 32], ["relu", "relu"], [None, None], [(64, 32), [64, 32]], [0.5, 0.5]])
-def test_f24_a_plain_repetition_is_noticed(values: list[Any], caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "raygrid"):
-        assert len(grid_of(x=values)["x"]) == 1
-    assert len(caplog.records) == 1
-
-
-def test_different_values_bring_no_warning(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "raygrid"):
-        assert grid_of(x=[0, False, None, "", ()])["x"] == (0, False, None, "", ())
-    assert not caplog.records
-
-
-def test_f25_an_empty_grid_is_refused() -> None:
-    with pytest.raises(GridError, match="param_grid is empty"):
-        normalize_grid({}, DEFAULTS, None)
-
-
-@pytest.mark.parametrize("empty", [[], (), range(0), np.array([])])
-def test_f25_an_empty_list_is_refused_by_name(empty: Any) -> None:
-    with pytest.raises(GridError, match=r"param_grid\['units'\] is an empty list"):
-        grid_of(units=empty)
-
-
-@pytest.mark.parametrize("value", ["relu", 3, 0.5, True, None, {"a": 1}, b"ab"])
-def test_f26_a_single_value_is_told_to_be_wrapped_in_a_list(value: Any) -> None:
-    with pytest.raises(GridTypeError, match=r"param_grid\['x'\] is .* wrap it in a list"):
-        grid_of(x=value)
-
-
-@pytest.mark.parametrize("value", [{1, 2}, (i for i in (1, 2)), np.ones((2, 2)), collections.deque([1]), {1: 2}.keys()])
-def test_f26_what_has_no_fixed_order_or_is_read_only_once_is_told_to_become_a_list(value: Any) -> None:
-    with pytest.raises(GridTypeError, match=r"param_grid\['x'\] is of type .*list\(\.\.\.\)"):
-        grid_of(x=value)
 
 
 def test_a_grid_that_is_no_mapping_is_refused() -> None:
@@ -110,71 +45,6 @@ def test_a_grid_that_is_no_mapping_is_refused() -> None:
 def test_numpy_arrays_and_ranges_are_lists_of_native_values() -> None:
     grid = grid_of(units=np.array([16, 32]), rate=np.array([0.5, 0.25], dtype=np.float32), seed=range(3))
     assert same(grid, {"rate": (0.5, 0.25), "seed": (0, 1, 2), "units": (16, 32)})
-
-
-@pytest.mark.parametrize(
-    ("value", "native"),
-    [
-        (np.int64(3), 3),
-        (np.float32(0.5), 0.5),
-        (np.bool_(True), True),
-        (np.str_("relu"), "relu"),
-        (np.array([[1, 2], [3, 4]]), ((1, 2), (3, 4))),
-        ([1, [2, [None]]], (1, (2, (None,)))),
-        (collections.OrderedDict(a=[1]), {"a": (1,)}),
-    ],
-)
-def test_f27_values_become_native(value: Any, native: Any) -> None:
-    assert same(normalize_config({"x": value}, {}, None)["x"], native)
-
-
-NUMPY_SCALARS = st.one_of(
-    st.integers(-(2**31), 2**31 - 1).map(np.int32),
-    st.floats(width=32, allow_nan=False, allow_infinity=False).map(np.float32),
-    st.booleans().map(np.bool_),
-)
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(allow_nan=False, allow_infinity=False),
-    st.text(),
-    NUMPY_SCALARS,
-)
-NAMES = st.text(min_size=1).filter(lambda name: name not in {"eval", "grid_search", "batch_size", "epochs", "patience"})
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3),
-        st.lists(inner, max_size=3).map(tuple),
-        st.dictionaries(NAMES, inner, max_size=3),
-    ),
-    max_leaves=8,
-)
-
-
-@settings(deadline=None)  # the machine may be busy
-@given(config=st.dictionaries(NAMES, VALUES, max_size=5))
-def test_f27_a_config_comes_back_equal_from_json(config: dict[str, Any]) -> None:
-    normal = normalize_config(config, {}, None)
-    back = tuples(json.loads(json.dumps(normal, allow_nan=False)))
-    assert same(back, normal)
-    assert same(normalize_config(back, {}, None), normal)
-
-
-@pytest.mark.parametrize("value", [lambda: 1, threading.Lock(), object(), 1j, b"x", {1, 2}, int, np.datetime64("2020")])
-@pytest.mark.parametrize("nest", [lambda v: v, lambda v: [1, v], lambda v: {"deep": [[v]]}])
-def test_f28_what_json_cannot_carry_is_refused_by_name(value: Any, nest: Any) -> None:
-    with pytest.raises(GridTypeError, match=r"param_grid\['x'\]\[1\].*which JSON cannot carry"):
-        grid_of(x=[1, nest(value)])
-    with pytest.raises(GridTypeError, match=r"config\['x'\].*which JSON cannot carry"):
-        config_of(x=nest(value))
-
-
-@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, np.float32("nan")])
-def test_f28_a_number_that_is_not_finite_is_refused(number: float) -> None:
-    with pytest.raises(GridError, match=r"param_grid\['x'\]\[0\]\[1\] is .*finite"):
-        grid_of(x=[[1.0, number]])
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e999"])
@@ -193,74 +63,11 @@ def test_a_large_integer_keeps_its_last_digit() -> None:
     assert config_of(units=2**53 + 1)["units"] == 2**53 + 1
 
 
-@pytest.mark.parametrize("key", ["eval", "grid_search"])
-@pytest.mark.parametrize("nest", [lambda v: v, lambda v: [v], lambda v: {"deep": [1, [v]]}])
-def test_f29_what_ray_tune_would_evaluate_is_refused_at_any_depth(key: str, nest: Any) -> None:
-    trap = nest({key: "__import__('os').abort()"})
-    attempts: list[Callable[[], Any]] = [
-        lambda: grid_of(x=[1, trap]),
-        lambda: config_of(x=trap),
-        lambda: grid_of(**{key: [1]}),
-        lambda: config_of(**{key: 1}),
-    ]
-    for attempt in attempts:
-        with pytest.raises(GridError, match=rf"has the key '{key}', which Ray Tune would evaluate"):
-            attempt()
-
-
-def test_f29_a_grid_in_the_words_of_ray_tune_is_refused_for_these_words() -> None:
-    with pytest.raises(GridError, match=r"param_grid\['x'\] has the key 'grid_search'"):
-        grid_of(x={"grid_search": [1, 2]})
-
-
 def test_a_key_that_is_no_string_is_refused() -> None:
     with pytest.raises(GridTypeError, match="param_grid has the key 3 of type int"):
         normalize_grid({3: [1]}, {}, None)  # type: ignore[dict-item]
     with pytest.raises(GridTypeError, match="has the key 3 of type int"):
         config_of(x=[{3: 1}])
-
-
-# Size
-
-
-def test_f30_a_million_points_are_refused_with_the_count_before_any_is_made() -> None:
-    tracemalloc.start()
-    started = time.perf_counter()
-    with pytest.raises(GridError, match=r"1,000,000 points \(100 x 100 x 100\), more than max_points=10,000"):
-        grid_of(a=range(100), b=range(100), c=range(100))
-    seconds = time.perf_counter() - started
-    _, peak_bytes = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert seconds < 2
-    assert peak_bytes < 2**20
-
-
-def test_f30_a_list_longer_than_memory_is_refused_with_its_length() -> None:
-    with pytest.raises(GridError, match=r"param_grid\['a'\] has 1,000,000,000,000 values, more than max_points=10,000"):
-        grid_of(a=range(10**12), b=[1, 2])
-
-
-def test_f30_the_limit_itself_is_allowed_and_can_be_raised() -> None:
-    assert len(normalize_grid({"a": range(10), "b": range(10)}, {}, None, max_points=100)) == 2
-    with pytest.raises(GridError, match="110 points"):
-        normalize_grid({"a": range(11), "b": range(10)}, {}, None, max_points=100)
-    assert len(normalize_grid({"a": range(11), "b": range(10)}, {}, None, max_points=110)) == 2
-
-
-def test_f30_repeated_values_do_not_count() -> None:
-    assert len(normalize_grid({"a": [1, 1, 2, 2]}, {}, None, max_points=4)["a"]) == 2
-    assert normalize_grid({"a": [1, 1], "b": [2, 2]}, {}, None, max_points=2)
-
-
-def test_f30_the_points_of_a_large_grid_are_made_one_at_a_time() -> None:
-    grid = normalize_grid({"a": range(1000), "b": range(1000)}, {}, None, max_points=10**6)
-    tracemalloc.start()
-    points = iter_param_grid(grid)
-    first = [next(points) for _ in range(3)]
-    _, peak_bytes = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert first == [{"a": 0, "b": 0}, {"a": 0, "b": 1}, {"a": 0, "b": 2}]
-    assert peak_bytes < 2**20
 
 
 # Names

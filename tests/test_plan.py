@@ -6,7 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from raygrid.identity import point_key
 from raygrid.plan import (
     ASSUMED_STEP_S,
     ASSUMED_TRIAL_S,
@@ -15,6 +18,8 @@ from raygrid.plan import (
     Plan,
     PlannedTrial,
     Point,
+    Points,
+    Workload,
     bundled,
     estimate,
     make_plan,
@@ -22,6 +27,9 @@ from raygrid.plan import (
     trainings,
 )
 from raygrid.records import PointRecord, Status
+from raygrid.request import Request
+
+DEFAULTS: dict[str, Any] = {"batch_size": 32, "epochs": 10, "patience": None}
 
 
 def point(number: int, epochs: int = 10, batch_size: int = 32) -> Point:
@@ -55,7 +63,7 @@ def test_small_batches_make_a_trial_long() -> None:
 
 def test_points_keep_the_order_of_the_grid() -> None:
     points = [point(0, epochs=1), point(1, epochs=5)]
-    assert make_plan(iter(points), {}, items=lambda config: 100).points == tuple(points)
+    assert make_plan(points, {}, items=lambda config: 100).points == points
 
 
 def test_what_is_done_or_diverged_is_not_trained_and_what_failed_is() -> None:
@@ -64,7 +72,6 @@ def test_what_is_done_or_diverged_is_not_trained_and_what_failed_is() -> None:
         "key0": record(points[0], "done"),
         "key1": record(points[1], "diverged"),
         "key2": record(points[2], "failed"),
-        "of another grid": record(point(9)),
     }
     plan = make_plan(points, recorded, items=lambda config: 100)
     assert order(plan) == [2, 3]
@@ -111,6 +118,47 @@ def test_more_workers_than_trials_do_not_help_nor_do_many_for_one_long_trial() -
 def test_no_worker_counts_as_one() -> None:
     plan = make_plan([point(0), point(1)], {}, items=lambda config: 320)
     assert estimate(plan, [], lambda config: 320, workers=0) == estimate(plan, [], lambda config: 320, workers=1)
+
+
+# A grid's points, made one at a time
+
+
+VALUE_LISTS = st.lists(st.integers(1, 9), min_size=1, max_size=3, unique=True)
+GRIDS = st.dictionaries(st.sampled_from(["a", "epochs", "m", "patience", "z"]), VALUE_LISTS, min_size=1)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(grid=GRIDS, kept=st.sampled_from([0, 10_000]))
+def test_points_are_the_same_whether_they_are_kept_or_made_anew(grid: dict[str, list[int]], kept: int) -> None:
+    request = Request.for_grid({name: tuple(values) for name, values in grid.items()}, DEFAULTS)
+    plain = [
+        Point(number, config, 5, point_key("context", config, 5)) for number, config in enumerate(request.configs())
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("raygrid.plan._KEPT_POINTS", kept)
+        points = Points(request, "context", 5)
+        assert list(points) == plain
+        assert [points[i] for i in range(len(points))] == plain
+        assert (points[-1], points[1:3]) == (plain[-1], tuple(plain[1:3]))
+        assert list(points.trainings()) == trainings(plain)
+        planned = make_plan(points, {}, items=lambda config: 100)
+    assert list(planned.trials) == list(make_plan(plain, {}, items=lambda config: 100).trials)
+    assert planned.workload == Workload.of(planned.trials)
+
+
+def test_a_single_config_is_one_point_and_there_is_no_other() -> None:
+    points = Points(Request(config={"epochs": 1, "batch_size": 2}), "context", 0)
+    assert [p.number for p in points] == [0]
+    assert list(points.trainings()) == [tuple(points)]
+    with pytest.raises(IndexError):
+        points[1]
+
+
+def test_what_is_done_is_left_out_of_the_trials_of_a_grid() -> None:
+    points = Points(Request.for_grid({"epochs": (5, 20), "units": (1, 2)}, DEFAULTS), "context", 0)
+    plan = make_plan(points, {p.key: record(p) for p in (points[0], points[1], points[2])}, items=lambda config: 100)
+    assert [p.number for trial in plan.trials for p in trial.points] == [3]
+    assert (plan.to_train, plan.workload) == (1, Workload(1, 1, 80, 80))
 
 
 # What runs in one trial, to share a trace

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import math
 import os
 import re
 import sys
@@ -20,18 +19,28 @@ from raygrid.zoo import MODELS
 if TYPE_CHECKING:
     from raygrid.model import GridSearchModel
 
-# A few hundred bytes of aliases, or of merged mappings, can stand for more values than there is memory.
-_MAX_YAML_NODES = 1_000_000
+
+# A grid of 10,000 points takes some 100 kB. YAML takes a thousand times its size in memory while it is read.
+MAX_FILE_BYTES = 2**20
+# What a YAML file may hold once its aliases are written out: a page of them can stand for more than any memory.
+MAX_YAML_VALUES = 100_000
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON, YAML or TOML file; nothing in it is evaluated.
+    """The mapping in a JSON, YAML or TOML file of at most ``MAX_FILE_BYTES``; nothing in it is evaluated.
 
     Raises:
-        GridError: it cannot be read, holds no mapping, or more values than a grid can have.
+        GridError: it cannot be read, is too large, or holds no mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise GridError(
+                f"{path} has {max(path.stat().st_size, len(data)):,} bytes, more than the limit of "
+                f"{MAX_FILE_BYTES:,} for a grid or config; check the name, or leave values out."
+            )
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise GridError(f"{path} cannot be read: {error}") from error
     try:
@@ -60,34 +69,38 @@ def _parse_yaml(text: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Reads 1e-3 as the number that it is in JSON and TOML; YAML 1.1 wants a dot in it and calls it text."""
+        """Reads 1e-3 as the number that it is in JSON and TOML; YAML 1.1 wants a dot in it and calls it text.
+
+        Counts what a value holds with its aliases written out.
+        """
+
+        def __init__(self, stream: str) -> None:
+            super().__init__(stream)
+            self._values: dict[yaml.Node, int] = {}
+
+        def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+            is_alias = self.check_event(yaml.AliasEvent)
+            node = super().compose_node(parent, index)
+            if is_alias and node not in self._values:
+                raise ValueError("an alias stands for what holds it")
+            if node is not None and not is_alias:
+                inner = node.value if isinstance(node, yaml.CollectionNode) else ()
+                pairs = [item if isinstance(item, tuple) else (item,) for item in inner]
+                self._values[node] = 1 + sum(self._values[child] for pair in pairs for child in pair)
+                if self._values[node] > MAX_YAML_VALUES:
+                    raise ValueError(f"with its aliases written out it holds more than {MAX_YAML_VALUES:,} values")
+            return node
 
     Loader.add_implicit_resolver(
         "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
     )
     try:
-        loader = Loader(text)
-        node = loader.get_single_node()
-        if _written_out(node, {}) > _MAX_YAML_NODES:
-            raise ValueError(f"it holds more than {_MAX_YAML_NODES:,} values once its aliases are written out")
-        return None if node is None else loader.construct_document(node)
+        return yaml.load(text, Loader)  # a SafeLoader
     except ValueError:
         raise
     except Exception as error:
         # PyYAML raises KeyError, AttributeError and the like for a text that is not of its tag's type.
         raise ValueError(f"{type(error).__name__}: {error}") from error
-
-
-def _written_out(node: Any, known: dict[int, float]) -> float:
-    """How many nodes there are where each alias is written out; infinitely many in one that holds itself."""
-    # A node's value is its text, or a list: of nodes, or of pairs of nodes.
-    children = node if isinstance(node, tuple) else getattr(node, "value", None)
-    if not isinstance(children, list | tuple):
-        return 1
-    if id(children) not in known:
-        known[id(children)] = math.inf
-        known[id(children)] = 1 + sum(_written_out(child, known) for child in children)
-    return known[id(children)]
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
@@ -103,7 +116,7 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
             if not equals or not name:
                 raise ValueError("there is no NAME= before the value")
             out[name.strip()] = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise GridError(
                 f"--set {setting!r} is not NAME=JSON ({error}); write lists as NAME=[1,2] and text in double quotes, "
                 'such as --set \'activation=["relu","selu"]\'.'

@@ -67,6 +67,7 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--confirm", type=click.IntRange(min=1), metavar="N", help="Train the best points again with N further seeds."
 )
+@click.option("--max-points", type=click.IntRange(min=1), help="The largest grid that is searched. Default: 10,000.")
 @click.option("--plan", "plan_only", is_flag=True, help="Say what would be trained, and train nothing.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--cpus-per-trial", type=int, default=1, show_default=True)
@@ -87,6 +88,7 @@ def search(
     prefix: str | None,
     reset: bool,
     confirm: int | None,
+    max_points: int | None,
     plan_only: bool,
     seed: int,
     cpus_per_trial: int,
@@ -102,6 +104,7 @@ def search(
     from raygrid.cli.inputs import Asked, find_model, parse_settings, read_mapping
     from raygrid.cli.reports import print_detection, print_outcome, print_plan
     from raygrid.cli.teacher_and_student import search_teacher_and_student
+    from raygrid.grid import DEFAULT_MAX_POINTS
     from raygrid.tuning.resources import Resources
 
     if grid is not None and config is not None:
@@ -120,6 +123,7 @@ def search(
         resources=Resources(cpus_per_trial, gpus_per_trial, max_concurrent),
         address=address,
         progress=make_display(console),
+        max_points=max_points or DEFAULT_MAX_POINTS,
     )
     file = grid or config
     asked = Asked(None if file is None else read_mapping(file), parse_settings(settings), single=config is not None)

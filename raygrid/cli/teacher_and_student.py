@@ -38,7 +38,7 @@ def search_teacher_and_student(
     if plan_workers is not None:
         click.echo("autoencoder")
         print_plan(searcher.autoencoder, arrays, teacher, plan_workers)
-        points = sum(1 for _ in (asked_of_student or searcher.regressor._space().default()).configs())
+        points = (asked_of_student or searcher.regressor._space().default()).count
         click.echo(f"regressor: {points} points; what is done is known once the autoencoder is trained")
         return
     click.echo("autoencoder")

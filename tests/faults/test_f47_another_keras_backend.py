@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from child_processes import run_script
 
 CHECK = """
 import sys
@@ -89,3 +90,50 @@ def test_f47_the_keras_that_is_loaded_counts_whatever_the_settings_say(tmp_path:
     assert "'jax'" in message
     assert "before Keras is imported" in message
     assert refusal(tmp_path, WITH_KERAS.format(name="tensorflow"), KERAS_BACKEND="jax") == ""
+
+
+# As a person meets it
+
+_FIT_AND_COMMANDS = """
+    import os, sys
+    from raygrid.cli import main
+    from raygrid.errors import BackendError
+    from small_models import SmallModel, small_rows
+
+    for call in (lambda: SmallModel("models", "small").fit(small_rows(), model_config={"hidden": [3]}),
+                 lambda: SmallModel("models", "small").fit(small_rows(), param_grid={"hidden": [[3], [4]]}),
+                 lambda: SmallModel.load("models", "small")):
+        try:
+            call()
+        except BackendError as error:
+            print("refused:", error)
+    for arguments in ([], ["--config", "c.json"], ["--reset"]):
+        try:
+            main(["search", "--set", "epochs=[1]", "--data", "table.csv", *arguments])
+        except SystemExit as ended:
+            print("code", ended.code)
+    print("heavy", sorted({"tensorflow", "keras", "ray", "jax", "torch"} & set(sys.modules)))
+    print("models", os.path.exists("models"))
+"""
+
+
+@pytest.mark.parametrize("where", ["KERAS_BACKEND", "keras.json"])
+def test_f47_fit_load_and_the_command_line_refuse_it_before_anything_is_imported_or_written(
+    tmp_path: Path, where: str
+) -> None:
+    (tmp_path / "c.json").write_text("{}")
+    (tmp_path / "table.csv").write_text("a,b\n" + "1,2\n2,1\n" * 10)
+    home = tmp_path / "home"
+    settings = {"HOME": str(home), "KERAS_BACKEND": None, "KERAS_HOME": None}
+    if where == "keras.json":
+        fix = f'(or put "backend": "tensorflow" into {keras_json(home / ".keras", json.dumps({"backend": "jax"}))})'
+    else:
+        settings["KERAS_BACKEND"], fix = "jax", "Fix: export KERAS_BACKEND=tensorflow"
+    output = run_script(_FIT_AND_COMMANDS, tmp_path, **settings).splitlines()
+    said = "Keras is set to the backend 'jax', and raygrid trains with TensorFlow. Fix: export KERAS_BACKEND=tensorflow"
+    refused = [line for line in output if line.startswith("refused: ")]
+    told = [line for line in output if line.startswith("raygrid: ")]
+    assert len(refused) == 3 and all(said in line and line.endswith(fix) for line in refused)
+    assert len(told) == 3 and all(said in line and line.endswith(fix) for line in told)
+    assert [line for line in output if line.startswith("code")] == ["code 1"] * 3
+    assert output[-2:] == ["heavy []", "models False"]
