@@ -1,9 +1,9 @@
 """A digest of the code that builds a model: of everything a person wrote whose change can change the model.
 
 The builder's own functions are followed through the names that they mention, within the packages of the
-builder; of other packages only names count, of raygrid itself only ``raygrid.zoo`` is followed, because
-raygrid's training rules have a version number of their own. What counts of a function is described in
-:mod:`raygrid.code_source`.
+builder, or within its folder where it is in no package. Of other packages only names count; of raygrid itself
+only ``raygrid.zoo`` is followed, because raygrid's training rules have a version number of their own. What
+counts of a function is described in :mod:`raygrid.code_source`.
 
 What is not seen: objects of other packages that hold settings (``L2 = keras.regularizers.L2(1e-4)`` at module
 level counts by its type; inside a function its text counts), and names that are made up at run time

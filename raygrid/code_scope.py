@@ -48,7 +48,8 @@ def own_packages(builder: object, attributes: Mapping[str, object]) -> frozenset
 
     Handed over are the base classes, decorated functions, closures, arguments of a partial and the
     attributes. Of these, installed packages and the standard library are left out: a builder that is handed
-    an activation of Keras does not make Keras the user's code.
+    an activation of Keras does not make Keras the user's code. A module that is in no package, a script or a
+    notebook has the modules and packages of its folder as its package.
     """
     handed = list(_code_in(builder, set()))
     packages = {package_of(home_of(code)) for code in handed[:1]}
@@ -56,7 +57,22 @@ def own_packages(builder: object, attributes: Mapping[str, object]) -> frozenset
     for value in attributes.values():
         handed.extend(_code_in(value, set()))
     packages |= {package_of(home_of(code)) for code in handed if not _is_installed(package_of(home_of(code)))}
+    packages |= {beside for package in packages for beside in _modules_beside(package)}
     return frozenset(packages - {"raygrid"})
+
+
+def _modules_beside(package: str) -> set[str]:
+    """The top-level modules and packages in the folder of a module that is in no package; none for a package."""
+    module = sys.modules.get(package)
+    if module is None or hasattr(module, "__path__") or _is_installed(package):
+        return set()
+    file = getattr(module, "__file__", None)
+    if file is None and package != "__main__":
+        return set()
+    # A notebook has no file, and imports from the working folder.
+    folder = Path(file).parent if file else Path.cwd()
+    files = [*folder.glob("*.py"), *(path.parent for path in folder.glob("*/__init__.py"))]
+    return {path.stem for path in files if not _is_installed(path.stem)} - {"raygrid"}
 
 
 def closure_of(function: FunctionType) -> dict[str, object]:

@@ -274,6 +274,24 @@ def test_another_function_of_another_package_changes_the_digest(load: Load) -> N
     assert builder_digest(load(PACKAGE | {"lab/train.py": text}, "lab.train").build) != expected
 
 
+def test_what_lies_beside_a_module_that_is_in_no_package_counts_as_its_package(load: Load) -> None:
+    files = {
+        "train.py": "from blocks import dense\nimport shapes.wide\ndef build(c): return dense(), shapes.wide.units\n",
+        "blocks.py": "def dense(): return 1\n",
+        "shapes/__init__.py": "",
+        "shapes/wide.py": "units = 8\n",
+        "unused.py": "def dense(): return 1\n",
+    }
+    expected = builder_digest(load(files).build)
+
+    def changed(name: str, old: str, new: str) -> str:
+        return builder_digest(load(files | {name: _changed(files[name], (old, new))}).build)
+
+    assert changed("blocks.py", "return 1", "return 2") != expected
+    assert changed("shapes/wide.py", "8", "9") != expected
+    assert changed("unused.py", "return 1", "return 2") == expected
+
+
 def test_a_module_that_is_searched_by_name_counts_as_a_whole(load: Load) -> None:
     files = {
         "lab/__init__.py": "",
@@ -448,13 +466,14 @@ def test_a_decorator_of_another_package_counts_by_its_arguments(load: Load) -> N
             return decorate
     """
     train = "from retrying_like import retry\n@retry(3)\ndef build(config):\n    return 1\n"
-    files = {"retrying_like.py": retry, "train.py": train}
-    module = load(files)
+    files = {"retrying_like.py": retry, "lab/__init__.py": "", "lab/train.py": train}
+    module = load(files, "lab.train")
     expected = builder_digest(module.build)
     module.build({})
     assert builder_digest(module.build) == expected
     for old, new in [("return 1", "return 2"), ("retry(3)", "retry(4)")]:
-        assert builder_digest(load(files | {"train.py": _changed(train, (old, new))}).build) != expected
+        changed = files | {"lab/train.py": _changed(train, (old, new))}
+        assert builder_digest(load(changed, "lab.train").build) != expected
 
 
 def test_dataclasses_and_enums_count_by_their_values(load: Load) -> None:
