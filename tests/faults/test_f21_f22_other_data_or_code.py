@@ -21,28 +21,27 @@ CONFIG = {"hidden": (2,), "epochs": 1}
 WAYS_OUT = ("reset_experiment=True", "cache_prefix", "load()")
 
 BUILDER = """
-import keras
-
 from my_layers import hidden_layer
 
 UNITS = 3
 
 
 def build(config, input_shape):
+    import keras
+
     model = keras.Sequential([keras.Input(input_shape), hidden_layer(UNITS), keras.layers.Dense(4)])
     model.compile("adam", "mse")
     return model
 """
 LAYERS = """
-import keras
-
-
 def hidden_layer(units):
+    import keras
+
     return keras.layers.Dense(units, "relu")
 """
 DOCUMENTED = (
     BUILDER.replace("UNITS = 3", "# The best so far.\nUNITS = 3  # not 4")
-    .replace("    model = keras", '    """Builds it.\n\n    In two lines.\n    """\n\n    model = keras')
+    .replace("    import keras", '    """Builds it.\n\n    In two lines.\n    """\n    import keras')
     .replace("keras.Input(input_shape), hidden", "keras.Input(input_shape),\n        hidden")
 )
 
