@@ -48,8 +48,7 @@ def signals_held_back() -> Iterator[HeldBack]:
         if held.number is None:
             held.number = number
         else:
-            _give_back(number, before[number])
-            signal.raise_signal(number)
+            _deliver(number, before[number])
 
     for stop in (signal.SIGINT, signal.SIGTERM):
         # One that was set outside Python cannot be given back, and one that is ignored stays ignored.
@@ -61,7 +60,7 @@ def signals_held_back() -> Iterator[HeldBack]:
         for number, handler in before.items():
             _give_back(number, handler)
         if held.number is not None:
-            signal.raise_signal(held.number)
+            _deliver(held.number, before[held.number])
 
 
 @contextlib.contextmanager
@@ -90,7 +89,7 @@ def sigterm_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
         if came:
             if callable(before) and not _is_rays(before):
-                signal.raise_signal(signal.SIGTERM)
+                _deliver(signal.SIGTERM, before)
             else:
                 log.warning("SIGTERM ends this process: %s", sys.exception())
                 raise SystemExit(TERMINATED)
@@ -111,6 +110,15 @@ def search_stopped(missing: int, to_train: int) -> SearchInterrupted:
 
 def _may_set_handlers() -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+def _deliver(number: int, handler: Any) -> None:
+    """Lets ``handler`` have a signal that came before; for who counts signals it is not a second one."""
+    if callable(handler):
+        handler(number, None)
+    else:
+        _give_back(number, handler)
+        signal.raise_signal(number)
 
 
 def _give_back(number: int, handler: Any) -> None:

@@ -42,14 +42,12 @@ class Kills:
         finished: how many points had a result after each of these times.
         lost: how many results were gone or not the same any more after a later kill.
         trained_again: how many points were trained that had a result.
-        left_behind: how many processes still ran a while after the death of their driver.
     """
 
     kills: int
     finished: tuple[int, ...]
     lost: int
     trained_again: int
-    left_behind: int
 
 
 def search(folder: Path | str, **settings: Any) -> LoggedModel:
@@ -70,7 +68,7 @@ def kill_searches(folder: Path, rounds: int, seed: int) -> Kills:
         seed: of the times.
     """
     generator = random.Random(seed)
-    kills = lost = again = left_behind = 0
+    kills = lost = again = 0
     finished = []
     results = _results(folder)
     for _ in range(rounds):
@@ -86,7 +84,6 @@ def kill_searches(folder: Path, rounds: int, seed: int) -> Kills:
             child.process.kill()
             code = child.process.wait()
             assert code == (0 if ended else -signal.SIGKILL), child.text()
-            left_behind += len(child.wait_until_all_ended(20))
             # The driver builds only to publish.
             trained = [hidden for pid, hidden in _built(folder)[built:] if pid != child.process.pid]
         again += sum(hidden in results for hidden in trained)
@@ -97,7 +94,7 @@ def kill_searches(folder: Path, rounds: int, seed: int) -> Kills:
         if ended:
             break
         kills += 1
-    return Kills(kills, tuple(finished), lost, again, left_behind)
+    return Kills(kills, tuple(finished), lost, again)
 
 
 def same_result(model: LoggedModel, other: LoggedModel) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+
 import pytest
 
-from raygrid.failure_causes import MEMORY_REMEDY, with_remedy
+from raygrid.failure_causes import MEMORY_REMEDY, NOT_STARTED, with_remedy
 from raygrid.records import PointRecord, Status
 
 
@@ -32,6 +35,22 @@ def test_an_error_for_want_of_memory_ends_with_what_helps(error: str, cause: str
     changed = with_remedy(record(error))
     assert changed.error is not None and changed.error.startswith(error)
     assert changed.cause == f"out of memory ({cause}). What helps: {MEMORY_REMEDY}."
+
+
+def test_a_module_that_only_the_driver_can_import_is_named_with_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = f"{NOT_STARTED}: ...\n  ModuleNotFoundError: No module named 'only_here'\nAn unexpected internal error"
+    assert with_remedy(record(error)).cause == (
+        "the workers cannot import 'only_here'. What helps: install it wherever they run."
+    )
+    (tmp_path / "only_here.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("only_here")
+    assert f"PYTHONPATH={tmp_path} " in with_remedy(record(error)).cause
+    # What a builder itself cannot import says so in its traceback.
+    own = record("Traceback\nModuleNotFoundError: No module named 'only_here'")
+    assert with_remedy(own) == own
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A command that is told to stop ends in good order, or it is ended: within five seconds in any case.
 
-What is finished is on the disk by then, whole, and Ray's processes end with the one that started them.
+What is finished is on the disk by then, whole.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 # A command rarely takes that long to end: where Ray is starting, or where TensorFlow computes a long epoch here.
@@ -88,6 +89,10 @@ class _Watch(threading.Thread):
             if os.isatty(self._terminal):
                 os.write(self._terminal, _SHOW_CURSOR)
             os.write(self._terminal, self._last_words().encode())
+        # Some of Ray's would look for the others for a minute before they end.
+        for pid in _descendants(os.getpid()):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
         os._exit(128 + first)
 
     def _next(self, timeout_s: float | None) -> int | None:
@@ -101,3 +106,17 @@ class _Watch(threading.Thread):
                 return None
             if not number or number[0] in _STOP:
                 return number[0] if number else None
+
+
+def _descendants(ancestor: int) -> list[int]:
+    """The processes that this one started, and those that they started, which run."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # The name of the program, in parentheses, may hold anything.
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(folder.name))
+    found = [ancestor]
+    for pid in found:
+        found += children.get(pid, [])
+    return found[1:]

@@ -13,7 +13,7 @@ from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
 from raygrid.errors import SearchInterrupted
-from raygrid.failure_causes import with_remedy
+from raygrid.failure_causes import NOT_STARTED, with_remedy
 from raygrid.plan import Plan, Point
 from raygrid.point_store import PointStore
 from raygrid.progress import SearchListener
@@ -85,7 +85,7 @@ class RecordingCallback(Callback):
             self._record(self._points[record.key], record, Path(folder, weights_name(record.key)))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        error = f"its worker died or could not start: {_last_failure(trial)}"
+        error = f"{NOT_STARTED}: {_last_failure(trial)}"
         self.record_failure((point.key for point in decode_points(trial.config["points"])), error)
 
     def record_failure(self, keys: Iterable[str], error: str) -> None:
