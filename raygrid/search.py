@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raygrid.backend import load_tensorflow
-from raygrid.errors import AllTrialsFailedError
+from raygrid.errors import AllTrialsFailedError, SearchInterrupted
+from raygrid.failure_causes import with_remedy
 from raygrid.memory import available_memory, data_shortage
 from raygrid.plan import Plan, PlannedTrial, Point
 from raygrid.point_store import write_weights
-from raygrid.progress import Audience, SearchListener
+from raygrid.progress import Audience, BestSoFar, SearchListener
 from raygrid.records import PointRecord, pick_best
 from raygrid.search_run import COPIES_HERE, SearchRun
+from raygrid.stop_signals import search_stopped, sigterm_as_interrupt
 from raygrid.tensorboard_listener import TensorBoardListener
 from raygrid.training_inputs import TrainingArrays
 from raygrid.tuning.resources import Resources
@@ -203,18 +205,22 @@ def _while_telling(
         return {}
     run.checkpoints.remove_leftovers()
     views = TensorBoardListener(run.paths.tensorboard_dir, run.recorded(), run.request.varying, run.store.get)
-    audience = Audience(progress, views)
-    audience.search_started(plan)
-    try:
-        records = train(audience)
-    except BaseException:
+    counted = BestSoFar()
+    audience = Audience(counted, progress, views)
+    with sigterm_as_interrupt():
+        audience.search_started(plan)
+        try:
+            records = train(audience)
+        except BaseException as error:
+            audience.search_ended()
+            # What ended the search is told, not that the full disk has no room for the ledger either.
+            with contextlib.suppress(OSError):
+                run.write_ledger()
+            if isinstance(error, KeyboardInterrupt) and not isinstance(error, SearchInterrupted):
+                raise search_stopped(counted.total - counted.finished, plan.to_train) from error
+            raise
         audience.search_ended()
-        # What ended the search is told, not that the full disk has no room for the ledger either.
-        with contextlib.suppress(OSError):
-            run.write_ledger()
-        raise
-    audience.search_ended()
-    run.write_ledger()
+        run.write_ledger()
     return records
 
 
@@ -238,7 +244,7 @@ def _train_here(
             if trained.weights is not None:
                 weights = Path(folder, "weights.npz")
                 write_weights(weights, trained.weights)
-            record = run.store.add(trained.record, weights)
+            record = run.store.add(with_remedy(trained.record), weights)
         records.append((record.key, record))
         listener.point_finished(points[record.key], record)
 

@@ -31,7 +31,13 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                # A group of its own, as a shell gives to a command.
+                start_new_session=True,
             )
+
+    def press_ctrl_c(self) -> None:
+        """What a terminal does: SIGINT to the whole group."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
     def processes(self) -> list[int]:
         """Ids of all processes with the mark that run."""

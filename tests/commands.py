@@ -5,17 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+from child_processes import run_script
 
 from raygrid.cli import main
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "search.py"
+
+# The table that ``write_table`` writes, and its columns of numbers.
+TABLE = ["--data", "table.csv"]
+NUMBERS = ["--features", "a,b,c"]
 
 OWN_MODELS = """
 from raygrid import GridSearchModel
@@ -108,3 +115,39 @@ print("imported", [name for name in {heavy!r} if name in sys.modules])
 def commands_and_imports(commands: list[list[str]], folder: Path, heavy: tuple[str, ...]) -> str:
     """What several commands print in one process, then their exit codes, and which of ``heavy`` they imported."""
     return python(_COMMANDS_AND_IMPORTS.format(commands=json.dumps(commands), heavy=heavy), folder)
+
+
+_EACH_TWICE = """
+    import json, runpy, sys
+
+    if __name__ == "__main__":
+        for name, command in json.loads({commands!r}).items():
+            for time in (1, 2):
+                print(f"== {{name}} {{time}}", flush=True)
+                sys.argv = command
+                try:
+                    runpy.run_path(command[0], run_name="__main__")
+                    code = 0
+                except SystemExit as ended:
+                    code = ended.code
+                print(f"exit code {{code}}", flush=True)
+                print("Ray imported" if "ray" in sys.modules else "no Ray", flush=True)
+"""
+
+
+def run_each_twice(commands: dict[str, list[str]], folder: Path) -> dict[str, str]:
+    """What each command prints the first and the second time, by its name and the number of the time.
+
+    All in one process, since most of the time is the import of TensorFlow.
+    """
+    output = run_script(_EACH_TWICE.format(commands=json.dumps(commands)), folder)
+    _, *parts = re.split(r"^== (.*)\n", output, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def write_table(folder: Path) -> None:
+    """40 rows of numbers, with runs of 8 rows and a kind."""
+    generator = np.random.default_rng(0)
+    rows = [",".join(f"{x:.4f}" for x in row) for row in generator.normal(size=(40, 3))]
+    lines = [f"{row},{i // 8},{'high' if i % 2 else 'low'}" for i, row in enumerate(rows)]
+    (folder / "table.csv").write_text("\n".join(["a,b,c,run,kind", *lines]))

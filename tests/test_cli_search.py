@@ -1,22 +1,13 @@
-"""``scripts/search.py`` as a person runs it: every built-in model on a table of one's own, and a search on Ray."""
+"""``scripts/search.py`` as a person runs it: every built-in model on a table of one's own."""
 
 from __future__ import annotations
 
 import json
 import re
-import shlex
-import signal
-import sys
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
-from child_processes import run_script, started_command
-from commands import SCRIPT
-
-TABLE = ["--data", "table.csv"]
-NUMBERS = ["--features", "a,b,c"]
+from commands import NUMBERS, SCRIPT, TABLE, run_each_twice, write_table
 
 # What each model is given, and the files that it leaves beside config, model, metrics, manifest and ledger.
 MODELS: dict[str, tuple[list[str], list[str]]] = {
@@ -39,40 +30,6 @@ MODELS: dict[str, tuple[list[str], list[str]]] = {
         [],
     ),
 }
-
-_EACH_TWICE = """
-    import json, runpy, sys
-
-    if __name__ == "__main__":
-        for name, command in json.loads({commands!r}).items():
-            for time in (1, 2):
-                print(f"== {{name}} {{time}}", flush=True)
-                sys.argv = command
-                try:
-                    runpy.run_path(command[0], run_name="__main__")
-                    code = 0
-                except SystemExit as ended:
-                    code = ended.code
-                print(f"exit code {{code}}", flush=True)
-                print("Ray imported" if "ray" in sys.modules else "no Ray", flush=True)
-"""
-
-
-def run_each_twice(commands: dict[str, list[str]], folder: Path) -> dict[str, str]:
-    """What each command prints the first and the second time, by its name and the number of the time.
-
-    All in one process, since most of the time is the import of TensorFlow.
-    """
-    output = run_script(_EACH_TWICE.format(commands=json.dumps(commands)), folder)
-    _, *parts = re.split(r"^== (.*)\n", output, flags=re.MULTILINE)
-    return dict(zip(parts[::2], parts[1::2], strict=True))
-
-
-def write_table(folder: Path) -> None:
-    generator = np.random.default_rng(0)
-    rows = [",".join(f"{x:.4f}" for x in row) for row in generator.normal(size=(40, 3))]
-    lines = [f"{row},{i // 8},{'high' if i % 2 else 'low'}" for i, row in enumerate(rows)]
-    (folder / "table.csv").write_text("\n".join(["a,b,c,run,kind", *lines]))
 
 
 @pytest.fixture(scope="module")
@@ -156,82 +113,3 @@ def test_a_student_is_measured_against_its_teacher(trained: tuple[Path, dict[str
         assert re.search(
             r"on training rows, against the autoencoder: mae [\d.e-]+, rmse [\d.e-]+, r2 -?[\d.e-]+\n", text
         )
-
-
-# A search on Ray
-
-_OWN_MODEL = """
-import time
-from pathlib import Path
-
-from raygrid import GridSearchModel
-
-
-class Slow(GridSearchModel):
-    DEFAULT_CONFIG = {"units": 2, "epochs": 1}
-
-    def build_model(self, config, input_shape):
-        import keras
-
-        # The second point waits until it may go on.
-        while config["units"] == 3 and Path("wait").exists():
-            time.sleep(0.05)
-        model = keras.Sequential([keras.Input(input_shape), keras.layers.Dense(config["units"]), keras.layers.Dense(3)])
-        model.compile("sgd", loss="mse")
-        return model
-"""
-
-
-@pytest.mark.ray
-def test_a_search_is_stopped_goes_on_is_confirmed_and_is_loaded(tmp_path: Path) -> None:
-    write_table(tmp_path)
-    (tmp_path / "own_model.py").write_text(_OWN_MODEL)
-    (tmp_path / "grid.yaml").write_text("units: [2, 3]\n")
-    (tmp_path / "wait").touch()
-    points = tmp_path / "models" / "slow_runs" / "points"
-    arguments = ["--model", "own_model:Slow", *TABLE, *NUMBERS, "--grid", "grid.yaml", "--set", "epochs=[1]"]
-
-    with started_command([sys.executable, str(SCRIPT), *arguments, "--confirm", "1"], tmp_path) as child:
-        child.wait_until(lambda: len(list(points.glob("*.json"))) == 1)
-        child.process.send_signal(signal.SIGINT)
-        assert child.process.wait(60) == 130, child.text()
-        text = child.text()
-        assert child.wait_until_all_ended(20) == []
-    (tmp_path / "wait").unlink()
-    assert "the search was stopped with 1 of 2 points unfinished; the finished ones are kept" in text
-    assert "Traceback" not in text
-    assert len(list(points.glob("*.json"))) == 1
-    assert pq.read_metadata(tmp_path / "models/slow_trials.parquet").num_rows == 1
-    assert not (tmp_path / "models/slow_manifest.json").exists()
-
-    (line,) = (line for line in text.splitlines() if line.startswith("To go on: "))
-    program, *rest = shlex.split(line.removeprefix("To go on: "))
-    assert program == "python"
-    printed = run_each_twice({"search": rest}, tmp_path)
-    text, again = printed["search 1"], printed["search 2"]
-    assert text.endswith("exit code 0\nRay imported\n"), text
-    assert "2 points, 1 already done, 1 to train" in text
-    assert "2/2  point 1  val_loss" in text
-    assert "1/2  point" not in text
-    assert "2 points: 2 done" in text
-    assert re.search(r"^ *point +val_loss +units +best epoch +epochs +seconds$", text, re.MULTILINE)
-    assert re.search(
-        r"^best config     \{'batch_size': 32, 'epochs': 1, 'patience': None, 'units': [23]\}$", text, re.MULTILINE
-    )
-    for name in ("config.json", "model.keras", "metrics.json", "manifest.json", "trials.parquet"):
-        assert f"                  slow_{name}\n" in text
-        assert (tmp_path / "models" / f"slow_{name}").is_file()
-    assert "1 further seed for the winner and " in text
-    assert re.search(r"^The winner, point [01], (stands|is too close to call)", text, re.MULTILINE)
-    # Neither Ray nor TensorFlow speaks.
-    assert not re.search(r"ray::|INFO|WARNING|tensorflow|oneDNN", text)
-
-    # All of it again costs nothing: neither the search nor its confirmation trains.
-    assert again.endswith("exit code 0\nRay imported\n"), again
-    assert "Loaded from cache: " in again
-    assert "to train" not in again
-    assert again[again.index("1 further seed") :] == text[text.index("1 further seed") :]
-    rows = pq.read_table(tmp_path / "models/slow_trials.parquet").to_pylist()
-    assert len(list(points.glob("*.json"))) == len(rows) >= 3
-    assert sorted(row["config.units"] for row in rows if row["seed"] == 0) == [2, 3]
-    assert not list((tmp_path / "models/slow_runs/tune").iterdir())

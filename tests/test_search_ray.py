@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-import math
 import os
 import shutil
-import signal
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from child_processes import run_script, started
+from child_processes import run_script
 from small_models import WIDTH, LoggedModel, builds, dense_model, small_rows
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
@@ -26,7 +23,6 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from raygrid import GridSearchModel
 from raygrid.backend import prepare_worker
 from raygrid.errors import AllTrialsFailedError
-from raygrid.tuning.resources import Resources
 
 pytestmark = pytest.mark.ray
 
@@ -36,7 +32,6 @@ GRID = {
     "learning_rate": [0.01, 1e30],
     "activation": ["relu", None],
 }
-DEADLY = (4, 3)
 FIXED = {"batch_size": 32, "epochs": 2, "patience": None}
 
 
@@ -52,7 +47,7 @@ def logged_model(folder: Path, build_log: Path, **settings: Any) -> LoggedModel:
 
 
 def unshuffled_model(folder: Path, build_log: Path) -> LoggedModel:
-    return logged_model(folder, build_log, deadly=DEADLY, shuffle=False)
+    return logged_model(folder, build_log, shuffle=False)
 
 
 @pytest.fixture(scope="module")
@@ -115,23 +110,6 @@ def test_the_ledger_keeps_the_types_of_the_hyperparameters(searched: Searched) -
     assert schema.field("config.epochs").type == pa.int64()
 
 
-def test_a_point_that_raises_or_diverges_says_why_and_does_not_stop_the_others(searched: Searched) -> None:
-    for row in searched.rows:
-        if row["status"] == "failed":
-            assert "invalid value for `units`" in row["error"].splitlines()[-1]
-            assert row["val_loss"] is None
-            assert row["epochs_run"] == 0
-        elif row["status"] == "diverged":
-            assert row["error"] == "val_loss was not finite in any epoch"
-            assert row["val_loss"] is None
-            assert row["epochs_run"] == 2
-        else:
-            assert row["error"] is None
-            assert math.isfinite(row["val_loss"])
-            assert row["val_loss"] == row["metric.val_loss"]
-            assert {"metric.loss", "metric.mae", "metric.val_mae"} <= row.keys()
-
-
 def test_every_val_loss_is_that_of_a_plain_keras_loop_over_the_same_grid(searched: Searched) -> None:
     import keras
 
@@ -186,14 +164,6 @@ def test_the_files_of_the_pattern_are_there_with_manifest_and_ledger_and_nothing
     (weights,) = (searched.folder / "small_runs/points").glob("*.npz")
     assert weights.stem == manifest["winner"]["key"]
     assert not list((searched.folder / "small_runs/tune").iterdir())
-
-
-def test_a_point_whose_worker_is_killed_is_trained_again(searched: Searched) -> None:
-    points = sum(tuple(row["config.hidden"]) == DEADLY for row in searched.rows)
-    assert points == 4
-    done = [hidden for _, hidden in builds(searched.build_log)]
-    assert done.count(DEADLY) == points + 1
-    assert done.count((4,)) == 4
 
 
 def test_tensorboard_has_a_run_for_every_point_with_curves_and_hyperparameters(searched: Searched) -> None:
@@ -262,93 +232,15 @@ def test_a_recorded_point_whose_weights_are_gone_is_trained_again_with_the_same_
     assert len(model.results) == 12
 
 
-def test_if_all_points_fail_the_causes_are_counted_and_what_was_published_stays(searched_copy: Searched) -> None:
-    def published() -> dict[str, bytes]:
-        names = ("config.json", "model.keras", "metrics.json", "manifest.json")
-        return {name: (searched_copy.folder / f"small_{name}").read_bytes() for name in names}
-
-    before = published()
-    with pytest.raises(AllTrialsFailedError) as caught:
-        searched_copy.model.fit(X, X_VAL, param_grid={"hidden": [(-1,), (-2,)], "activation": ["relu", "no such"]})
-    message = str(caught.value)
-    assert "none of the 4 points" in message
-    assert message.count("2 x failed: ") == 2
-    assert "units=-1" in message
-    assert "units=-2" in message
-    assert published() == before
-    assert GridSearchModel.load(searched_copy.folder, "small").best_model is not None
-
-
 def test_a_builder_that_workers_cannot_import_fails_with_that_cause(
     ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "only_on_the_driver.py").write_text("def build(config, input_shape):\n    return None\n")
     monkeypatch.syspath_prepend(tmp_path)
     builder = importlib.import_module("only_on_the_driver").build
-    with pytest.raises(AllTrialsFailedError, match="No module named 'only_on_the_driver'"):
+    message = f"cannot import 'only_on_the_driver', .* What helps: set PYTHONPATH={tmp_path} before Ray starts"
+    with pytest.raises(AllTrialsFailedError, match=message):
         GridSearchModel(tmp_path, verbose=0, build_model=builder).fit(X, X_VAL, param_grid={"units": [1]})
-
-
-SIX = {"hidden": [(n,) for n in (3, 4, 5, 6, 7, 8)]}
-_SIX_POINTS = """
-    import time
-    from raygrid.errors import SearchInterrupted
-    from raygrid.tuning.resources import Resources
-    from small_models import LoggedModel, small_rows
-
-    if __name__ == "__main__":
-        model = LoggedModel({folder!r}, "small", 0, build_log={build_log!r}, resources=Resources(max_concurrent=2))
-        try:
-            model.fit(small_rows(), small_rows(60, seed=1), param_grid={{"hidden": [(n,) for n in (3, 4, 5, 6, 7, 8)]}})
-        except SearchInterrupted as error:
-            print("interrupted:", error)
-"""
-
-
-def test_a_killed_search_trains_only_what_is_missing_and_ends_as_one_undisturbed_on_one_worker(
-    ray_session: None, tmp_path: Path
-) -> None:
-    build_log = tmp_path / "builds.txt"
-    points = tmp_path / "killed/small_runs/points"
-    script = _SIX_POINTS.format(folder=str(tmp_path / "killed"), build_log=str(build_log))
-    with started(script, tmp_path) as child:
-        child.wait_until(lambda: len(list(points.glob("*.json"))) >= 2)
-        child.process.kill()
-        child.process.wait()
-    recorded = len(list(points.glob("*.json")))
-    assert 2 <= recorded < 6
-    assert not (tmp_path / "killed/small_manifest.json").exists()
-
-    before = len(builds(build_log))
-    resumed = logged_model(tmp_path / "killed", build_log)
-    resumed.fit(X, X_VAL, param_grid=SIX)
-    assert len(builds(build_log)) - before == 6 - recorded
-
-    undisturbed = logged_model(tmp_path / "undisturbed", build_log, resources=Resources(max_concurrent=1))
-    undisturbed.fit(X, X_VAL, param_grid=SIX)
-    assert len({row["worker"] for row in undisturbed.results.to_pylist()}) == 1
-    differing = ["seconds", "worker"]
-    assert resumed.results.drop(differing) == undisturbed.results.drop(differing)
-    assert resumed.best_config == undisturbed.best_config
-    assert resumed.history == undisturbed.history
-    assert same_weights(resumed.best_model, undisturbed.best_model)
-
-
-def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process_behind(tmp_path: Path) -> None:
-    points = tmp_path / "models/small_runs/points"
-    script = _SIX_POINTS.format(folder=str(tmp_path / "models"), build_log=str(tmp_path / "builds.txt"))
-    with started(script, tmp_path) as child:
-        child.wait_until(lambda: len(list(points.glob("*.json"))) >= 1)
-        child.process.send_signal(signal.SIGINT)
-        start = time.monotonic()
-        assert child.process.wait(60) == 0, child.text()
-        assert time.monotonic() - start < 30
-        assert child.wait_until_all_ended(10) == []
-        assert "interrupted: the search was stopped with" in child.text()
-    recorded = len(list(points.glob("*.json")))
-    assert 1 <= recorded < 6
-    assert pq.read_metadata(tmp_path / "models/small_trials.parquet").num_rows == recorded
-    assert not (tmp_path / "models/small_manifest.json").exists()
 
 
 _TWO_GPUS = """

@@ -132,29 +132,6 @@ def test_a_training_whose_val_loss_is_never_finite_has_diverged() -> None:
     assert trained.weights is None
 
 
-def test_a_finite_val_loss_with_nan_weights_has_diverged() -> None:
-    def idle_nan_layer(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
-        import keras
-
-        class Idle(keras.layers.Layer):
-            """Has a weight that plays no part in its output."""
-
-            def build(self, input_shape: Any) -> None:
-                self.add_weight(shape=(1,), initializer=keras.initializers.Constant(float("nan")), trainable=False)
-
-            def call(self, inputs: Any) -> Any:
-                return inputs
-
-        model = keras.Sequential([keras.Input(input_shape), Idle(), keras.layers.Dense(WIDTH)])
-        model.compile("sgd", "mse")
-        return model
-
-    trained = train(idle_nan_layer)
-    assert trained.record.status == "diverged"
-    assert "weights of the best epoch" in trained.record.error
-    assert trained.weights is None
-
-
 def raising(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
     raise KeyError("no such unit")
 

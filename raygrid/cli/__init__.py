@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import click
 
 from raygrid import __version__
-from raygrid.cli.failures import exit_code_of
+from raygrid.cli.failures import exit_code_of, stopped_text
 from raygrid.cli.search import search
+from raygrid.cli.stopping import ended_in_time
 from raygrid.cli.views import clean, results, show, tensorboard
 
 
@@ -29,7 +30,7 @@ for _command in (search, results, show, clean, tensorboard):
 
 
 def main(arguments: Sequence[str] | None = None, command_line: Sequence[str] | None = None) -> None:
-    """Runs a command and exits with 0, 1 (failed), 2 (usage) or 130 (Ctrl-C).
+    """Runs a command and exits with 0, 1 (failed), 2 (usage), 130 (Ctrl-C) or 143 (SIGTERM).
 
     Args:
         arguments: those after the program's name; None: the process' own.
@@ -38,7 +39,12 @@ def main(arguments: Sequence[str] | None = None, command_line: Sequence[str] | N
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # Looking for garbage among all that TensorFlow made is a second at the end of a process that gives everything back.
     atexit.register(gc.freeze)
-    try:
-        raygrid.main(arguments, prog_name="raygrid", standalone_mode=False)
-    except BaseException as error:
-        sys.exit(exit_code_of(error, command_line or ["raygrid", *arguments]))
+    command_line = command_line or ["raygrid", *arguments]
+    told = False
+    with ended_in_time(lambda: "" if told else f"{stopped_text(None, command_line)}\n"):
+        try:
+            raygrid.main(arguments, prog_name="raygrid", standalone_mode=False)
+        except BaseException as error:
+            code = exit_code_of(error, command_line)
+            told = True
+            sys.exit(code)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from raygrid.errors import ArgumentError, RaygridError, SearchInterrupted, UserCodeError
+from raygrid.stop_signals import TERMINATED
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -22,6 +23,8 @@ def exit_code_of(error: BaseException, command_line: Sequence[str]) -> int:
         # How click raises Ctrl-C again.
         error = error.__cause__
     if isinstance(error, SystemExit):
+        if error.code == TERMINATED:
+            _tell(stopped_text(error, command_line), prefix="")
         return error.code if isinstance(error.code, int) else FAILED
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
@@ -29,8 +32,7 @@ def exit_code_of(error: BaseException, command_line: Sequence[str]) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        _tell(str(error) if isinstance(error, SearchInterrupted) else "stopped; finished points are kept")
-        _tell(f"To go on: {shlex.join(command_line)}", prefix="")
+        _tell(stopped_text(error, command_line), prefix="")
         return INTERRUPTED
     if isinstance(error, UserCodeError):
         cause = error.__cause__
@@ -43,6 +45,19 @@ def exit_code_of(error: BaseException, command_line: Sequence[str]) -> int:
         return USAGE if isinstance(error, ArgumentError) else FAILED
     click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     return FAILED
+
+
+def stopped_text(error: BaseException | None, command_line: Sequence[str]) -> str:
+    """What a person is told whose command was stopped, with the line that goes on.
+
+    Args:
+        error: what ended the command, or None where it did not end by itself.
+        command_line: how the person wrote it.
+    """
+    while error is not None and not isinstance(error, SearchInterrupted):
+        error = error.__context__
+    what = "stopped; finished points are kept" if error is None else str(error)
+    return f"raygrid: {what}\nTo go on: {shlex.join(command_line)}"
 
 
 def _tell(message: str, prefix: str = "raygrid: ") -> None:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+import ray
+from ray.exceptions import OutOfMemoryError, RayError
 from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
+from raygrid.errors import SearchInterrupted
+from raygrid.failure_causes import NOT_STARTED, with_remedy
 from raygrid.plan import Plan, Point
 from raygrid.point_store import PointStore
 from raygrid.progress import SearchListener
 from raygrid.records import PointRecord
+from raygrid.stop_signals import HeldBack
 from raygrid.tuning.trial import decode_points, weights_name
 from raygrid.tuning.worker_memory import WorkerGrowth
+
+# How long the workers that Ray killed are waited for to say so.
+_DEAD_ANSWER_S = 2.0
 
 
 class RecordingCallback(Callback):
@@ -80,24 +85,27 @@ class RecordingCallback(Callback):
             self._record(self._points[record.key], record, Path(folder, weights_name(record.key)))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        cause = _last_failure(trial)
-        for point in decode_points(trial.config["points"]):
-            if point.key not in self.records:
-                record = PointRecord(
-                    key=point.key,
-                    context=self._context,
-                    config=point.config,
-                    seed=point.seed,
-                    status="failed",
-                    error=f"its worker died or could not start: {cause}",
-                )
-                self._record(point, record, None)
+        error = f"{NOT_STARTED}: {_last_failure(trial)}"
+        self.record_failure((point.key for point in decode_points(trial.config["points"])), error)
+
+    def record_failure(self, keys: Iterable[str], error: str) -> None:
+        """Records those points of ``keys`` as failed that have no record yet."""
+        for point in (self._points[key] for key in keys):
+            record = PointRecord(
+                key=point.key,
+                context=self._context,
+                config=point.config,
+                seed=point.seed,
+                status="failed",
+                error=error,
+            )
+            self._record(point, record, None)
 
     def _record(self, point: Point, record: PointRecord, weights: Path | None) -> None:
         if point.key in self.records:
             return
         try:
-            record = self._store.add(record, weights)
+            record = self._store.add(with_remedy(record), weights)
         except OSError as error:
             self.recording_error = error
             raise
@@ -119,41 +127,72 @@ class GrowthCallback(Callback):
             self._growth.add(f"{result['hostname']}:{result['pid']}", held)
 
 
-class InterruptCallback(Callback):
-    """Notices Ctrl-C. Tune takes it for itself, and what ``fit`` returns does not tell it from an end of all trials.
+@dataclass(frozen=True)
+class KilledForMemory:
+    """The keys of the points whose workers Ray killed for their memory, and what Ray says of it."""
 
-    Attributes:
-        interrupted: whether it came.
+    keys: frozenset[str] = frozenset()
+    cause: str = ""
+
+
+class RunningTrials(Callback):
+    """Knows which trials run, and on which actors; ends them where the search is to stop.
+
+    Args:
+        held: what came of Ctrl-C and SIGTERM.
     """
 
-    def __init__(self) -> None:
-        self.interrupted = False
+    def __init__(self, held: HeldBack) -> None:
+        self._held = held
+        # Only while they run: Ray keeps an actor as long as somebody holds it.
+        self._running: dict[str, tuple[Any, frozenset[str]]] = {}
 
-    @contextlib.contextmanager
-    def installed(self) -> Iterator[None]:
-        """Gives the handler of Ctrl-C back at the end, which Tune leaves as its own."""
-        if threading.current_thread() is not threading.main_thread():
-            # Neither Tune nor this may set a handler.
-            yield
-            return
-        before = signal.getsignal(signal.SIGINT)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
 
-    def setup(self, **info: Any) -> None:
-        # Called once Tune has set its own handler.
-        if threading.current_thread() is not threading.main_thread():
-            return
-        tunes = signal.getsignal(signal.SIGINT)
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        keys = frozenset(point.key for point in decode_points(trial.config["points"]))
+        self._running[trial.trial_id] = (trial.temporary_state.ray_actor, keys)
 
-        def notice(number: int, frame: FrameType | None) -> None:
-            self.interrupted = True
-            if callable(tunes):
-                tunes(number, frame)
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._running.pop(trial.trial_id, None)
 
-        signal.signal(signal.SIGINT, notice)
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._running.pop(trial.trial_id, None)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._held.number is not None:
+            # Tune would wait for the next report of each trial, which comes after a long epoch.
+            self.end_all()
+            raise SearchInterrupted("the search is told to stop")
+
+    def end_all(self) -> None:
+        """Kills the workers of all trials that run."""
+        for actor, _ in self._running.values():
+            ray.kill(actor)
+        self._running.clear()
+
+    def killed_for_memory(self) -> KilledForMemory:
+        """The trials whose workers Ray killed, since their node ran out of memory.
+
+        All that run where no worker says so: it was one of them.
+        """
+        if not self._running:
+            return KilledForMemory()
+        asked = {actor.__ray_ready__.remote(): keys for actor, keys in self._running.values()}
+        # A dead worker answers at once, one that trains when it is done.
+        answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_DEAD_ANSWER_S)
+        found = {}
+        for answer in answered:
+            try:
+                ray.get(answer)
+            except OutOfMemoryError as error:
+                found[answer] = str(error)
+            except RayError:
+                # Tune ended it since.
+                continue
+        keys = frozenset().union(*(asked[answer] for answer in found or asked))
+        return KilledForMemory(keys, next(iter(found.values()), ""))
 
 
 def _last_failure(trial: Trial) -> str:

@@ -12,22 +12,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raygrid.checkpoints import Checkpoints
-from raygrid.errors import SearchInterrupted
+from raygrid.failure_causes import MEMORY_REMEDY, out_of_memory_alone
 from raygrid.memory import Shortage
 from raygrid.plan import Plan, PlannedTrial, bundled
 from raygrid.point_store import PointStore
 from raygrid.progress import SearchListener
 from raygrid.records import PointRecord
+from raygrid.stop_signals import HeldBack, search_stopped, signals_held_back
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 from raygrid.tuning.nodes import nodes_alive, nodes_to_come
 from raygrid.tuning.resources import Resources, TrialResources, resolve, shortage_on_a_node
 from raygrid.tuning.session import RaySession
 from raygrid.tuning.shared_folder import check_shared_folder
 from raygrid.tuning.trial import TrialJob, encode_points, run_trial
+from raygrid.tuning.trial_queue import TrialQueue
 from raygrid.tuning.worker_memory import GROWTH_LIMIT_BYTES, WorkerGrowth
+
+if TYPE_CHECKING:
+    from raygrid.tuning.callbacks import KilledForMemory, RecordingCallback
 
 log = logging.getLogger("raygrid")
 
@@ -80,10 +85,12 @@ def run_search(
         The records of the points that were trained, by key.
 
     Raises:
-        SearchInterrupted: it was stopped (Ctrl-C); what was finished is recorded.
+        SearchInterrupted, KeyboardInterrupt: it was stopped (Ctrl-C, SIGTERM); what was finished is recorded.
         OSError: a record could not be written.
         ResourceError, ClusterError: see ``resolve`` and ``RaySession``.
     """
+    # What a killed search left there; nothing in it is needed to go on.
+    shutil.rmtree(tune_dir, ignore_errors=True)
     with RaySession(address, user_modules, verbose) as session:
         # Takes a second, which Ray needs to start as well.
         importlib.import_module("ray.tune")
@@ -127,26 +134,16 @@ def run_trials(
     """
     from ray import tune
 
-    from raygrid.tuning.callbacks import InterruptCallback, RecordingCallback
+    from raygrid.tuning.callbacks import RecordingCallback
 
-    recorder, interrupt = RecordingCallback(plan, job.context, store, listener), InterruptCallback()
+    recorder = RecordingCallback(plan, job.context, store, listener)
     # The data goes into the object store here, once for all waves.
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, job=job, data=data), {"CPU": granted.cpus, "GPU": granted.gpus}
     )
-    waiting = plan.trials
     try:
-        with interrupt.installed():
-            while waiting and not interrupt.interrupted:
-                given = _run_wave(
-                    trainable, waiting[:TRIALS_PER_WAVE], granted, tune_dir, [recorder, interrupt], verbose
-                )
-                if any(point.key not in recorder.records for trial in waiting[:given] for point in trial.points):
-                    break
-                waiting = waiting[given:]
-    except KeyboardInterrupt:
-        # Tune takes Ctrl-C itself and returns, unless it comes twice or while Tune starts. What is missing counts.
-        log.debug("Interrupted.", exc_info=True)
+        with signals_held_back() as held:
+            _run_waves(trainable, plan.trials, granted, tune_dir, recorder, held, verbose)
     except Exception:
         # Tune wraps what a callback raises.
         if recorder.recording_error is None:
@@ -155,11 +152,40 @@ def run_trials(
         raise recorder.recording_error
     missing = plan.to_train - len(recorder.records)
     if missing:
-        raise SearchInterrupted(
-            f"the search was stopped with {missing} of {plan.to_train} points unfinished; the finished ones are kept. "
-            "Run the same again to train only what is missing."
-        )
+        raise search_stopped(missing, plan.to_train)
     return recorder.records
+
+
+def _run_waves(
+    trainable: Any,
+    trials: Sequence[PlannedTrial],
+    granted: TrialResources,
+    tune_dir: Path,
+    recorder: RecordingCallback,
+    held: HeldBack,
+    verbose: bool,
+) -> None:
+    """Runs the trials until all are recorded, or the search is told to stop."""
+    queue = TrialQueue(trials, TRIALS_PER_WAVE)
+    while (wave := queue.next_wave()) and held.number is None:
+        alone = queue.alone
+        given, killed = _run_wave(
+            trainable, wave, replace(granted, concurrent=1) if alone else granted, tune_dir, recorder, held, verbose
+        )
+        left = queue.ended(given, recorder.records, killed.keys)
+        if left and not killed.keys:
+            # Tune ended by itself: SIGUSR1 does that.
+            return
+        if alone:
+            recorder.record_failure(killed.keys, out_of_memory_alone(killed.cause))
+        elif killed.keys:
+            numbers = [point.number for trial in left for point in trial.points if point.key in killed.keys]
+            log.warning(
+                "Ray ended the worker of point %s, since its node was short of memory; it is trained again at the end, "
+                "with no other trial beside it. What avoids this: %s.",
+                ", ".join(map(str, numbers)),
+                MEMORY_REMEDY,
+            )
 
 
 def _run_wave(
@@ -167,19 +193,25 @@ def _run_wave(
     trials: Sequence[PlannedTrial],
     granted: TrialResources,
     tune_dir: Path,
-    callbacks: Sequence[Any],
+    recorder: RecordingCallback,
+    held: HeldBack,
     verbose: bool,
-) -> int:
-    """Runs the first of ``trials`` in new worker processes; how many, decides the workers' memory."""
+) -> tuple[int, KilledForMemory]:
+    """Runs the first of ``trials`` in new worker processes; how many, decides the workers' memory.
+
+    Returns:
+        How many were begun, and those in the middle of which the wave ended, since Ray killed their workers.
+    """
     from ray import tune
 
-    from raygrid.tuning.callbacks import GrowthCallback
+    from raygrid.tuning.callbacks import GrowthCallback, KilledForMemory, RunningTrials
     from raygrid.tuning.waves import InOrder, Wave
 
     # A name that was used before would make Tune overwrite that run's state.
     name = f"search-{secrets.token_hex(6)}"
     growth = WorkerGrowth(GROWTH_LIMIT_BYTES)
     wave = Wave(growth, granted.concurrent)
+    running = RunningTrials(held)
     tuner = tune.Tuner(
         trainable,
         param_space={"points": tune.grid_search([encode_points(trial.points) for trial in trials])},
@@ -193,18 +225,34 @@ def _run_wave(
         run_config=tune.RunConfig(
             name=name,
             storage_path=str(tune_dir),
-            callbacks=[*callbacks, GrowthCallback(growth)],
+            callbacks=[recorder, running, GrowthCallback(growth)],
             verbose=1 if verbose else 0,
             failure_config=tune.FailureConfig(max_failures=_WORKER_RETRIES),
         ),
     )
+    killed = KilledForMemory()
     try:
         with _quiet(verbose):
             tuner.fit()
+    except Exception as error:
+        if held.number is None:
+            killed = running.killed_for_memory() if _is_out_of_memory(error) else killed
+            if not killed.keys:
+                raise
     finally:
+        running.end_all()
         shutil.rmtree(tune_dir / name, ignore_errors=True)
     log.debug("A wave of %d trials; its largest worker held %.0f MB.", wave.given, growth.largest_bytes / 1e6)
-    return wave.given
+    return wave.given, killed
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether Ray killed a worker for its memory; Tune, which does not know that error, ends then."""
+    from ray.exceptions import OutOfMemoryError
+
+    while error is not None and not isinstance(error, OutOfMemoryError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _trial_name(trial: Any) -> str:

@@ -1,0 +1,72 @@
+"""What the error of a failed point says to the person who has to do something about it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from raygrid.records import PointRecord
+
+MEMORY_REMEDY = (
+    "a smaller batch_size or model, fewer trials at the same time (Resources(max_concurrent=...)), or a node with more "
+    "memory"
+)
+
+# Of Python and numpy, of TensorFlow, of C++ and of the operating system, at the begin of a traceback's last part.
+_OUT_OF_MEMORY = re.compile(
+    r"^(?:[\w.]+\.)?(?:_?Array)?(?:MemoryError|ResourceExhaustedError|OutOfMemoryError)\b.*|^.*\bstd::bad_alloc\b.*"
+    r"|^OSError: \[Errno 12\].*",
+    re.MULTILINE,
+)
+# TensorFlow's line with the shape of what had no room.
+_NO_ROOM = re.compile(r"OOM when allocating tensor with shape\[[\d,]*\]")
+_NO_MODULE = re.compile(r"^\s*ModuleNotFoundError: No module named '([\w.]+)'", re.MULTILINE)
+
+# What the error of a point begins with that never reached the code of raygrid in a worker.
+NOT_STARTED = "its worker died or could not start"
+
+
+def with_remedy(record: PointRecord) -> PointRecord:
+    """``record``, whose error ends with what to do about it, where that is known."""
+    if record.status != "failed" or record.error is None:
+        return record
+    remedy = _memory_remedy(record.error) or _import_remedy(record.error)
+    return record if remedy is None else replace(record, error=f"{record.error.rstrip()}\n{remedy}")
+
+
+def _memory_remedy(error: str) -> str | None:
+    raised = _OUT_OF_MEMORY.findall(error)
+    if not raised:
+        return None
+    room = _NO_ROOM.search(error)
+    return f"out of memory ({raised[-1].strip() if room is None else room.group()}). What helps: {MEMORY_REMEDY}."
+
+
+def _import_remedy(error: str) -> str | None:
+    missing = _NO_MODULE.findall(error)
+    if not missing or not error.startswith(NOT_STARTED):
+        return None
+    name = missing[-1]
+    file = getattr(sys.modules.get(name.partition(".")[0]), "__file__", None)
+    if file is None:
+        return f"the workers cannot import {name!r}. What helps: install it wherever they run."
+    folder = Path(file).parent.parent if Path(file).stem == "__init__" else Path(file).parent
+    return (
+        f"the workers cannot import {name!r}, which this process has from {folder}: they see what is installed and "
+        "what PYTHONPATH names, not what was added to sys.path. What helps: "
+        f"set PYTHONPATH={folder} before Ray starts, or install it."
+    )
+
+
+def out_of_memory_alone(cause: str) -> str:
+    """The error of a point whose worker Ray ended for its memory, also with nothing beside it.
+
+    Args:
+        cause: what Ray says of it.
+    """
+    return (
+        f"{cause}\nout of memory: Ray ended its worker twice, since its node was short of memory, the second time with "
+        "no other trial of the search beside it. What helps: a smaller batch_size or model, or a node with more memory."
+    ).lstrip()
