@@ -24,6 +24,9 @@ _OUT_OF_MEMORY = re.compile(
 _NO_ROOM = re.compile(r"OOM when allocating tensor with shape\[[\d,]*\]")
 _NO_MODULE = re.compile(r"^\s*ModuleNotFoundError: No module named '([\w.]+)'", re.MULTILINE)
 
+# Ray, of a worker that ended without a word: killed by the kernel, or aborted by C++ code that had no memory.
+_WORKER_DIED = "Worker exit type: SYSTEM_ERROR"
+
 # What the error of a point begins with that never reached the code of raygrid in a worker.
 NOT_STARTED = "its worker died or could not start"
 
@@ -32,7 +35,7 @@ def with_remedy(record: PointRecord) -> PointRecord:
     """``record``, whose error ends with what to do about it, where that is known."""
     if record.status != "failed" or record.error is None:
         return record
-    remedy = _memory_remedy(record.error) or _import_remedy(record.error)
+    remedy = _memory_remedy(record.error) or _import_remedy(record.error) or _death_remedy(record.error)
     return record if remedy is None else replace(record, error=f"{record.error.rstrip()}\n{remedy}")
 
 
@@ -58,6 +61,12 @@ def _import_remedy(error: str) -> str | None:
         "what PYTHONPATH names, not what was added to sys.path. What helps: "
         f"set PYTHONPATH={folder} before Ray starts, or install it."
     )
+
+
+def _death_remedy(error: str) -> str | None:
+    if not error.startswith(NOT_STARTED) or _WORKER_DIED not in error:
+        return None
+    return f"its worker died each time, which may be for want of memory. What helps then: {MEMORY_REMEDY}."
 
 
 def out_of_memory_alone(cause: str) -> str:

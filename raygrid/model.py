@@ -130,6 +130,7 @@ class GridSearchModel(ConfiguredModel):
             CorruptArtifactError: a saved file is damaged.
             AllTrialsFailedError: no point has a result that could win.
             SearchInterrupted: it was stopped; run the same again to go on.
+            SystemExit: the same for SIGTERM, with the code 143, where the process has no handler for it.
         """
         set_verbosity(self.verbose)
         check_backend()

@@ -54,6 +54,8 @@ class FaultyModel(SmallModel):
             [*layers, keras.layers.Dense(units, "relu"), keras.layers.Dense(input_shape[0], name="out")]
         )
         rate = float(case.removeprefix("rate ")) if case.startswith("rate ") else 0.01
+        if case == "NaN weights":
+            rate = 0.1
         model.compile(keras.optimizers.Adam(rate), loss="mse")
         if case == "a training that is too large":
             leave_room(_ROOM_BYTES)

@@ -37,6 +37,15 @@ def test_an_error_for_want_of_memory_ends_with_what_helps(error: str, cause: str
     assert changed.cause == f"out of memory ({cause}). What helps: {MEMORY_REMEDY}."
 
 
+def test_a_worker_that_died_without_a_word_may_have_had_no_memory() -> None:
+    error = (
+        f"{NOT_STARTED}: The actor died.\nWorker exit type: SYSTEM_ERROR Worker exit detail: killed by the OOM killer"
+    )
+    assert with_remedy(record(error)).cause == (
+        f"its worker died each time, which may be for want of memory. What helps then: {MEMORY_REMEDY}."
+    )
+
+
 def test_a_module_that_only_the_driver_can_import_is_named_with_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,7 @@ _SEARCH = """
 
     if __name__ == "__main__":
         set_verbosity(1)
-        names = ["always too large", "once too large", "a", "b", "c", "d"]
+        names = ["always too large", "once too large", "a", "b"]
         points = tuple(Point(n, {"name": name, "epochs": 1}, 0, f"{n:032x}") for n, name in enumerate(names))
         plan = Plan(points, {}, tuple(PlannedTrial((point,), 1) for point in points))
         with RaySession(None, (), False) as session:
@@ -83,7 +83,7 @@ def test_f04_a_point_whose_worker_ray_ends_for_its_memory_is_tried_alone_and_the
     )
     assert text.rstrip().endswith("ended")
     records = {record.config["name"]: record for record in PointStore(tmp_path / "points").all()}
-    assert records.keys() == {"always too large", "once too large", "a", "b", "c", "d"}
+    assert records.keys() == {"always too large", "once too large", "a", "b"}
     failed = records.pop("always too large")
     assert failed.status == "failed"
     assert failed.cause.startswith("out of memory: Ray ended its worker twice, since its node was short of memory")
@@ -93,7 +93,8 @@ def test_f04_a_point_whose_worker_ray_ends_for_its_memory_is_tried_alone_and_the
     assert {record.status for record in records.values()} == {"diverged"}
 
     tried = (tmp_path / "trials.txt").read_text().splitlines()
-    assert tried.count("always too large") == 2
+    # Beside another, alone, and once more where its neighbour was hit first.
+    assert 2 <= tried.count("always too large") <= 3
     assert tried.count("once too large") == 2
     assert "Ray ended the worker of point 0, since its node was short of memory" in text
     assert "Resources(max_concurrent=...)" in text

@@ -217,7 +217,8 @@ def test_f36_ctrl_c_in_a_script_is_an_error_of_its_own_that_the_script_may_catch
         code, seconds = stopped(child, child.press_ctrl_c)
         text = child.text()
     assert code == 0, text
-    assert seconds < LIMIT_S
+    # Nobody ends a process that is not raygrid's own: Ray's end may take its time.
+    assert seconds < 3 * LIMIT_S
     assert "interrupted: the search was stopped with" in text
     found = len(list(points.glob("[!.]*.json")))
     assert 1 <= found < 6
