@@ -176,12 +176,12 @@ def test_f38_a_ray_that_ray_itself_would_not_find_under_this_address_is_refused_
     ray_session: None, tmp_path: Path
 ) -> None:
     import ray
-    from ray._private.services import resolve_ip_for_localhost
+    from ray._private.services import node_ip_address_from_perspective
 
     # It listens on localhost alone, in place of which Ray puts the address of this machine when it connects.
     address = ray.get_runtime_context().gcs_address
     assert address.startswith("127.0.0.1:")
-    if resolve_ip_for_localhost("127.0.0.1").startswith("127."):
+    if node_ip_address_from_perspective().startswith("127."):
         pytest.skip("this machine has no other address than localhost")
     output = run_script(_JOIN.format(address=address), tmp_path)
     assert "refused in time: True started: False" in output
