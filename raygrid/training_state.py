@@ -58,7 +58,7 @@ def state_variables(model: keras.Model, functions: Sequence[Any]) -> list[tf.Var
 
 
 def _others(functions: Sequence[Any], known: set[int]) -> list[tf.Variable]:
-    """The variables that are in no list of Keras', such as the states of recurrent layers, or what a layer makes itself.
+    """The variables that are in no list of Keras', such as states of recurrent layers, or a layer's own.
 
     In the order in which they were made: a function has them in none, and two may have one name and one shape.
     """
