@@ -16,7 +16,6 @@ from raygrid.batches import train_items, val_items
 from raygrid.epoch_program import EpochProgram, all_variables, make_variables
 from raygrid.model_structure import structure_of
 from raygrid.training_inputs import TrainingArrays, TrainSettings
-from raygrid.training_state import unlisted_variables
 
 # What all kept programs may hold in variables. A larger model is traced anew each time: it trains for longer than that.
 _KEPT_BYTES = 256 * 2**20
@@ -29,8 +28,6 @@ class _Kept:
     # Keeps the arrays alive, whose identity is part of the key.
     arrays: TrainingArrays
     size: int
-    # Whether all that its epochs begin with is among the variables that another model can give it.
-    complete: bool
 
 
 class TracedPrograms:
@@ -73,11 +70,10 @@ class TracedPrograms:
                 config["batch_size"],
                 settings.shuffle,
             )
-            complete = not unlisted_variables(program.model, [program.function])
-            kept = _Kept(program, arrays, _variable_bytes(model), complete)
+            kept = _Kept(program, arrays, _variable_bytes(model))
         else:
             kept.program.take_values_of(model)
-        if structure is not None and kept.size <= _KEPT_BYTES and kept.complete:
+        if structure is not None and kept.size <= _KEPT_BYTES:
             self._kept[key] = kept
             self._drop_oldest()
         return kept.program

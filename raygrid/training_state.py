@@ -47,31 +47,27 @@ def state_variables(model: keras.Model, functions: Sequence[Any]) -> list[tf.Var
     Raises:
         HiddenStateError: the functions depend on more than variables, such as TensorFlow's own random numbers.
     """
-    found = [variable.value for variable in all_variables(model)] + unlisted_variables(model, functions)
-    known = {id(variable.handle) for variable in (*found, *_metric_variables(model))}
+    listed = [variable.value for variable in all_variables(model)]
+    reset = [variable.value for metric in all_metrics(model) for variable in metric.variables]
+    found = listed + _others(functions, {id(variable.handle) for variable in (*listed, *reset)})
+    known = {id(variable.handle) for variable in (*found, *reset)}
     for function in functions:
         _require_no_hidden_state(function, known)
     # A layer that is used twice may name a variable twice.
     return list({id(variable.handle): variable for variable in found}.values())
 
 
-def unlisted_variables(model: keras.Model, functions: Sequence[Any]) -> list[tf.Variable]:
-    """The variables of the functions that are in no list of Keras', such as a product of Nadam, or a layer's own.
+def _others(functions: Sequence[Any], known: set[int]) -> list[tf.Variable]:
+    """The variables that are in no list of Keras', such as states of recurrent layers, or a layer's own.
 
     In the order in which they were made: a function has them in none, and two may have one name and one shape.
     """
-    listed = [variable.value for variable in all_variables(model)] + _metric_variables(model)
-    known = {id(variable.handle) for variable in listed}
     accessed = {id(variable.handle): variable for function in functions for variable in function.graph.variables}
     return sorted((variable for handle, variable in accessed.items() if handle not in known), key=_number)
 
 
 def _number(variable: tf.Variable) -> int:
     return int(variable._unique_id.rpartition("_")[2])
-
-
-def _metric_variables(model: keras.Model) -> list[tf.Variable]:
-    return [variable.value for metric in all_metrics(model) for variable in metric.variables]
 
 
 def _require_no_hidden_state(function: Any, known: set[int]) -> None:

@@ -44,7 +44,7 @@ def branched(config: Any, shape: Any) -> Any:
 
 
 def nadam(config: Any, shape: Any) -> Any:
-    """Its optimizer keeps a product that is in no list of its variables."""
+    """Its optimizer keeps a product over all steps."""
     import keras.layers as k
     from keras.optimizers import Nadam
 

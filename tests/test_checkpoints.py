@@ -215,6 +215,18 @@ def test_a_training_out_of_files_goes_on_as_well(
     assert goes_on_after(log) == [2, 4]
 
 
+def test_a_training_that_gets_no_better_any_more_ends_with_the_weights_of_the_checkpoint(
+    checkpoints: Checkpoints, log: pytest.LogCaptureFixture
+) -> None:
+    wanted = [point(learning_rate=0.5, epochs=12)]
+    undisturbed = train(dense_model, wanted)
+    best = undisturbed.ended["key"].record.best_epoch
+    assert best < 10
+    cut_short(dense_model, wanted, checkpoints, best + 1)
+    assert train(dense_model, wanted, checkpoints).bits == undisturbed.bits
+    assert goes_on_after(log) == [best + 1]
+
+
 def test_a_checkpoint_of_the_other_way_to_run_epochs_is_not_used(
     tmp_path: Path, checkpoints: Checkpoints, log: pytest.LogCaptureFixture
 ) -> None:

@@ -98,7 +98,7 @@ SAME_LAYER: dict[str, tuple[str, ...]] = {
     "model_files": ("batches", "training"),
     "scaling": ("scaler",),
     "epoch_program": ("batches",),
-    "traced_programs": ("batches", "epoch_program", "model_structure", "training_state"),
+    "traced_programs": ("batches", "epoch_program", "model_structure"),
     "training_state": ("epoch_program",),
     "followers": ("checkpoints", "training_state"),
     "resuming": ("checkpoints", "followers", "training_state"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from architectures import branched, chain, nadam, normalised, recurrent
+from architectures import branched, chain, normalised, recurrent
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid.plan import Point
@@ -68,15 +68,6 @@ def test_other_rates_and_seeds_run_in_one_trace_to_the_last_bit(build: Any, poli
     assert len(traces) == 1 + len(POINTS)
     assert reused == fresh
     assert len({repr(found) for found in fresh}) == 3
-
-
-def test_an_optimizer_that_keeps_more_than_it_lists_is_traced_anew(traces: list[str]) -> None:
-    from raygrid.traced_programs import TracedPrograms
-
-    programs = TracedPrograms()
-    found = [bits(train(nadam, rate, seed, programs)) for rate, seed in POINTS]
-    assert len(programs) == 0
-    assert found == [bits(train(nadam, rate, seed)) for rate, seed in POINTS]
 
 
 def test_points_of_other_structure_in_between_change_nothing(traces: list[str]) -> None:
