@@ -23,7 +23,7 @@ ASKED = [Asked(3), Asked(5, "standard"), Asked(8), Asked(3, "standard")]
 READERS = 2
 # Without one, readers take the processor from the writer, and there is little to race with.
 PAUSE_S = 0.005
-LAST_ROUND_S = 120.0
+LAST_ROUND_S = 240.0
 
 
 def publish_without_end(paths: ModelArtifacts, end: float) -> None:

@@ -30,13 +30,13 @@ from record import StressRun, as_json, as_markdown, from_json
 _ROOT = Path(__file__).resolve().parents[2]
 # Each part with its share of the time.
 PARTS = {
-    "search_kills": 0.36,
+    "search_kills": 0.34,
     "training_kills": 0.12,
     "record_kills": 0.03,
     "racing_loads": 0.14,
     "crowded_prefix": 0.13,
-    "fuzzing": 0.14,
-    "repeated_searches": 0.08,
+    "fuzzing": 0.12,
+    "repeated_searches": 0.12,
 }
 # A round that has begun when the time of its part is over may go on for so long.
 LAST_ROUND_S = 420.0

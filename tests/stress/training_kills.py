@@ -8,6 +8,7 @@ from pathlib import Path
 from events import count, lost
 from kill_points import killed_at
 from known_results import (
+    LIMIT_S,
     PREFIX,
     Asked,
     Known,
@@ -63,7 +64,7 @@ def one_folder(part: Part, folder: Path, known: dict[Asked, Known], usual_s: flo
             break
     last = part.random.choice(ASKED)
     pid = forked(lambda: fitted(folder, last))
-    code = ended(pid, 120)
+    code = ended(pid, LIMIT_S)
     if code != 0:
         killed(pid)
         lost(f"after kills a training of {last} ends with {code}")
