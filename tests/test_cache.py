@@ -164,7 +164,7 @@ def changed(part: str, value: dict[str, Any]) -> Identity:
         (changed("settings", {**IDENTITY.settings, "scaler": None}), "setting scaler: was 'standard', now None"),
     ],
 )
-def test_f21_f22_what_differs_is_an_error_with_old_and_new_and_the_ways_out(
+def test_what_differs_is_an_error_with_old_and_new_and_the_ways_out(
     paths: ModelArtifacts, identity: Identity, line: str
 ) -> None:
     publish_model(paths)
