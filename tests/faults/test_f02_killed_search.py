@@ -18,7 +18,8 @@ def test_f02_a_search_killed_at_random_times_trains_only_what_is_missing_and_end
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     killed.mkdir()
     undisturbed.mkdir()
-    came = kill_searches(killed, rounds=2, seed=2)
+    # With this seed once while Ray starts, and once while points are trained.
+    came = kill_searches(killed, rounds=2, seed=6)
     assert came.kills == 2
     assert came.finished == tuple(sorted(came.finished))
     assert 0 < came.finished[-1] < POINTS
