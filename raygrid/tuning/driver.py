@@ -181,9 +181,9 @@ def _run_waves(
         elif killed.keys:
             numbers = [point.number for trial in left for point in trial.points if point.key in killed.keys]
             log.warning(
-                "Ray ended the worker of point %s, since its node was short of memory; it is trained again at the end, "
-                "with no other trial beside it. What avoids this: %s.",
-                ", ".join(map(str, numbers)),
+                "Ray ended a worker, since its node was short of memory. To be trained again at the end, each with no "
+                "other trial beside it: %s. What avoids this: %s.",
+                ", ".join(f"point {number}" for number in numbers),
                 MEMORY_REMEDY,
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ _SEARCH = """
             if name == "always too large" or name == "once too large" and not (HERE / "was killed").exists():
                 if name == "once too large":
                     (HERE / "was killed").touch()
-                take(0.9)
+                take(0.7)
             record = PointRecord(point.key, job.context, point.config, 0, "diverged", worker=str(os.getpid()))
             tune.report({"keys": [point.key], "first_epoch": 1, "epochs": [], "record": record.to_json()})
 
@@ -73,7 +74,7 @@ def used_and_total() -> tuple[int, int]:
 def test_f04_a_point_whose_worker_ray_ends_for_its_memory_is_tried_alone_and_then_says_so(tmp_path: Path) -> None:
     used, total = used_and_total()
     # In use by others now, and a good part of what is free.
-    threshold = (used + 0.4 * (total - used)) / total
+    threshold = (used + 0.25 * (total - used)) / total
     text = run_script(
         _SEARCH,
         tmp_path,
@@ -96,6 +97,8 @@ def test_f04_a_point_whose_worker_ray_ends_for_its_memory_is_tried_alone_and_the
     # Beside another, alone, and once more where its neighbour was hit first.
     assert 2 <= tried.count("always too large") <= 3
     assert tried.count("once too large") == 2
-    assert "Ray ended the worker of point 0, since its node was short of memory" in text
+    assert re.search(
+        r"^Ray ended a worker, since its node was short of memory\. .* beside it: .*point 0[,.]", text, re.M
+    )
     assert "Resources(max_concurrent=...)" in text
     assert not list((tmp_path / "tune").iterdir())
