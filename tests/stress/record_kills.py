@@ -22,11 +22,13 @@ LONGEST_S = 0.06
 
 def write_on(paths: ModelArtifacts, first: int, pipe: int) -> None:
     """Publishes and records for ever, and says after each that it is done."""
-    store, weights = PointStore(paths.points_dir), paths.model_dir / f"weights-{first}.npz"
+    store = PointStore(paths.points_dir)
     for number in range(first, first + 10**9):
         with locked(paths.lock_path, 0, lambda holder: None):
             publish_set(paths, f"{number:09d}", scaler=number % 3 == 0)
             os.write(pipe, b"set %d\n" % number)
+            # A file for each point, as trials have: the store takes it by a link.
+            weights = paths.model_dir / f"weights-{number}.npz"
             write_weights(weights, [np.full(100, number, np.float32)])
             store.add(PointRecord(f"{number:064d}", "stress", {"units": number}, 0, "done"), weights)
             os.write(pipe, b"point %d\n" % number)

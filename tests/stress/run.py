@@ -14,6 +14,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -78,11 +79,15 @@ def show(name: str, told: StressRun) -> None:
     sys.stdout.flush()
 
 
-def save(run: StressRun, out: Path) -> None:
-    """Adds the run to what earlier ones counted."""
+def earlier_runs(out: Path) -> list[StressRun]:
     path = out / "stress.json"
-    runs = [*(from_json(json.loads(path.read_text())) if path.exists() else []), run]
-    reporting.write(out, "stress", as_json(runs), as_markdown(runs))
+    return from_json(json.loads(path.read_text())) if path.exists() else []
+
+
+def save(runs: Sequence[StressRun], out: Path) -> None:
+    """Keeps what all runs counted, so far: a machine that goes down costs the part that ran."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "stress.json").write_text(json.dumps(as_json(runs), indent=2, allow_nan=False) + "\n")
 
 
 def main() -> int:
@@ -105,6 +110,9 @@ def main() -> int:
     os.environ |= {"TMPDIR": str(home / "tmp"), "STRESS_FINDINGS": str(options.findings.absolute())}
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     run = StressRun(datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), seed)
+    run.facts = reporting.facts(PACKAGES) | {"command": f"make stress MINUTES={options.minutes:g} SEED={seed}"}
+    del run.facts["load when it ended"]
+    earlier = earlier_runs(options.out)
     begin, interrupted = time.monotonic(), False
     try:
         for number, name in enumerate(names):
@@ -112,14 +120,15 @@ def main() -> int:
             left = 60 * options.minutes - (time.monotonic() - begin)
             seconds = max(1.0, left * PARTS[name] / sum(PARTS[other] for other in names[number:]))
             run_part(name, seconds, seed + number, home / "parts" / name, run)
+            run.minutes = round((time.monotonic() - begin) / 60, 2)
+            save([*earlier, run], options.out)
     except KeyboardInterrupt:
         print("\ninterrupted; what was counted is kept", flush=True)
         interrupted = True
     finally:
         run.minutes = round((time.monotonic() - begin) / 60, 2)
         conftest.pytest_unconfigure()
-    run.facts = reporting.facts(PACKAGES) | {"command": f"make stress MINUTES={options.minutes:g} SEED={seed}"}
-    save(run, options.out)
+    reporting.write(options.out, "stress", as_json([*earlier, run]), as_markdown([*earlier, run]))
     return 1 if run.losses else INTERRUPTED if interrupted else 0
 
 
