@@ -37,6 +37,7 @@ def test_the_layout_of_the_files_is_the_one_that_users_know() -> None:
         "points_dir": "models/ae.v-1_x_runs/points",
         "generations_dir": "models/ae.v-1_x_runs/generations",
         "tensorboard_dir": "models/ae.v-1_x_runs/tensorboard",
+        "checkpoints_dir": "models/ae.v-1_x_runs/checkpoints",
         "tune_dir": "models/ae.v-1_x_runs/tune",
         "data_dir": "models/ae.v-1_x_runs/data",
         "lock_path": "models/ae.v-1_x_runs/lock",

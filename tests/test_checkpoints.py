@@ -218,10 +218,13 @@ def test_a_training_out_of_files_goes_on_as_well(
 def test_a_training_that_gets_no_better_any_more_ends_with_the_weights_of_the_checkpoint(
     checkpoints: Checkpoints, log: pytest.LogCaptureFixture
 ) -> None:
-    wanted = [point(learning_rate=0.5, epochs=12)]
+    # The rate is so large that the loss goes up and down; where, depends on the processor.
+    losses = train(dense_model, [point(learning_rate=2.0, epochs=20)]).ended["key"].record.history["val_loss"]
+    bests = {epochs: 1 + int(np.argmin(losses[:epochs])) for epochs in range(4, 20)}
+    epochs, best = next((epochs, best) for epochs, best in bests.items() if best <= epochs - 2)
+    wanted = [point(learning_rate=2.0, epochs=epochs)]
     undisturbed = train(dense_model, wanted)
-    best = undisturbed.ended["key"].record.best_epoch
-    assert best < 10
+    assert undisturbed.ended["key"].record.best_epoch == best
     cut_short(dense_model, wanted, checkpoints, best + 1)
     assert train(dense_model, wanted, checkpoints).bits == undisturbed.bits
     assert goes_on_after(log) == [best + 1]
