@@ -109,7 +109,9 @@ def _check_depends_on(value: dict[str, Any]) -> None:
     data, code, settings = (value.get(name, {}) for name in ("data", "code", "settings"))
     for name, entry in data.items():
         shape = entry["shape"]
-        if not isinstance(entry["digest"], str) or not shape or not all(type(size) is int for size in shape):
+        # What is no array, such as the teacher of a model, has an empty shape.
+        whole = isinstance(shape, list) and all(type(size) is int for size in shape)
+        if not isinstance(entry["digest"], str) or not whole:
             raise ValueError(f"the entry of the data {name!r} is not a digest and a shape")
     if not all(isinstance(text, str) for text in code.values()):
         raise ValueError("the code's name or digest is not text")

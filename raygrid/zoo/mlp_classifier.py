@@ -210,7 +210,7 @@ class MLPClassifier(GridSearchModel):
     def _take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         # Where Keras cannot load the file by itself, the model is built anew.
         data = cached.manifest.depends_on.get("data", {})
-        self.fitted_outputs = data.get(_ARTIFACT, {"shape": [0]})["shape"][0]
+        self.fitted_outputs = next(iter(data.get(_ARTIFACT, {"shape": [0]})["shape"]), 0)
         return super()._take_cached(paths, cached)
 
 

@@ -22,7 +22,7 @@ from raygrid.artifacts import ModelArtifacts
 from raygrid.cli.inputs import parse_settings, read_mapping
 from raygrid.data_files import read_data
 from raygrid.errors import DataError, GridError
-from raygrid.ledger import read_ledger
+from raygrid.ledger import read_ledger, results_table
 from raygrid.point_store import PointStore
 from raygrid.records import PointRecord, WeightsFile
 
@@ -163,12 +163,15 @@ def test_a_table_whose_metadata_is_pickled_is_read_as_the_numbers_that_it_holds(
         np.testing.assert_array_equal(read_data(tmp_path / name).X, [[1, 4], [2, 5], [3, 6]])
 
 
-def test_a_ledger_whose_metadata_is_pickled_is_read_as_the_numbers_that_it_holds(owned: Path, tmp_path: Path) -> None:
+def test_a_ledger_whose_metadata_is_pickled_is_read_without_it(owned: Path, tmp_path: Path) -> None:
     paths = ModelArtifacts.for_prefix(tmp_path, "small")
-    pq.write_table(_pickled_type(owned), paths.ledger_path)
+    claims = _pickled_type(owned).schema
+    empty = results_table([], {})
+    fields = [field.with_metadata(claims.field(0).metadata) for field in empty.schema]
+    pq.write_table(empty.cast(pa.schema(fields, metadata=claims.metadata)), paths.ledger_path)
     table = read_ledger(paths)
     assert table is not None
-    assert table.to_pydict() == {"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0]}
+    assert table.to_pydict() == empty.to_pydict()
 
 
 def test_weights_of_pickled_objects_count_as_none_though_their_record_vouches_for_them(
@@ -203,7 +206,7 @@ def test_a_yaml_grid_that_names_python_objects_is_refused_and_makes_none(
 ) -> None:
     file = tmp_path / "grid.yaml"
     file.write_text(text.format(owned=owned))
-    with pytest.raises(GridError, match="is not valid YAML: could not determine a constructor"):
+    with pytest.raises(GridError, match=r"is not valid YAML: .*could not determine a constructor"):
         read_mapping(file)
 
 
