@@ -20,7 +20,7 @@ from raygrid.prefix_lock import prefix_locked
 from raygrid.publishing import read_manifest
 
 EXPORTS = ["config.json", "model.keras", "metrics.json", "scaler.json", "manifest.json"]
-FOLDERS = ["", "points", "generations", "tensorboard", "tune", "data"]
+FOLDERS = ["", "points", "generations", "tensorboard", "checkpoints", "tune", "data"]
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from small_models import SmallModel
 from raygrid.artifacts import ModelArtifacts
 from raygrid.backend import load_tensorflow
 from raygrid.cache import read_cached
+from raygrid.prefix_lock import locked
 from raygrid.publishing import read_published
-from raygrid.storage import locked, make_folder
+from raygrid.storage import make_folder
 
 ASKED = [Asked(3), Asked(5, "standard"), Asked(8), Asked(3, "standard")]
 READERS = 2

@@ -13,8 +13,9 @@ from published_sets import publish_set, seen
 
 from raygrid.artifacts import ModelArtifacts
 from raygrid.point_store import PointStore, write_weights
+from raygrid.prefix_lock import locked
 from raygrid.records import PointRecord
-from raygrid.storage import locked, make_folder
+from raygrid.storage import make_folder
 
 KILLS_A_FOLDER = 40
 LONGEST_S = 0.06
