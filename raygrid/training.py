@@ -22,6 +22,7 @@ from tensorflow.python.eager.context import graph_mode
 
 from raygrid.batches import Items, train_items, val_items, validation_data
 from raygrid.checkpoints import Checkpoint, Checkpoints, stops_of, training_key
+from raygrid.custom_gradients import release_custom_gradients
 from raygrid.epoch_program import EpochProgram, step_functions, why_not
 from raygrid.errors import BuilderError
 from raygrid.followers import EpochLogs, Followers, OnEpoch, OnFinished, TrainedPoint
@@ -205,6 +206,7 @@ def begin_session(seed: int, dtype_policy: str, *, keep_programs: bool = False) 
         keep_programs: whether traced programs stay ready to run. Keras has TensorFlow drop what it prepared for them,
             and to prepare it again takes as long as several epochs; outside eager execution Keras leaves it alone.
     """
+    release_custom_gradients()
     with graph_mode() if keep_programs else contextlib.nullcontext():
         keras.utils.clear_session()
     keras.config.set_dtype_policy(dtype_policy)

@@ -122,6 +122,15 @@ def test_empty_and_damaged_files_are_named_with_the_reason(tmp_path: Path, suffi
         read_data(path)
 
 
+def test_an_arrow_file_whose_two_descriptions_of_its_columns_differ_is_damaged(tmp_path: Path) -> None:
+    path = write(tmp_path, "feather")
+    whole = path.read_bytes()
+    for change in (whole.replace(b"label", b"lobel", 1), whole[::-1].replace(b"lebal", b"lebol", 1)[::-1]):
+        path.write_bytes(change)
+        with pytest.raises(DataError, match=r"is damaged.*contradict each other"):
+            read_data(path, features=["a"])
+
+
 @pytest.mark.parametrize("kind", ["parquet", "feather", "arrow stream", "npz", "npy"])
 def test_a_file_that_was_cut_short_is_damaged(tmp_path: Path, kind: str) -> None:
     if kind in WRITERS:

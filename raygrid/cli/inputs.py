@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 2**20
 # What a YAML file may hold once its aliases are written out: a page of them can stand for more than any memory.
 MAX_YAML_VALUES = 100_000
+# PyYAML's time grows with the square of the depth, and its recursion ends in an error of Python's that says nothing.
+MAX_YAML_DEPTH = 100
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -77,10 +79,24 @@ def _parse_yaml(text: str) -> Any:
         def __init__(self, stream: str) -> None:
             super().__init__(stream)
             self._values: dict[yaml.Node, int] = {}
+            self._depth = 0
+
+        def fetch_flow_collection_start(self, token: Any) -> None:
+            # The scanner is ahead of the composer by a thousand brackets.
+            self._check_depth(self.flow_level)
+            super().fetch_flow_collection_start(token)
+
+        @staticmethod
+        def _check_depth(depth: int) -> None:
+            if depth >= MAX_YAML_DEPTH:
+                raise ValueError(f"its lists and mappings lie more than {MAX_YAML_DEPTH} deep in each other")
 
         def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+            self._check_depth(self._depth)
             is_alias = self.check_event(yaml.AliasEvent)
+            self._depth += 1
             node = super().compose_node(parent, index)
+            self._depth -= 1
             if is_alias and node not in self._values:
                 raise ValueError("an alias stands for what holds it")
             if node is not None and not is_alias:

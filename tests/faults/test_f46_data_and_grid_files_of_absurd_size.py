@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,8 @@ import pytest
 from child_processes import run_script
 from commands import Command, command_in_this_process, working_folder
 
-from raygrid.cli.inputs import MAX_FILE_BYTES, MAX_YAML_VALUES
+from raygrid.cli.inputs import MAX_FILE_BYTES, MAX_YAML_DEPTH, MAX_YAML_VALUES, read_mapping
+from raygrid.errors import GridError
 
 GIB = 2**30
 TIB = 2**40
@@ -315,6 +317,18 @@ def test_f46_a_page_of_yaml_that_stands_for_more_than_any_memory_is_refused(tmp_
     assert lines[:3] == [f"{name} is not valid YAML: {limit}" for name in names]
     assert lines[3] == "itself.yaml is not valid YAML: an alias stands for what holds it"
     assert lines[4].startswith("deep.json is not valid JSON: maximum recursion depth exceeded")
+
+
+@pytest.mark.parametrize("opening", ["{a: ", "[", "[\n", "- "], ids=["mappings", "lists", "lines", "blocks"])
+def test_f46_yaml_of_absurd_depth_is_refused_at_once(tmp_path: Path, opening: str) -> None:
+    file = tmp_path / "deep.yaml"
+    file.write_text(opening * (MAX_FILE_BYTES // len(opening)))
+    begin = time.monotonic()
+    with pytest.raises(GridError, match=f"deep.yaml is not valid YAML: .* lie more than {MAX_YAML_DEPTH} deep"):
+        read_mapping(file)
+    assert time.monotonic() - begin < 2
+    file.write_text("a: " + "[" * (MAX_YAML_DEPTH - 2) + "1" + "]" * (MAX_YAML_DEPTH - 2))
+    assert list(read_mapping(file)) == ["a"]
 
 
 def test_f46_aliases_that_stand_for_little_are_written_out(command: Command, folder: Path) -> None:
