@@ -135,6 +135,8 @@ def _take_lock(path: Path) -> int | None:
 
 def _holder(path: Path) -> str:
     try:
-        return read_bytes(path, _MAX_HOLDER_BYTES).decode(errors="replace") or "another process"
+        name = read_bytes(path, _MAX_HOLDER_BYTES).decode(errors="replace")
+        # It goes to a terminal, which obeys some characters.
+        return "".join(c if c.isprintable() else "?" for c in name) or "another process"
     except (OSError, CorruptArtifactError):
         return "another process"

@@ -25,6 +25,7 @@ from pyarrow import csv
 
 from raygrid.artifacts import ModelArtifacts
 from raygrid.cache import read_cached, require_current
+from raygrid.checkpoints import Checkpoint, Checkpoints
 from raygrid.cli.inputs import read_mapping
 from raygrid.data_files import read_data
 from raygrid.errors import RaygridError
@@ -32,12 +33,14 @@ from raygrid.experiments import current_experiment
 from raygrid.identity import Identity, installed_versions, point_key
 from raygrid.ledger import read_ledger, results_table, results_text, write_ledger
 from raygrid.manifest import Manifest
+from raygrid.plan import Point
 from raygrid.point_store import PointStore, write_weights
+from raygrid.prefix_lock import locked
 from raygrid.publishing import publish
 from raygrid.records import PointRecord, WeightsFile
 from raygrid.request import Request
 from raygrid.search_run import recorded_results
-from raygrid.storage import decode_json, encode_json, read_bytes, sha256
+from raygrid.storage import MAX_MODEL_BYTES, decode_json, encode_json, read_bytes, sha256
 from raygrid.zoo.autoencoder import Autoencoder
 from raygrid.zoo.detector import AutoencoderDetector
 from raygrid.zoo.mlp_classifier import MLPClassifier
@@ -99,8 +102,11 @@ class _Guard:
 
     armed = False
     hooked = False
+    # Kept, since a reader may take the error for one of the input.
+    refused: BrokenReaderError | None = None
 
     def __enter__(self) -> None:
+        _Guard.refused = None
         if not _Guard.hooked:
             sys.addaudithook(self._audit)
             _Guard.hooked = True
@@ -108,10 +114,13 @@ class _Guard:
 
     def __exit__(self, *error: object) -> None:
         _Guard.armed = False
+        if _Guard.refused is not None:
+            raise _Guard.refused
 
     def _audit(self, event: str, arguments: tuple[object, ...]) -> None:
         if _Guard.armed and event in _FORBIDDEN:
-            raise BrokenReaderError(f"{event} was called with {arguments!r}")
+            _Guard.refused = BrokenReaderError(f"{event} was called with {arguments!r}")
+            raise _Guard.refused
 
 
 def outcome(reader: Reader, data: bytes, limit_s: float = LIMIT_S) -> str:
@@ -283,6 +292,53 @@ def _weights(folder: Path) -> Reader:
     return Reader(path, (path.read_bytes(),), read)
 
 
+def _checkpoint(folder: Path) -> Reader:
+    checkpoints, weights = Checkpoints(folder), [np.ones((4, 2), np.float32), np.zeros(2, np.float32)]
+    rows = [{"loss": 0.5, "val_loss": 0.25}, {"loss": 0.25, "val_loss": 0.5}]
+    checkpoints.write(PREFIX, Checkpoint("graph", {"epochs": 9}, rows, weights, 1, weights, 1.5))
+    point = Point(0, {"epochs": 9, "patience": 3}, 0, PREFIX)
+
+    def read() -> None:
+        found = checkpoints.read(PREFIX)
+        if found is not None:
+            found.serves(point)
+
+    path = folder / f"{PREFIX}.npz"
+    return Reader(path, (path.read_bytes(),), read)
+
+
+def _model(folder: Path) -> Reader:
+    """A ``.keras`` file of a set without a manifest, in which no digest stands before Keras."""
+    import keras
+
+    from raygrid.model_files import model_bytes, model_from_bytes
+
+    def sample(*layers: Any) -> bytes:
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        model.compile("adam", "mse")
+        model.optimizer.build(model.trainable_variables)
+        return model_bytes(model)
+
+    path = folder / f"{PREFIX}_model.keras"
+    samples = (sample(keras.layers.Dense(2)), sample(keras.layers.Reshape((2, 2)), keras.layers.LSTM(2)))
+    # What Keras imports with the first model that it loads looks around in the machine.
+    model_from_bytes(samples[0], path, None)
+    return Reader(path, samples, lambda: model_from_bytes(read_bytes(path, MAX_MODEL_BYTES), path, None))
+
+
+def _lock_holder(folder: Path) -> Reader:
+    """The name that a lock's holder left, which someone who waits is told."""
+    lock = folder / f"{PREFIX}.lock"
+    held = locked(lock, None, lambda holder: None)
+    held.__enter__()
+
+    def read() -> None:
+        with locked(lock, 0.0, lambda holder: None):
+            assert held is None, "a lock that is held was given"
+
+    return Reader(lock.with_name(f"{lock.name}.holder"), (b"process 17 on machine",), read)
+
+
 def _reset(folder: Path) -> Reader:
     paths = ModelArtifacts.for_prefix(folder, PREFIX)
     paths.runs_dir.mkdir()
@@ -379,6 +435,9 @@ READERS: dict[str, Callable[[Path], Reader]] = {
     "ledger": _ledger,
     "point record": _point,
     "weights": _weights,
+    "checkpoint": _checkpoint,
+    "model": _model,
+    "lock holder": _lock_holder,
     "reset": _reset,
     "grid.json": _mapping(".json", "grid", _json(_GRID), _json(_EVAL)),
     "grid.yaml": _mapping(".yaml", "grid", _yaml(_GRID), *_YAML_TRAPS),
