@@ -92,6 +92,7 @@ def test_a_reader_that_would_run_a_program_takes_long_or_raises_another_error_is
 
     with pytest.raises(BrokenReaderError, match=r"os\.system was called"):
         outcome(reader(lambda: os.system("true")), b"")
+
     def hides_it() -> None:
         with contextlib.suppress(Exception):
             os.system("true")
