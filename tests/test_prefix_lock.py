@@ -71,6 +71,15 @@ def test_the_wait_limit_names_the_lock_the_holder_and_the_ways_out(tmp_path: Pat
             raise AssertionError("the lock was given twice")
 
 
+def test_a_name_that_a_terminal_would_obey_is_told_without_that(tmp_path: Path) -> None:
+    told: list[str] = []
+    with locked(tmp_path / "lock", None, never):
+        (tmp_path / "lock.holder").write_bytes(b"process 7\x1b[2J on \xff\r")
+        with pytest.raises(LockTimeoutError, match=r"process 7\?\[2J on .\?;"), locked(tmp_path / "lock", 0, told.append):
+            pass
+    assert told == ["process 7?[2J on \ufffd?"]
+
+
 def test_the_name_of_the_holder_is_not_written_through_a_link(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("precious")
