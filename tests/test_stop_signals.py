@@ -86,9 +86,11 @@ def test_handlers_that_were_set_inside_are_gone_afterwards() -> None:
 @pytest.mark.parametrize("guarded", [signals_held_back, sigterm_as_interrupt])
 def test_a_signal_that_the_process_ignores_stays_ignored(guarded: Callable[[], object]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with guarded():  # type: ignore[attr-defined]
+    with guarded() as held:  # type: ignore[attr-defined]
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    # A search ends when a signal was held back.
+    assert held is None or held.number is None
 
 
 @pytest.mark.parametrize("guarded", [signals_held_back, sigterm_as_interrupt])
