@@ -12,8 +12,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from commands import Command
 
 # Short, since Ray's sockets lie in it and the path of a socket may have 107 characters.
 _HOME = tempfile.mkdtemp(prefix="rg-", dir="/tmp")
@@ -88,3 +92,20 @@ def ray_session() -> Iterator[None]:
     ray_constants.ENABLE_RAY_CLUSTER = True
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working folder of the commands, with a small table in it."""
+    from commands import working_folder
+
+    with working_folder(tmp_path, monkeypatch):
+        yield tmp_path
+
+
+@pytest.fixture
+def command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command in this process."""
+    from commands import command_in_this_process
+
+    return command_in_this_process(capsys)

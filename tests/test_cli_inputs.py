@@ -6,7 +6,6 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ from commands import (
     OWN_MODELS,
     SCRIPT,
     Command,
-    command_in_this_process,
     commands_and_imports,
     python,
-    working_folder,
     write,
 )
 
@@ -30,19 +27,6 @@ from raygrid.zoo.autoencoder import Autoencoder
 
 COMMANDS = ("search", "results", "show", "clean", "tensorboard")
 HEAVY = ("tensorflow", "keras", "ray", "pyarrow", "numpy")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working folder of the commands."""
-    with working_folder(tmp_path, monkeypatch):
-        yield tmp_path
-
-
-@pytest.fixture
-def command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in this process."""
-    return command_in_this_process(capsys)
 
 
 # Help

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 from commands import (
     OWN_MODELS,
     Command,
-    command_in_this_process,
     commands_and_imports,
-    working_folder,
     write,
 )
 
@@ -24,20 +20,6 @@ from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
 from raygrid.publishing import publish
 from raygrid.records import PointRecord
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working folder of the commands."""
-    with working_folder(tmp_path, monkeypatch):
-        yield tmp_path
-
-
-@pytest.fixture
-def command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in this process."""
-    return command_in_this_process(capsys)
-
 
 CONFIG = {"units": 2, "batch_size": 4, "epochs": 2, "patience": None}
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from child_processes import started
+from child_processes import Child, started
 from small_models import LoggedModel, builds, small_rows
 
 from raygrid.tuning import driver
@@ -129,16 +131,44 @@ _WAVES = """
 """
 
 
-@pytest.mark.parametrize("recorded_before", [2, 3])
-def test_ctrl_c_in_any_wave_and_between_two_ends_the_search(tmp_path: Path, recorded_before: int) -> None:
-    # With two points a wave, the second record is a wave's last: the signal meets the end of that wave.
-    points = tmp_path / "models/small_runs/points"
-    script = _WAVES.format(per_wave=2, folder=str(tmp_path / "models"), build_log=str(tmp_path / "builds.txt"))
-    with started(script, tmp_path) as child:
-        child.wait_until(lambda: len(list(points.glob("*.json"))) >= recorded_before)
-        child.process.send_signal(signal.SIGINT)
-        assert child.process.wait(60) == 0, child.text()
-        assert child.wait_until_all_ended(10) == []
-        recorded = len(list(points.glob("*.json")))
-        assert f"interrupted: the search was stopped with {10 - recorded} of 10 points unfinished" in child.text()
-    assert recorded_before <= recorded <= 4
+@pytest.fixture(scope="module")
+def told_to_stop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, tuple[Child, Path]]]:
+    """Searches with two points a wave, by how many were recorded when they were told to stop; all have ended."""
+    searches = {}
+    with contextlib.ExitStack() as running:
+        # At the same time, since much of each is waiting.
+        for recorded_before in SIGNALS:
+            folder = tmp_path_factory.mktemp("waves")
+            script = _WAVES.format(per_wave=2, folder=str(folder / "models"), build_log=str(folder / "builds.txt"))
+            searches[recorded_before] = running.enter_context(started(script, folder)), folder
+        for recorded_before, (child, folder) in searches.items():
+            child.wait_until(lambda: len(recorded_points(folder)) >= recorded_before)  # noqa: B023
+            child.process.send_signal(SIGNALS[recorded_before])
+        for child, _ in searches.values():
+            child.process.wait(60)
+            assert child.wait_until_all_ended(10) == []
+        yield searches
+
+
+def recorded_points(folder: Path) -> list[Path]:
+    return list((folder / "models/small_runs/points").glob("*.json"))
+
+
+# The second record is the last of a wave: the signal meets the end of that wave.
+SIGNALS = {2: signal.SIGINT, 3: signal.SIGTERM}
+
+
+@pytest.mark.parametrize("recorded_before", SIGNALS)
+def test_a_signal_in_any_wave_and_between_two_ends_the_search(
+    told_to_stop: dict[int, tuple[Child, Path]], recorded_before: int
+) -> None:
+    child, folder = told_to_stop[recorded_before]
+    recorded = len(recorded_points(folder))
+    assert recorded_before <= recorded <= 6
+    told = f"the search was stopped with {10 - recorded} of 10 points unfinished"
+    # A script may catch what Ctrl-C does; what SIGTERM ends, it ends for good.
+    code, begin = {signal.SIGINT: (0, "interrupted"), signal.SIGTERM: (143, "SIGTERM ends this process")}[
+        SIGNALS[recorded_before]
+    ]
+    assert child.process.returncode == code, child.text()
+    assert f"{begin}: {told}" in child.text()

@@ -61,11 +61,18 @@ def taken(step_log: Path, training: tuple[int, float]) -> dict[int, list[int]]:
     return by_process
 
 
+def check_went_on(before: list[int], after: list[int]) -> None:
+    """The steps of a killed process and of the next: it went on where the last checkpoint was, to the end."""
+    assert before == list(range(1, before[-1] + 1))
+    assert after == list(range(after[0], EPOCHS + 1))
+    assert 1 < after[0] <= before[-1] + 1
+
+
 def bits(model: Any) -> list[bytes]:
     return [weight.tobytes() for weight in model.get_weights()]
 
 
-_SINGLE = """
+_FIT = """
     import functools
     from pathlib import Path
     from raygrid import search_run
@@ -73,15 +80,18 @@ _SINGLE = """
     from small_models import SteppingModel, small_rows
 
     search_run.Checkpoints = functools.partial(Checkpoints, interval_s={interval_s})
-    SteppingModel({folder!r}, "net", 0, step_log={step_log!r}).fit(
-        small_rows(64), small_rows(32, seed=1), model_config={config!r}
-    )
+    if __name__ == "__main__":
+        SteppingModel({folder!r}, "net", 0, step_log={step_log!r}).fit(
+            small_rows(64), small_rows(32, seed=1), {asked}={config!r}
+        )
 """
 
 
 def test_f02_a_killed_training_in_the_users_own_process_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     folder, step_log = tmp_path / "models", tmp_path / "steps.txt"
-    script = _SINGLE.format(interval_s=INTERVAL_S, folder=str(folder), step_log=str(step_log), config=CONFIG)
+    script = _FIT.format(
+        interval_s=INTERVAL_S, folder=str(folder), step_log=str(step_log), asked="model_config", config=CONFIG
+    )
     with started(script, tmp_path) as child:
         child.wait_until(lambda: len(steps(step_log)) >= EPOCHS // 3)
         child.process.kill()
@@ -91,11 +101,7 @@ def test_f02_a_killed_training_in_the_users_own_process_goes_on_from_its_checkpo
     model = SteppingModel(folder, "net", 0, step_log=str(step_log))
     best = model.fit(X, X_VAL, model_config=CONFIG)
 
-    before, after = (taken(step_log, (6, 0.01))[process] for process in (killed, os.getpid()))
-    assert before == list(range(1, before[-1] + 1))
-    # It went on where the last checkpoint was, and lost no more than came since.
-    assert after == list(range(after[0], EPOCHS + 1))
-    assert 1 < after[0] <= before[-1] + 1
+    check_went_on(*(taken(step_log, (6, 0.01))[process] for process in (killed, os.getpid())))
     assert not (folder / "net_runs/checkpoints").exists()
 
     undisturbed = SteppingModel(tmp_path / "undisturbed", "net", 0, step_log=str(step_log))
@@ -133,9 +139,7 @@ def test_f03_a_killed_worker_goes_on_in_the_middle_of_its_trial_and_trains_nothi
     by_process = taken(step_log, training)
     before = by_process.pop(process)
     (after,) = by_process.values()
-    assert before == list(range(1, before[-1] + 1))
-    assert after == list(range(after[0], EPOCHS + 1))
-    assert 1 < after[0] <= before[-1] + 1
+    check_went_on(before, after)
     # Every other training was trained once, by one process: also the one of the same trial, which was recorded.
     counted = Counter(which for _, which, _ in steps(step_log))
     del counted[training]
@@ -148,3 +152,40 @@ def test_f03_a_killed_worker_goes_on_in_the_middle_of_its_trial_and_trains_nothi
         ((which, answer),) = answers(tmp_path / str(rate)).items()
         assert answers(folder)[which] == answer
     assert bits(best) == bits(alone)
+
+
+@pytest.mark.ray
+def test_f02_after_its_driver_was_killed_a_search_goes_on_in_the_middle_of_its_trials(
+    ray_session: None, tmp_path: Path
+) -> None:
+    folder, step_log = tmp_path / "models", tmp_path / "steps.txt"
+    rates = [0.01, 0.02]
+    grid = {**{name: [value] for name, value in CONFIG.items()}, "learning_rate": rates}
+    script = _FIT.format(
+        interval_s=INTERVAL_S, folder=str(folder), step_log=str(step_log), asked="param_grid", config=grid
+    )
+    with started(script, tmp_path) as child:
+        child.wait_until(lambda: all(len(taken_by_all(step_log, rate)) > EPOCHS // 5 for rate in rates))
+        child.process.kill()
+        child.process.wait()
+        # Ray's processes end with the driver; what a worker still did until then counts.
+        child.wait_until_all_ended(90)
+        killed = {rate: taken_by_all(step_log, rate) for rate in rates}
+    assert answers(folder) == {}
+    model = SteppingModel(folder, "net", 0, step_log=str(step_log))
+    best = model.fit(X, X_VAL, param_grid=grid)
+
+    for rate in rates:
+        check_went_on(killed[rate], taken_by_all(step_log, rate)[len(killed[rate]) :])
+        undisturbed = SteppingModel(tmp_path / str(rate), "net", 0, step_log=str(step_log))
+        alone = undisturbed.fit(X, X_VAL, model_config={**CONFIG, "learning_rate": rate})
+        ((which, answer),) = answers(tmp_path / str(rate)).items()
+        assert answers(folder)[which] == answer
+        if rate == model.best_config["learning_rate"]:
+            assert bits(best) == bits(alone)
+    assert not (folder / "net_runs/checkpoints").exists()
+
+
+def taken_by_all(step_log: Path, rate: float) -> list[int]:
+    """The numbers of the steps of one training, by whichever process."""
+    return [number for _, which, number in steps(step_log) if which == (6, rate)]

@@ -6,14 +6,14 @@ import json
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from child_processes import run_script
-from commands import Command, command_in_this_process, working_folder, write
+from commands import Command, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from refusals import refused_by_fit
@@ -24,19 +24,6 @@ from raygrid.grid import normalize_config, normalize_grid
 NESTS: list[Callable[[Any], Any]] = [lambda v: v, lambda v: [1, v], lambda v: {"deep": [[v]]}, lambda v: ({"a": (v,)},)]
 # What a person would find in the working folder if a text had been evaluated.
 TRAP = "__import__('os').system('touch owned')"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working folder of the commands."""
-    with working_folder(tmp_path, monkeypatch):
-        yield tmp_path
-
-
-@pytest.fixture
-def command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in this process."""
-    return command_in_this_process(capsys)
 
 
 # f28

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from child_processes import run_script
-from commands import OWN_MODELS, Command, command_in_this_process, working_folder, write
+from commands import OWN_MODELS, Command, write
 from refusals import refused_by_fit
 
 from raygrid.errors import GridError
 from raygrid.grid import iter_param_grid, normalize_grid
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working folder of the commands."""
-    with working_folder(tmp_path, monkeypatch):
-        yield tmp_path
-
-
-@pytest.fixture
-def command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in this process."""
-    return command_in_this_process(capsys)
 
 
 def grid_of(**grid: Any) -> dict[str, Any]:

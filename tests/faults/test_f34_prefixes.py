@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Command, command_in_this_process, working_folder
+from commands import Command
 from small_models import SmallModel
 
 from raygrid import Autoencoder, AutoencoderResidualRegressor
@@ -91,19 +90,6 @@ TEXTS = [
     "x\udcff",
 ]
 VALUES = [b"bytes", Path("path"), 7, None, True, ["x"], ("x",), 1.5]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working folder of the commands."""
-    with working_folder(tmp_path, monkeypatch):
-        yield tmp_path
-
-
-@pytest.fixture
-def command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in this process."""
-    return command_in_this_process(capsys)
 
 
 @pytest.mark.parametrize("prefix", [*TEXTS, *VALUES], ids=lambda prefix: ascii(prefix)[:20])

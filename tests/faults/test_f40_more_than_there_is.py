@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from commands import command_in_this_process, working_folder
+from commands import Command
 from small_models import SmallModel, small_rows
 
 from raygrid.errors import ResourceError
@@ -72,14 +72,10 @@ def test_f40_fit_fails_at_once_and_the_data_goes_nowhere(
 
 
 @pytest.mark.ray
-def test_f40_the_command_fails_at_once_as_wrong_usage(
-    ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with working_folder(tmp_path, monkeypatch):
-        run = command_in_this_process(capsys)
-        start = time.monotonic()
-        ended = run("search", "--data", "table.csv", "--features", "a,b,c", "--gpus-per-trial", "1")
-        assert time.monotonic() - start < 10
+def test_f40_the_command_fails_at_once_as_wrong_usage(ray_session: None, command: Command) -> None:
+    start = time.monotonic()
+    ended = command("search", "--data", "table.csv", "--features", "a,b,c", "--gpus-per-trial", "1")
+    assert time.monotonic() - start < 10
     assert ended.code == 2
     assert "a trial asks for 1 CPUs and 1 GPUs, and no node can give that" in ended.err
     assert "Traceback" not in ended.err

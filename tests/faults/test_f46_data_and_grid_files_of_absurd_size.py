@@ -11,7 +11,7 @@ import os
 import struct
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ import pyarrow.feather as pa_feather
 import pyarrow.parquet as pq
 import pytest
 from child_processes import run_script
-from commands import Command, command_in_this_process, working_folder
+from commands import Command
 
 from raygrid.cli.inputs import MAX_FILE_BYTES, MAX_YAML_DEPTH, MAX_YAML_VALUES, read_mapping
 from raygrid.errors import GridError
@@ -235,19 +235,6 @@ def test_f46_the_needed_memory_is_named_beside_what_there_is(tmp_path: Path) -> 
 
 
 # Grids and configs
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working folder of the commands."""
-    with working_folder(tmp_path, monkeypatch):
-        yield tmp_path
-
-
-@pytest.fixture
-def command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in this process."""
-    return command_in_this_process(capsys)
 
 
 def test_f46_a_data_file_of_absurd_size_ends_the_command(command: Command, folder: Path) -> None:
