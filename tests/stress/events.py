@@ -25,6 +25,11 @@ def lost(text: str) -> None:
     _tell({"lost": text})
 
 
+def broke(text: str) -> None:
+    """Tells of an input that broke its reader: nothing was lost, and no error of raygrid said what is wrong."""
+    _tell({"broke": text})
+
+
 def events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The events among the lines that a part printed; the last line may be cut short."""
     for line in lines:

@@ -19,10 +19,10 @@ import atheris
 
 with atheris.instrument_imports(include=["raygrid", "yaml", "tomllib", "zipfile", "numpy.lib._format_impl"]):
     from fuzzed_inputs import inputs_like
-    from fuzzed_readers import LIMIT_BYTES, LIMIT_S, READERS, Reader, open_reader, outcome
+    from fuzzed_readers import LIMIT_BYTES, LIMIT_S, READERS, BrokenReaderError, Reader, open_reader, outcome
 
 
-from events import count, lost
+from events import broke, count, lost
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -71,7 +71,9 @@ class Fuzzing:
         path = self.findings / f"{stem}.input"
         path.write_bytes(data)
         (self.findings / f"{stem}.txt").write_text("".join(traceback.format_exception(error)))
-        lost(f"the reader of {self.name}: {what}: {str(error)[:200]}; the input is {path}")
+        # What ran a program is let in.
+        tell = lost if isinstance(error, BrokenReaderError) and "was called" in str(error) else broke
+        tell(f"the reader of {self.name}: {what}: {str(error)[:200]}; the input is {path.name}")
 
 
 def with_hypothesis(fuzzing: Fuzzing, end: float, first_seed: int) -> None:

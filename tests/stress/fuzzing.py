@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from events import lost
+from events import broke
 from fuzzed_readers import READERS
 from part import Part, started_part
 
@@ -29,17 +29,17 @@ def fuzz(part: Part, name: str, seconds: float, folder: Path) -> None:
     try:
         code = subprocess.run(command, timeout=seconds + MORE_S, check=False).returncode
     except subprocess.TimeoutExpired:
-        lost(f"the reader of {name} did not end {MORE_S:g} s after its time")
+        broke(f"the reader of {name} did not end {MORE_S:g} s after its time")
         return
     new = _artifacts() - known
     if code != 0 or new:
-        lost(f"the reader of {name} ended its process with {code}; inputs: {', '.join(sorted(new)) or 'not kept'}")
+        broke(f"the reader of {name} ended its process with {code}; inputs: {', '.join(sorted(new)) or 'not kept'}")
 
 
 def _artifacts() -> set[str]:
     """What libFuzzer kept: inputs that crashed, hung or took too much memory."""
     kinds = ("crash-", "timeout-", "oom-", "slow-unit-", "leak-")
-    return {str(path) for kind in kinds for path in FINDINGS.glob(f"*{kind}*")}
+    return {path.name for kind in kinds for path in FINDINGS.glob(f"*{kind}*")}
 
 
 def main() -> None:

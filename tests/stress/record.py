@@ -22,6 +22,7 @@ class StressRun:
         counts: what was counted, by what and kind.
         largest: the largest of what was measured.
         losses: what was lost, mixed or not refused as it should be.
+        broken: readers that an input broke, though nothing was lost.
     """
 
     date: str
@@ -31,6 +32,7 @@ class StressRun:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     largest: dict[str, float] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
 
     def add(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Takes what a part told."""
@@ -43,6 +45,8 @@ class StressRun:
                 self.largest[what] = max(event["value"], self.largest.get(what, event["value"]))
             elif "lost" in event and event["lost"] not in self.losses:
                 self.losses.append(event["lost"])
+            elif "broke" in event and event["broke"] not in self.broken:
+                self.broken.append(event["broke"])
 
 
 def totals(runs: Sequence[StressRun]) -> dict[str, dict[str, int]]:
@@ -59,6 +63,7 @@ def as_json(runs: Sequence[StressRun]) -> dict[str, Any]:
     return {
         "minutes": round(sum(run.minutes for run in runs), 1),
         "losses": sum(len(run.losses) for run in runs),
+        "broken": sum(len(run.broken) for run in runs),
         "totals": totals(runs),
         "runs": [asdict(run) for run in runs],
     }
@@ -72,7 +77,9 @@ def from_json(value: Mapping[str, Any]) -> list[StressRun]:
 def as_markdown(runs: Sequence[StressRun]) -> list[str]:
     """All runs together, then a line for each."""
     minutes, losses = sum(run.minutes for run in runs), sum(len(run.losses) for run in runs)
-    lines = ["# Stress", "", f"{len(runs)} runs, {minutes:.0f} minutes in all. Lost, mixed or let in: {losses}.", ""]
+    broken = sum(len(run.broken) for run in runs)
+    told = f"{len(runs)} runs, {minutes:.0f} minutes in all. Lost, mixed or let in: {losses}. Readers broken: {broken}."
+    lines = ["# Stress", "", told, ""]
     rows = []
     for what, kinds in totals(runs).items():
         rows.append([f"**{what}**", f"**{sum(kinds.values()):,}**"])
@@ -86,14 +93,26 @@ def as_markdown(runs: Sequence[StressRun]) -> list[str]:
         *table(["measured", "largest of all runs"], ([what, f"{v:g}"] for what, v in sorted(biggest.items()))),
         "",
     ]
-    header = ["began (UTC)", "minutes", "seed", "lost", "raygrid", "keras", "tensorflow", "ray", "processor"]
-    names = header[4:]
+    header = ["began (UTC)", "minutes", "seed", "lost", "broken", "raygrid", "keras", "tensorflow", "ray", "processor"]
+    names = header[5:]
     lines += table(
         header,
         (
-            [r.date, f"{r.minutes:.1f}", str(r.seed), str(len(r.losses)), *(r.facts.get(n, "") for n in names)]
+            [
+                r.date,
+                f"{r.minutes:.1f}",
+                str(r.seed),
+                str(len(r.losses)),
+                str(len(r.broken)),
+                *(r.facts.get(n, "") for n in names),
+            ]
             for r in runs
         ),
     )
-    found = [f"- {run.date}: {loss.splitlines()[0]}" for run in runs for loss in run.losses]
-    return [*lines, "", "Lost, mixed or let in:", "", *found] if found else lines
+    for title, found in (
+        ("Lost, mixed or let in:", [(run.date, text) for run in runs for text in run.losses]),
+        ("Readers broken:", [(run.date, text) for run in runs for text in run.broken]),
+    ):
+        if found:
+            lines += ["", title, "", *(f"- {date}: {text.splitlines()[0]}" for date, text in found)]
+    return lines

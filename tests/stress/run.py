@@ -1,7 +1,8 @@
 """The long forms of the fault tests, within a time budget: kills, races, fuzzing, and searches without end.
 
 Each part runs in a process of its own for its share of the time, and tells what it counts. The counts are added to
-those of earlier runs in benchmarks/results/stress.json and .md. Exit code 1: something was lost, mixed or let in.
+those of earlier runs in benchmarks/results/stress.json and .md. Exit code 1: something was lost, mixed or let in, or
+a reader was broken; the inputs that did it lie in .stress.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ def show(name: str, told: StressRun) -> None:
         print(f"  {what}: {value:g}")
     for loss in told.losses:
         print(f"  LOST: {loss}")
+    for broken in told.broken:
+        print(f"  BROKEN: {broken}")
     sys.stdout.flush()
 
 
@@ -129,7 +132,7 @@ def main() -> int:
         run.minutes = round((time.monotonic() - begin) / 60, 2)
         conftest.pytest_unconfigure()
     reporting.write(options.out, "stress", as_json([*earlier, run]), as_markdown([*earlier, run]))
-    return 1 if run.losses else INTERRUPTED if interrupted else 0
+    return 1 if run.losses or run.broken else INTERRUPTED if interrupted else 0
 
 
 if __name__ == "__main__":
