@@ -53,13 +53,17 @@ _SEARCH = """
         killer = KillsANode()
         X, X_val = small_rows(4000), small_rows(1000, seed=1)
         grid = {"hidden": [(3,), (4,), (5,)], "epochs": [100]}
-        Located("models", "small", 0, address=cluster.address, progress=killer).fit(X, X_val, param_grid=grid)
+        located = Located("models", "small", 0, address=cluster.address, progress=killer)
+        best = located.fit(X, X_val, param_grid=grid)
         builds = [json.loads(path.read_text()) for path in sorted(Path("builds").iterdir())]
         alone = []
         for hidden in grid["hidden"]:
             undisturbed = SmallModel("alone", f"small-{hidden[0]}", 0)
-            undisturbed.fit(X, X_val, model_config={"hidden": hidden, "epochs": 100})
+            model = undisturbed.fit(X, X_val, model_config={"hidden": hidden, "epochs": 100})
             alone.append(undisturbed.best_metrics)
+            if hidden == located.best_config["hidden"]:
+                pairs = zip(best.get_weights(), model.get_weights(), strict=True)
+                print("same weights", all(a.tobytes() == b.tobytes() for a, b in pairs))
         print("told", json.dumps([killer.victim, builds, alone]))
         cluster.shutdown()
 """
@@ -67,6 +71,7 @@ _SEARCH = """
 
 def test_f05_the_trials_of_a_node_that_dies_run_elsewhere_and_end_as_if_nothing_had_happened(tmp_path: Path) -> None:
     output = run_script(_SEARCH, tmp_path, 240, RAY_AUTH_MODE="disabled")
+    assert "same weights True" in output.splitlines()
     (line,) = (line for line in output.splitlines() if line.startswith("told "))
     (victim, dead), builds, alone = json.loads(line.removeprefix("told "))
     # It was trained on the node that died, and then on one that did not.
