@@ -17,8 +17,11 @@ import pytest
 from child_processes import run_script
 
 from raygrid.cli import main
+from raygrid.cli.as_typed import program_as_typed
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "search.py"
+# How a command names the Python that runs these tests, in a working folder elsewhere.
+PYTHON = "python" if program_as_typed("python", sys.executable) == "python" else sys.executable
 
 # The table that ``write_table`` writes, and its columns of numbers.
 TABLE = ["--data", "table.csv"]
@@ -100,6 +103,7 @@ def python(script: str, folder: Path) -> str:
 _COMMANDS_AND_IMPORTS = """
 import json, sys
 from raygrid.cli import main
+from raygrid.cli.as_typed import program_as_typed
 codes = []
 for arguments in json.loads({commands!r}):
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from child_processes import Child, started, started_command
-from commands import NUMBERS, SCRIPT, TABLE, run_each_twice, write_table
+from commands import NUMBERS, PYTHON, SCRIPT, TABLE, run_each_twice, write_table
 
 # Within which a command that is told to stop has ended.
 LIMIT_S = 5.0
@@ -90,7 +90,7 @@ def test_f36_ctrl_c_ends_a_search_at_once_and_the_line_that_it_prints_goes_on_wi
     # What it says is done.
     (line,) = (line for line in text.splitlines() if line.startswith("To go on: "))
     program, *rest = shlex.split(line.removeprefix("To go on: "))
-    assert program == "python"
+    assert program == PYTHON
     printed = run_each_twice({"search": rest}, tmp_path)
     text, again = printed["search 1"], printed["search 2"]
     assert text.endswith("exit code 0\nRay imported\n"), text
@@ -131,7 +131,7 @@ def test_f37_sigterm_ends_a_search_as_ctrl_c_does(tmp_path: Path) -> None:
     assert code == 143, text
     assert seconds < LIMIT_S
     check_stopped_in_the_middle(tmp_path, text)
-    assert f"To go on: {shlex.join(['python', str(SCRIPT), *SEARCH])}\n" in text
+    assert f"To go on: {shlex.join([PYTHON, str(SCRIPT), *SEARCH])}\n" in text
 
 
 @pytest.mark.ray
@@ -188,7 +188,7 @@ def test_f36_f37_a_command_that_cannot_stop_by_itself_is_ended(
         text = child.text()
     assert ended[0] == code, text
     assert ended[1] < most_s
-    assert text == f"raygrid: stopped; finished points are kept\nTo go on: {shlex.join(['python', *command[1:]])}\n"
+    assert text == f"raygrid: stopped; finished points are kept\nTo go on: {shlex.join([PYTHON, *command[1:]])}\n"
 
 
 # A script of one's own

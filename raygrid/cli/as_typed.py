@@ -1,0 +1,22 @@
+"""How a person can write a command that runs: the names that their shell finds, and paths for the others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+
+def program_as_typed(name: str, path: str) -> str:
+    """``name`` where a shell finds what runs now under it; otherwise its path, relative where it lies below.
+
+    Args:
+        name: a short one, such as ``python``.
+        path: of the program that runs, such as ``sys.executable``. It may have another name in the same folder.
+    """
+    path = os.path.abspath(path)
+    found = shutil.which(name)
+    # Not what links lead to: the Python of a virtual environment is a link to the one without its packages.
+    if found is not None and os.path.dirname(os.path.abspath(found)) == os.path.dirname(path):
+        return name
+    relative = os.path.relpath(path)
+    return path if relative.startswith(os.pardir) else relative
