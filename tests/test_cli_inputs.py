@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from commands import (
     write,
 )
 
+import raygrid
+from raygrid.cli.failures import in_options
 from raygrid.cli.inputs import Asked, find_model, parse_settings, read_mapping
 from raygrid.errors import ArgumentError, GridError, SearchInterrupted
 from raygrid.model import GridSearchModel
@@ -175,6 +178,26 @@ def test_ctrl_c_exits_with_130_and_names_the_command_that_goes_on(
     assert "To go on: python scripts/search.py --set 'latent_dim=[8, 16]'" in ended.err
     ended = command("search", "--set", "latent_dim=[8]")
     assert f"To go on: {shlex.join(['raygrid', 'search', '--set', 'latent_dim=[8]'])}" in ended.err
+
+
+def test_an_error_advises_in_options_of_the_command(command: Command, folder: Path) -> None:
+    (folder / "models").mkdir()
+    for name in ("manifest", "config", "metrics"):
+        write(folder, f"models/autoencoder_{name}.json", "{")
+    ended = command("search", "--data", "table.csv", "--features", "a,b,c")
+    assert ended.code == 1
+    assert "models/autoencoder_manifest.json" in ended.err
+    assert "run it with --reset to train anew" in ended.err
+    assert "fit(" not in ended.err
+
+
+def test_no_advice_of_the_library_is_unknown_to_the_command() -> None:
+    files = [file for file in Path(raygrid.__file__).parent.rglob("*.py") if file.name != "failures.py"]
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    advice = [line for line in lines if re.search(r"fit\(\.\.\., reset|another cache_prefix", line)]
+    assert len(advice) > 10
+    for line in advice:
+        assert not re.search(r"fit\(|reset_experiment|cache_prefix", in_options(line)), line
 
 
 def test_an_error_that_raygrid_does_not_know_keeps_its_traceback(

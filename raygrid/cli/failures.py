@@ -13,6 +13,16 @@ from raygrid.stop_signals import TERMINATED
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
+# What the errors of the library advise, as options of the command; the longer first.
+_ADVICE = {
+    "call fit(..., reset_experiment=True)": "run it with --reset",
+    "Call fit(..., reset_experiment=True)": "Run it with --reset",
+    "train again with reset_experiment=True": "run it with --reset",
+    "fit(..., reset_experiment=True)": "--reset",
+    "train_autoencoder(..., reset_autoencoder=True)": "--reset",
+    "another cache_prefix": "another --prefix",
+}
+
 
 def exit_code_of(error: BaseException, command_line: Sequence[str]) -> int:
     """Tells the person what went wrong, on standard error; returns the exit code.
@@ -41,10 +51,17 @@ def exit_code_of(error: BaseException, command_line: Sequence[str]) -> int:
         _tell(str(error))
         return FAILED
     if isinstance(error, RaygridError | OSError):
-        _tell(str(error))
+        _tell(in_options(str(error)))
         return USAGE if isinstance(error, ArgumentError) else FAILED
     click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     return FAILED
+
+
+def in_options(text: str) -> str:
+    """``text``, an error of the library, with its advice in the options of the command."""
+    for call, option in _ADVICE.items():
+        text = text.replace(call, option)
+    return text
 
 
 def stopped_text(error: BaseException | None, command_line: Sequence[str]) -> str:
