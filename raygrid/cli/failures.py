@@ -19,6 +19,7 @@ _ADVICE = {
     "Call fit(..., reset_experiment=True)": "Run it with --reset",
     "train again with reset_experiment=True": "run it with --reset",
     "fit(..., reset_experiment=True)": "--reset",
+    "call train_autoencoder(..., reset_autoencoder=True)": "run it with --reset",
     "train_autoencoder(..., reset_autoencoder=True)": "--reset",
     "another cache_prefix": "another --prefix",
 }

@@ -9,7 +9,7 @@ import logging
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -143,7 +143,7 @@ def run_trials(
     )
     try:
         with signals_held_back() as held:
-            _run_waves(trainable, plan.trials, granted, tune_dir, recorder, held, verbose)
+            _Waves(trainable, granted, tune_dir, recorder, held, verbose).run(plan.trials)
     except Exception:
         # Tune wraps what a callback raises.
         if recorder.recording_error is None:
@@ -156,94 +156,86 @@ def run_trials(
     return recorder.records
 
 
-def _run_waves(
-    trainable: Any,
-    trials: Sequence[PlannedTrial],
-    granted: TrialResources,
-    tune_dir: Path,
-    recorder: RecordingCallback,
-    held: HeldBack,
-    verbose: bool,
-) -> None:
-    """Runs the trials until all are recorded, or the search is told to stop."""
-    queue = TrialQueue(trials, TRIALS_PER_WAVE)
-    while (wave := queue.next_wave()) and held.number is None:
-        alone = queue.alone
-        given, killed = _run_wave(
-            trainable, wave, replace(granted, concurrent=1) if alone else granted, tune_dir, recorder, held, verbose
+@dataclass(frozen=True)
+class _Waves:
+    """A search's trials on Tune, wave after wave; the workers of each are new processes."""
+
+    trainable: Any
+    granted: TrialResources
+    tune_dir: Path
+    recorder: RecordingCallback
+    held: HeldBack
+    verbose: bool
+
+    def run(self, trials: Sequence[PlannedTrial]) -> None:
+        """Runs the trials until all are recorded, or the search is told to stop."""
+        queue = TrialQueue(trials, TRIALS_PER_WAVE)
+        while (wave := queue.next_wave()) and self.held.number is None:
+            alone = queue.alone
+            given, killed = self._run_wave(wave, 1 if alone else self.granted.concurrent)
+            left = queue.ended(given, self.recorder.records, killed.keys)
+            if left and not killed.keys:
+                # Tune ended by itself: SIGUSR1 does that.
+                return
+            if alone:
+                self.recorder.record_failure(killed.keys, out_of_memory_alone(killed.cause))
+            elif killed.keys:
+                numbers = [point.number for trial in left for point in trial.points if point.key in killed.keys]
+                log.warning(
+                    "Ray ended a worker, since its node was short of memory. To be trained again at the end, each with "
+                    "no other trial beside it: %s. What avoids this: %s.",
+                    ", ".join(f"point {number}" for number in numbers),
+                    MEMORY_REMEDY,
+                )
+
+    def _run_wave(self, trials: Sequence[PlannedTrial], concurrent: int | None) -> tuple[int, KilledForMemory]:
+        """Runs the first of ``trials``; how many, decides the workers' memory.
+
+        Returns:
+            How many were begun, and those in the middle of which the wave ended, since Ray killed their workers.
+        """
+        from ray import tune
+
+        from raygrid.tuning.callbacks import GrowthCallback, KilledForMemory, RunningTrials
+        from raygrid.tuning.waves import InOrder, Wave
+
+        # A name that was used before would make Tune overwrite that run's state.
+        name = f"search-{secrets.token_hex(6)}"
+        growth = WorkerGrowth(GROWTH_LIMIT_BYTES)
+        wave = Wave(growth, concurrent)
+        running = RunningTrials(self.held)
+        tuner = tune.Tuner(
+            self.trainable,
+            param_space={"points": tune.grid_search([encode_points(trial.points) for trial in trials])},
+            tune_config=tune.TuneConfig(
+                search_alg=wave,
+                scheduler=InOrder(),
+                reuse_actors=True,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+            ),
+            run_config=tune.RunConfig(
+                name=name,
+                storage_path=str(self.tune_dir),
+                callbacks=[self.recorder, running, GrowthCallback(growth)],
+                verbose=1 if self.verbose else 0,
+                failure_config=tune.FailureConfig(max_failures=_WORKER_RETRIES),
+            ),
         )
-        left = queue.ended(given, recorder.records, killed.keys)
-        if left and not killed.keys:
-            # Tune ended by itself: SIGUSR1 does that.
-            return
-        if alone:
-            recorder.record_failure(killed.keys, out_of_memory_alone(killed.cause))
-        elif killed.keys:
-            numbers = [point.number for trial in left for point in trial.points if point.key in killed.keys]
-            log.warning(
-                "Ray ended a worker, since its node was short of memory. To be trained again at the end, each with no "
-                "other trial beside it: %s. What avoids this: %s.",
-                ", ".join(f"point {number}" for number in numbers),
-                MEMORY_REMEDY,
-            )
-
-
-def _run_wave(
-    trainable: Any,
-    trials: Sequence[PlannedTrial],
-    granted: TrialResources,
-    tune_dir: Path,
-    recorder: RecordingCallback,
-    held: HeldBack,
-    verbose: bool,
-) -> tuple[int, KilledForMemory]:
-    """Runs the first of ``trials`` in new worker processes; how many, decides the workers' memory.
-
-    Returns:
-        How many were begun, and those in the middle of which the wave ended, since Ray killed their workers.
-    """
-    from ray import tune
-
-    from raygrid.tuning.callbacks import GrowthCallback, KilledForMemory, RunningTrials
-    from raygrid.tuning.waves import InOrder, Wave
-
-    # A name that was used before would make Tune overwrite that run's state.
-    name = f"search-{secrets.token_hex(6)}"
-    growth = WorkerGrowth(GROWTH_LIMIT_BYTES)
-    wave = Wave(growth, granted.concurrent)
-    running = RunningTrials(held)
-    tuner = tune.Tuner(
-        trainable,
-        param_space={"points": tune.grid_search([encode_points(trial.points) for trial in trials])},
-        tune_config=tune.TuneConfig(
-            search_alg=wave,
-            scheduler=InOrder(),
-            reuse_actors=True,
-            trial_name_creator=_trial_name,
-            trial_dirname_creator=_trial_name,
-        ),
-        run_config=tune.RunConfig(
-            name=name,
-            storage_path=str(tune_dir),
-            callbacks=[recorder, running, GrowthCallback(growth)],
-            verbose=1 if verbose else 0,
-            failure_config=tune.FailureConfig(max_failures=_WORKER_RETRIES),
-        ),
-    )
-    killed = KilledForMemory()
-    try:
-        with _quiet(verbose):
-            tuner.fit()
-    except Exception as error:
-        if held.number is None:
-            killed = running.killed_for_memory() if _is_out_of_memory(error) else killed
-            if not killed.keys:
-                raise
-    finally:
-        running.end_all()
-        shutil.rmtree(tune_dir / name, ignore_errors=True)
-    log.debug("A wave of %d trials; its largest worker held %.0f MB.", wave.given, growth.largest_bytes / 1e6)
-    return wave.given, killed
+        killed = KilledForMemory()
+        try:
+            with _quiet(self.verbose):
+                tuner.fit()
+        except Exception as error:
+            if self.held.number is None:
+                killed = running.killed_for_memory() if _is_out_of_memory(error) else killed
+                if not killed.keys:
+                    raise
+        finally:
+            running.end_all()
+            shutil.rmtree(self.tune_dir / name, ignore_errors=True)
+        log.debug("A wave of %d trials; its largest worker held %.0f MB.", wave.given, growth.largest_bytes / 1e6)
+        return wave.given, killed
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:
