@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import tensorflow as tf
 from tensorflow.python.framework import ops
 
 # As custom_gradient names what it registers.
@@ -60,7 +61,8 @@ def _graphs(function: Any, depth: int) -> Iterator[Any]:
     """The graphs of all tensors that a function has in its closure, or in that of a function there."""
     for value in _closed_over(function):
         for item in value if isinstance(value, list | tuple) else (value,):
-            if (graph := getattr(item, "graph", None)) is not None:
+            # Eager tensors have none.
+            if isinstance(item, tf.Tensor) and isinstance(graph := getattr(item, "graph", None), tf.Graph):
                 yield graph
         if depth > 1 and callable(value):
             yield from _graphs(value, depth - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -51,6 +52,21 @@ def test_a_kept_graph_keeps_its_gradient_and_gives_it_to_a_later_tape() -> None:
         np.testing.assert_array_equal(tape.gradient(total, x), [3.0, 3.0])
         release_custom_gradients()
     del inner, tape, total
+    assert custom() <= before
+
+
+def test_what_a_gradient_of_ones_own_knows_beside_tensors_does_not_matter() -> None:
+    before, network = custom(), SimpleNamespace(graph=SimpleNamespace())
+
+    @tf.custom_gradient
+    def weighed(x: tf.Tensor) -> Any:
+        return x * 2.0, lambda upstream: upstream * len(vars(network))
+
+    traced = tf.function(lambda x: weighed(x), autograph=False).get_concrete_function(tf.TensorSpec([None]))
+    release_custom_gradients()
+    assert len(custom() - before) == 1
+    assert vars(network.graph) == {}
+    del traced
     assert custom() <= before
 
 

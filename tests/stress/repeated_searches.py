@@ -16,7 +16,7 @@ from raygrid.tuning.worker_memory import private_bytes
 WARM_UP = 8
 # Each of them is of one structure; of a new one, TensorFlow keeps some 0.4 MB.
 MB_A_TRAINING = 0.3
-MB_A_SEARCH = 20.0
+MB_A_SEARCH = 5.0
 SEARCH_S = 30.0
 
 
