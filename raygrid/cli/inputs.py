@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 2**20
 # What a YAML file may hold once its aliases are written out: a page of them can stand for more than any memory.
 MAX_YAML_VALUES = 100_000
-# PyYAML's time grows with the square of the depth, and its recursion ends in an error of Python's that says nothing.
-MAX_YAML_DEPTH = 100
+# How deep lists and mappings may lie in each other in YAML and TOML: the time that their readers take grows with the
+# square of the depth.
+MAX_DEPTH = 100
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -59,12 +60,19 @@ def _parse(path: Path, text: str) -> Any:
     if suffix == ".json":
         return json.loads(text)
     if suffix == ".toml":
-        import tomllib
-
-        return tomllib.loads(text)
+        return _parse_toml(text)
     if suffix in (".yaml", ".yml"):
         return _parse_yaml(text)
     raise GridError(f"{path} ends in {path.suffix!r}; grids and configs are .json, .yaml, .yml or .toml files.")
+
+
+def _parse_toml(text: str) -> Any:
+    import tomllib
+
+    # Each part of a dotted name is a mapping in the one before.
+    if any(name.count(".") >= MAX_DEPTH for line in text.splitlines() for name in re.split("[=,{]", line)):
+        raise ValueError(f"it has a name of more than {MAX_DEPTH} parts")
+    return tomllib.loads(text)
 
 
 def _parse_yaml(text: str) -> Any:
@@ -88,8 +96,8 @@ def _parse_yaml(text: str) -> Any:
 
         @staticmethod
         def _check_depth(depth: int) -> None:
-            if depth >= MAX_YAML_DEPTH:
-                raise ValueError(f"its lists and mappings lie more than {MAX_YAML_DEPTH} deep in each other")
+            if depth >= MAX_DEPTH:
+                raise ValueError(f"its lists and mappings lie more than {MAX_DEPTH} deep in each other")
 
         def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
             self._check_depth(self._depth)

@@ -22,7 +22,7 @@ import pytest
 from child_processes import run_script
 from commands import Command
 
-from raygrid.cli.inputs import MAX_FILE_BYTES, MAX_YAML_DEPTH, MAX_YAML_VALUES, read_mapping
+from raygrid.cli.inputs import MAX_DEPTH, MAX_FILE_BYTES, MAX_YAML_VALUES, read_mapping
 from raygrid.errors import GridError
 
 GIB = 2**30
@@ -311,11 +311,23 @@ def test_f46_yaml_of_absurd_depth_is_refused_at_once(tmp_path: Path, opening: st
     file = tmp_path / "deep.yaml"
     file.write_text(opening * (MAX_FILE_BYTES // len(opening)))
     begin = time.monotonic()
-    with pytest.raises(GridError, match=f"deep.yaml is not valid YAML: .* lie more than {MAX_YAML_DEPTH} deep"):
+    with pytest.raises(GridError, match=f"deep.yaml is not valid YAML: .* lie more than {MAX_DEPTH} deep"):
         read_mapping(file)
     assert time.monotonic() - begin < 2
-    file.write_text("a: " + "[" * (MAX_YAML_DEPTH - 2) + "1" + "]" * (MAX_YAML_DEPTH - 2))
+    file.write_text("a: " + "[" * (MAX_DEPTH - 2) + "1" + "]" * (MAX_DEPTH - 2))
     assert list(read_mapping(file)) == ["a"]
+
+
+@pytest.mark.parametrize("begin", ["", "[", "a = 1\nb = {c = 1, "], ids=["key", "table", "inline"])
+def test_f46_a_name_of_absurdly_many_parts_in_toml_is_refused_at_once(tmp_path: Path, begin: str) -> None:
+    file = tmp_path / "deep.toml"
+    file.write_text(begin + "a." * 2**18 + "a = 1")
+    start = time.monotonic()
+    with pytest.raises(GridError, match=f"deep.toml is not valid TOML: .* name of more than {MAX_DEPTH} parts"):
+        read_mapping(file)
+    assert time.monotonic() - start < 2
+    file.write_text("rates = [" + "0.5, " * 500 + "]\n" + "a." * (MAX_DEPTH - 1) + "a = 1")
+    assert list(read_mapping(file)) == ["rates", "a"]
 
 
 def test_f46_aliases_that_stand_for_little_are_written_out(command: Command, folder: Path) -> None:
