@@ -57,7 +57,7 @@ def read_cached(paths: ModelArtifacts, warn: bool = True) -> CachedModel | None:
     if published.legacy and warn:
         log.warning(
             "%s has no manifest of raygrid: it was made by another implementation, and nothing is known of its data "
-            "and code. It is loaded as it is; reset_experiment=True trains anew.",
+            "and code. It is loaded as it is; fit(..., reset_experiment=True) trains anew.",
             paths.config_path,
         )
     if not published.legacy:

@@ -32,13 +32,16 @@ def release_custom_gradients() -> None:
     registered: Any = getattr(getattr(ops, "gradient_registry", None), "_registry", None)
     if not isinstance(registered, dict):
         return
-    for name, entry in list(registered.items()):
-        if not name.startswith(_PREFIX) or not isinstance(entry, dict):
+    # Names alone: what a list of pairs allocates can set off a collection, which ends graphs, and so changes the
+    # registry while it is gone through.
+    for name in list(registered):
+        entry = registered.get(name) if name.startswith(_PREFIX) else None
+        if not isinstance(entry, dict):
             continue
         gradient = entry.get("type")
-        # One of several graphs is none that its life could hang on.
+        # One of several graphs is none that its life could hang on. What is released already closes over none.
         graphs = {id(graph): graph for graph in _graphs(gradient, _DEPTH)}
-        if isinstance(gradient, _OfItsGraph) or len(graphs) != 1:
+        if len(graphs) != 1:
             continue
         (graph,) = graphs.values()
         setattr(graph, _HELD, {**getattr(graph, _HELD, {}), name: gradient})

@@ -262,10 +262,10 @@ def _read_ipc(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
         table_bytes, rows = decoded_bytes(file, start)
         require_memory(file, table_bytes + rows * 4 * len(chosen.names))
         stream.seek(start)
-        table = pa.ipc.open_stream(stream).read_all()
-        if not table.schema.equals(reader.schema):
+        batches = pa.ipc.open_stream(stream)
+        if not batches.schema.equals(reader.schema):
             raise ValueError("its first and its last description of the columns contradict each other")
-        return table.select(chosen.names), chosen
+        return batches.read_all().select(chosen.names), chosen
 
 
 def _choose(file: Path, names: list[str], asked: _Columns) -> _Columns:

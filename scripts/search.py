@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import sys
 from pathlib import Path
 
-NEEDED = ("click", "numpy", "pyarrow", "ray", "rich", "tensorflow")
+NEEDED = ("click", "keras", "numpy", "pyarrow", "ray", "rich", "tensorboard", "tensorflow", "xxhash", "yaml")
 
 if __name__ == "__main__":
     clone = str(Path(__file__).resolve().parent.parent)
@@ -16,8 +17,8 @@ if __name__ == "__main__":
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [clone, os.environ.get("PYTHONPATH")]))
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         sys.exit(
-            f"raygrid: {sys.executable} does not have {', '.join(missing)}. Run 'make search' in {clone}, which "
-            f"installs all of it into {clone}/.venv and searches; afterwards {clone}/.venv/bin/python runs this script."
+            f"raygrid: {sys.executable} does not have {', '.join(missing)}. Run 'make venv' in {clone}, which installs "
+            f"all of it; then: {shlex.join([f'{clone}/.venv/bin/python', *sys.argv])}"
         )
 
     from raygrid.cli import main

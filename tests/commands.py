@@ -103,7 +103,6 @@ def python(script: str, folder: Path) -> str:
 _COMMANDS_AND_IMPORTS = """
 import json, sys
 from raygrid.cli import main
-from raygrid.cli.as_typed import program_as_typed
 codes = []
 for arguments in json.loads({commands!r}):
     try:

@@ -94,7 +94,11 @@ class Reader(NamedTuple):
 
 
 class BrokenReaderError(Exception):
-    """A reader that took too long or too much memory, or ran something."""
+    """A reader that took too long or too much memory."""
+
+
+class LetInError(BrokenReaderError):
+    """A reader that ran something, or gave what is another's."""
 
 
 class _Guard:
@@ -103,7 +107,7 @@ class _Guard:
     armed = False
     hooked = False
     # Kept, since a reader may take the error for one of the input.
-    refused: BrokenReaderError | None = None
+    refused: LetInError | None = None
 
     def __enter__(self) -> None:
         _Guard.refused = None
@@ -119,7 +123,7 @@ class _Guard:
 
     def _audit(self, event: str, arguments: tuple[object, ...]) -> None:
         if _Guard.armed and event in _FORBIDDEN:
-            _Guard.refused = BrokenReaderError(f"{event} was called with {arguments!r}")
+            _Guard.refused = LetInError(f"{event} was called with {arguments!r}")
             raise _Guard.refused
 
 
@@ -127,7 +131,8 @@ def outcome(reader: Reader, data: bytes, limit_s: float = LIMIT_S) -> str:
     """What a reader makes of ``data``: ``read``, or the name of the error of raygrid that it refuses it with.
 
     Raises:
-        BrokenReaderError: it took too long or too much memory, or ran something.
+        BrokenReaderError: it took too long or too much memory.
+        LetInError: it ran something.
         Exception: it raised what is not an error of raygrid.
     """
     reader.path.write_bytes(data)
@@ -334,7 +339,8 @@ def _lock_holder(folder: Path) -> Reader:
 
     def read() -> None:
         with locked(lock, 0.0, lambda holder: None):
-            assert held is None, "a lock that is held was given"
+            # Also keeps what holds it.
+            raise LetInError(f"a lock that is held was given twice: {held}")
 
     return Reader(lock.with_name(f"{lock.name}.holder"), (b"process 17 on machine",), read)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -38,7 +40,20 @@ def test_another_one_is_named_by_its_path(programs: Path, monkeypatch: pytest.Mo
     assert program_as_typed("python", inside) == ".venv/bin/python"
     monkeypatch.chdir(programs / "bin")
     assert program_as_typed("python", inside) == inside
-    assert program_as_typed("raygrid", str(programs / "clone/raygrid")) == str(programs / "clone/raygrid")
+    # In its own folder, where the shell would look elsewhere.
+    monkeypatch.chdir(programs / "clone/.venv/bin")
+    assert program_as_typed("python", inside) == "./python"
+    # Beside one of that name, and another program.
+    (programs / "bin/python3.12").write_text("#!/bin/sh\n")
+    assert program_as_typed("python", str(programs / "bin/python3.12")) == str(programs / "bin/python3.12")
+
+
+def test_a_working_folder_that_is_gone_is_no_error(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = programs / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert program_as_typed("raygrid", "/opt/raygrid") == "/opt/raygrid"
 
 
 def test_the_script_tells_a_python_without_the_packages_what_to_do(tmp_path: Path) -> None:
@@ -47,9 +62,10 @@ def test_the_script_tells_a_python_without_the_packages_what_to_do(tmp_path: Pat
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
     assert ended.stdout == ""
-    clone = SCRIPT.parents[1]
+    # All that the package needs; one package has another name than its module.
+    needed = tomllib.loads((SCRIPT.parents[1] / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[^a-z]", text)[0].replace("pyyaml", "yaml") for text in needed}
     assert ended.stderr == (
-        f"raygrid: {sys.executable} does not have click, numpy, pyarrow, ray, rich, tensorflow. Run 'make search' in "
-        f"{clone}, which installs all of it into {clone}/.venv and searches; afterwards {clone}/.venv/bin/python runs "
-        "this script.\n"
+        f"raygrid: {sys.executable} does not have {', '.join(sorted(names))}. Run 'make venv' in {SCRIPT.parents[1]}, "
+        f"which installs all of it; then: {SCRIPT.parents[1]}/.venv/bin/python {SCRIPT} --plan\n"
     )

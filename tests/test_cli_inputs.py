@@ -187,17 +187,21 @@ def test_an_error_advises_in_options_of_the_command(command: Command, folder: Pa
     ended = command("search", "--data", "table.csv", "--features", "a,b,c")
     assert ended.code == 1
     assert "models/autoencoder_manifest.json" in ended.err
-    assert "run it with --reset to train anew" in ended.err
+    assert "search again with --reset to train anew" in ended.err
     assert "fit(" not in ended.err
+    ended = command("show")
+    assert ended.code == 1
+    assert "search again with --reset to train anew" in ended.err
 
 
-def test_no_advice_of_the_library_is_unknown_to_the_command() -> None:
+def test_no_advice_to_reset_or_rename_is_unknown_to_the_command() -> None:
     files = [file for file in Path(raygrid.__file__).parent.rglob("*.py") if file.name != "failures.py"]
     lines = [line for file in files for line in file.read_text().splitlines()]
-    advice = [line for line in lines if re.search(r"fit\(\.\.\., reset|another cache_prefix", line)]
-    assert len(advice) > 10
+    # In texts, and not in code.
+    advice = [line for line in lines if re.search(r"\".*(reset_\w+=True|other cache_prefix| load\(\)\.)", line)]
+    assert len(advice) > 15
     for line in advice:
-        assert not re.search(r"fit\(|reset_experiment|cache_prefix", in_options(line)), line
+        assert not re.search(r"fit\(|reset_|cache_prefix|load\(\)\.", in_options(line)), line
 
 
 def test_an_error_that_raygrid_does_not_know_keeps_its_traceback(

@@ -13,10 +13,17 @@ def program_as_typed(name: str, path: str) -> str:
         name: a short one, such as ``python``.
         path: of the program that runs, such as ``sys.executable``. It may have another name in the same folder.
     """
-    path = os.path.abspath(path)
     found = shutil.which(name)
-    # Not what links lead to: the Python of a virtual environment is a link to the one without its packages.
-    if found is not None and os.path.dirname(os.path.abspath(found)) == os.path.dirname(path):
-        return name
-    relative = os.path.relpath(path)
-    return path if relative.startswith(os.pardir) else relative
+    try:
+        path = os.path.abspath(path)
+        # The same file is not enough: the Python of a virtual environment is a link to the one without its packages.
+        here = found is not None and os.path.dirname(os.path.abspath(found)) == os.path.dirname(path)
+        if found is not None and here and os.path.samefile(found, path):
+            return name
+        relative = os.path.relpath(path)
+    except OSError:
+        # The working folder is gone.
+        return path
+    if relative.startswith(os.pardir):
+        return path
+    return relative if os.sep in relative else os.path.join(os.curdir, relative)

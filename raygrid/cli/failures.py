@@ -13,15 +13,17 @@ from raygrid.stop_signals import TERMINATED
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
-# What the errors of the library advise, as options of the command; the longer first.
+# What the errors of the library advise, as options of `raygrid search`; the longer first.
+_AGAIN = "search again with --reset"
 _ADVICE = {
-    "call fit(..., reset_experiment=True)": "run it with --reset",
-    "Call fit(..., reset_experiment=True)": "Run it with --reset",
-    "train again with reset_experiment=True": "run it with --reset",
-    "fit(..., reset_experiment=True)": "--reset",
-    "call train_autoencoder(..., reset_autoencoder=True)": "run it with --reset",
-    "train_autoencoder(..., reset_autoencoder=True)": "--reset",
+    "call fit(..., reset_experiment=True)": _AGAIN,
+    "Call fit(..., reset_experiment=True)": _AGAIN.capitalize(),
+    "train again with reset_experiment=True": _AGAIN,
+    "fit(..., reset_experiment=True)": _AGAIN,
+    "call train_autoencoder(..., reset_autoencoder=True)": _AGAIN,
+    "train_autoencoder(..., reset_autoencoder=True)": _AGAIN,
     "another cache_prefix": "another --prefix",
+    "To take the saved model as it is: load().": "To take the saved model as it is: load() in Python.",
 }
 
 
@@ -70,7 +72,7 @@ def stopped_text(error: BaseException | None, command_line: Sequence[str]) -> st
 
     Args:
         error: what ended the command, or None where it did not end by itself.
-        command_line: how the person wrote it.
+        command_line: how the person can write it again.
     """
     while error is not None and not isinstance(error, SearchInterrupted):
         error = error.__context__

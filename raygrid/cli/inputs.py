@@ -100,7 +100,8 @@ def _parse_yaml(text: str) -> Any:
                 raise ValueError(f"its lists and mappings lie more than {MAX_DEPTH} deep in each other")
 
         def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-            self._check_depth(self._depth)
+            if not self.check_event(yaml.AliasEvent, yaml.ScalarEvent):
+                self._check_depth(self._depth)
             is_alias = self.check_event(yaml.AliasEvent)
             self._depth += 1
             node = super().compose_node(parent, index)

@@ -61,10 +61,10 @@ def taken(step_log: Path, training: tuple[int, float]) -> dict[int, list[int]]:
     return by_process
 
 
-def check_went_on(before: list[int], after: list[int]) -> None:
+def check_went_on(before: list[int], after: list[int], epochs: int = EPOCHS) -> None:
     """The steps of a killed process and of the next: it went on where the last checkpoint was, to the end."""
     assert before == list(range(1, before[-1] + 1))
-    assert after == list(range(after[0], EPOCHS + 1))
+    assert after == list(range(after[0], epochs + 1))
     assert 1 < after[0] <= before[-1] + 1
 
 
@@ -159,8 +159,9 @@ def test_f02_after_its_driver_was_killed_a_search_goes_on_in_the_middle_of_its_t
     ray_session: None, tmp_path: Path
 ) -> None:
     folder, step_log = tmp_path / "models", tmp_path / "steps.txt"
-    rates = [0.01, 0.02]
-    grid = {**{name: [value] for name, value in CONFIG.items()}, "learning_rate": rates}
+    # Long enough that neither ends before the other has begun.
+    rates, config = [0.01, 0.02], {**CONFIG, "epochs": 10 * EPOCHS}
+    grid = {**{name: [value] for name, value in config.items()}, "learning_rate": rates}
     script = _FIT.format(
         interval_s=INTERVAL_S, folder=str(folder), step_log=str(step_log), asked="param_grid", config=grid
     )
@@ -170,16 +171,16 @@ def test_f02_after_its_driver_was_killed_a_search_goes_on_in_the_middle_of_its_t
         child.process.wait()
         # Workers end with the driver; what they still did until then counts. Agents of Ray live on for a minute.
         workers = {process for process, _, _ in steps(step_log)}
-        wait_until(lambda: not any(Path(f"/proc/{process}").exists() for process in workers))
+        wait_until(lambda: not workers & set(child.processes()))
         killed = {rate: taken_by_all(step_log, rate) for rate in rates}
     assert answers(folder) == {}
     model = SteppingModel(folder, "net", 0, step_log=str(step_log))
     best = model.fit(X, X_VAL, param_grid=grid)
 
     for rate in rates:
-        check_went_on(killed[rate], taken_by_all(step_log, rate)[len(killed[rate]) :])
+        check_went_on(killed[rate], taken_by_all(step_log, rate)[len(killed[rate]) :], config["epochs"])
         undisturbed = SteppingModel(tmp_path / str(rate), "net", 0, step_log=str(step_log))
-        alone = undisturbed.fit(X, X_VAL, model_config={**CONFIG, "learning_rate": rate})
+        alone = undisturbed.fit(X, X_VAL, model_config={**config, "learning_rate": rate})
         ((which, answer),) = answers(tmp_path / str(rate)).items()
         assert answers(folder)[which] == answer
         if rate == model.best_config["learning_rate"]:

@@ -314,8 +314,13 @@ def test_f46_yaml_of_absurd_depth_is_refused_at_once(tmp_path: Path, opening: st
     with pytest.raises(GridError, match=f"deep.yaml is not valid YAML: .* lie more than {MAX_DEPTH} deep"):
         read_mapping(file)
     assert time.monotonic() - begin < 2
-    file.write_text("a: " + "[" * (MAX_DEPTH - 2) + "1" + "]" * (MAX_DEPTH - 2))
-    assert list(read_mapping(file)) == ["a"]
+    for inner in ("1", ""):
+        # Beside the lists there is the mapping.
+        file.write_text("a: " + "[" * (MAX_DEPTH - 1) + inner + "]" * (MAX_DEPTH - 1))
+        assert list(read_mapping(file)) == ["a"]
+        file.write_text("a: " + "[" * MAX_DEPTH + inner + "]" * MAX_DEPTH)
+        with pytest.raises(GridError, match="deep in each other"):
+            read_mapping(file)
 
 
 @pytest.mark.parametrize("begin", ["", "[", "a = 1\nb = {c = 1, "], ids=["key", "table", "inline"])

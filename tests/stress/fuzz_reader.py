@@ -19,7 +19,7 @@ import atheris
 
 with atheris.instrument_imports(include=["raygrid", "yaml", "tomllib", "zipfile", "numpy.lib._format_impl"]):
     from fuzzed_inputs import inputs_like
-    from fuzzed_readers import LIMIT_BYTES, LIMIT_S, READERS, BrokenReaderError, Reader, open_reader, outcome
+    from fuzzed_readers import LIMIT_BYTES, LIMIT_S, READERS, LetInError, Reader, open_reader, outcome
 
 
 from events import broke, count, lost
@@ -71,8 +71,7 @@ class Fuzzing:
         path = self.findings / f"{stem}.input"
         path.write_bytes(data)
         (self.findings / f"{stem}.txt").write_text("".join(traceback.format_exception(error)))
-        # What ran a program is let in.
-        tell = lost if isinstance(error, BrokenReaderError) and "was called" in str(error) else broke
+        tell = lost if isinstance(error, LetInError) else broke
         tell(f"the reader of {self.name}: {what}: {str(error)[:200]}; the input is {path.name}")
 
 
