@@ -58,6 +58,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "batches",
         "cache",
         "checkpoints",
+        "custom_gradients",
         "epoch_program",
         "experiments",
         "followers",
@@ -102,7 +103,15 @@ SAME_LAYER: dict[str, tuple[str, ...]] = {
     "training_state": ("epoch_program",),
     "followers": ("checkpoints", "training_state"),
     "resuming": ("checkpoints", "followers", "training_state"),
-    "training": ("batches", "checkpoints", "epoch_program", "followers", "resuming", "traced_programs"),
+    "training": (
+        "batches",
+        "checkpoints",
+        "custom_gradients",
+        "epoch_program",
+        "followers",
+        "resuming",
+        "traced_programs",
+    ),
     "search_run": ("array_files", "checkpoints", "ledger", "point_store", "publishing"),
     "confirmation": ("search",),
     "configured": ("fitted", "search"),
@@ -113,6 +122,7 @@ SAME_LAYER: dict[str, tuple[str, ...]] = {
 AT_IMPORT = {
     "tensorflow": {
         "batches",
+        "custom_gradients",
         "epoch_program",
         "followers",
         "model_files",

@@ -99,7 +99,8 @@ def test_f43_search_single_training_and_load_work_where_nobody_can_write_to_the_
 
 @pytest.mark.ray
 def test_f43_ray_starts_without_a_home_folder(observed: Observed) -> None:
-    assert observed.without_home.splitlines() == ["up True"]
+    # The home folder is then that of the account, in which there may be a token that is warned of.
+    assert observed.without_home.splitlines()[-1] == "up True"
 
 
 @pytest.mark.ray
