@@ -237,14 +237,20 @@ def _read_parquet(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
     with pq.ParquetFile(file, read_dictionary=asked.labels) as parquet:
         chosen = _choose(file, parquet.schema_arrow.names, asked)
         _check_numeric(file, parquet.schema_arrow.empty_table(), chosen)
-        require_memory(file, _parquet_rows(parquet.metadata) * len(chosen.names) * _VALUE_BYTES)
+        require_memory(file, _parquet_rows(parquet, set(chosen.names)) * len(chosen.names) * _VALUE_BYTES)
         return parquet.read(columns=chosen.names), chosen
 
 
-def _parquet_rows(metadata: Any) -> int:
+def _parquet_rows(parquet: Any, names: set[str]) -> int:
     """The most rows of which any part of a Parquet file speaks: those of a damaged one contradict each other."""
+    metadata = parquet.metadata
+    # The names of columns in columns are joined with dots.
+    chosen = [i for i in range(metadata.num_columns) if parquet.schema.column(i).path.partition(".")[0] in names]
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    values = [sum(group.column(i).num_values for group in groups) for i in range(metadata.num_columns)]
+    for i in range(len(groups)):
+        # Raises for a damaged description of a column; asking for that itself would end the process in C++ (Arrow 26).
+        next(parquet.iter_batches(1, row_groups=[i], columns=sorted(names), use_threads=False), None)
+    values = [sum(group.column(i).num_values for group in groups) for i in chosen]
     return int(max(metadata.num_rows, sum(group.num_rows for group in groups), *values, 0))
 
 

@@ -5,6 +5,7 @@ The long form, with a coverage-guided fuzzer beside hypothesis, is ``make stress
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import logging
@@ -56,6 +57,21 @@ MERGES = "\n".join(["a0: &a0 {x: 1}", *(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1
 NPY_OF = b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }"
 
 
+# Its description of a column ended the process in C++.
+PARQUET = base64.b64decode(
+    "UEFSMRUEFUAVNkwVCBUAEgAAIAAABQEE8AAEQAkIJAjAAAAAAAAAEEAVABUUFRgsFQgVEBUGFQYcGAgAAAAAAAAQQBgIAAgBAgPkABUEGUw2AB"
+    "gGc2NoZW1hFQYAFQolAhgEdGVtcAAVAiUAGARmbG93ABUIJQIYBGtpbmQAFggZHBk8JgAcFQoZNQAGEBkYBHRlbXAVAhYIFu4BFugBJlomCBwY"
+    "CADQAAAAABBAGAgAAAAAAAAIwBYAKAgAAAAAAAAQQBgIAAAAAAAACMAREQAZLBUEFQAVAgAVABUQFQIAPCkGGSYACAAAACYAHBUCGTUABhAZGA"
+    "RmbG93FQIWCBauARa2ASawAibwARwYBAQAAAAYBAEAAAAWACgEBAAAABgEAQAAABERABksFQQVABUCABUAFRAVAgA8KQYZJgAIAAAAJgAcFQgZ"
+    "NQAGEBkYBGtpbmQVAhYIFq4BFrYBJuYDJqYDHBgEAACAPxgEAAAAPhYAKAQAAIA/GAQAAAA+EREAGSwVBBUAFQIAFQAVEBUCADwpBhkmAAgAAA"
+    "AWygQWCCYIFtQEABkcGAxBUlJPVzpzY2hlbWEYuAIvLy8vLytBQUFBQVFBQUFBQUFBS0FBd0FCZ0FGQUFnQUNnQUFBQUFCQkFBTUFBQUFDQUFJ"
+    "QUFBQUJBQUlBQUFBQkFBQUFBTUFBQUNBQUFBQU5BQUFBQVFBQUFDYy8vLy9BQUFCQXhBQUFBQVlBQUFBQkFBQUFBQUFBQUFFQUFBQWEybHVaQU"
+    "FBQUFDTy8vLy9BQUFCQU1qLy8vOEFBQUVDRUFBQUFDQUFBQUFFQUFBQUFBQUFBQVFBQUFCbWJHOTNBQUFBQUFnQURBQUlBQWNBQ0FBQUFBQUFB"
+    "QUVnQUFBQUVBQVVBQWdBQmdBSEFBd0FBQUFRQUJBQUFBQUFBQUVERUFBQUFCd0FBQUFFQUFBQUFBQUFBQVFBQUFCMFpXMXdBQUFHQUFnQUJnQU"
+    "dBQUFBQUFBQ0FBPT0AGCBwYXJxdWV0LWNwcC1hcnJvdyB2ZXJzaW9uIDI2LjAuMRk8HAAAHAAAHAAAANYCAABQQVIx"
+)
+
+
 @pytest.mark.parametrize(
     ("name", "data", "error"),
     [
@@ -73,6 +89,7 @@ NPY_OF = b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape
         ("data.npy", (NPY_OF % b"999999999999999, 3").ljust(128), "DataError"),
         ("data.npy", (NPY_OF % b"(((").ljust(128), "DataError"),
         ("data.csv", b"a,\x8b\n1,2\n", "DataError"),
+        ("data.parquet", PARQUET, "DataError"),
         ("metrics", b'{"val_loss": "\\ud800"}', "CorruptArtifactError"),
         ("detector", b'{"format": 1, "threshold": 0.5}', "CorruptArtifactError"),
         ("classes", b'{"format": 1, "classes": [1, "a"]}', "CorruptArtifactError"),
