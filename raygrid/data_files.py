@@ -244,8 +244,9 @@ def _read_parquet(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
 def _parquet_rows(parquet: Any, names: set[str]) -> int:
     """The most rows of which any part of a Parquet file speaks: those of a damaged one contradict each other."""
     metadata = parquet.metadata
-    # The names of columns in columns are joined with dots.
-    chosen = [i for i in range(metadata.num_columns) if parquet.schema.column(i).path.partition(".")[0] in names]
+    # A column in a column has both names, joined with a dot, which a plain column's name may have as well.
+    paths = [parquet.schema.column(i).path for i in range(metadata.num_columns)]
+    chosen = [i for i, path in enumerate(paths) if path in names or path.partition(".")[0] in names]
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     for i in range(len(groups)):
         # Raises for a damaged description of a column; asking for that itself would end the process in C++ (Arrow 26).
