@@ -17,6 +17,7 @@ from raygrid.plan import Plan, Point
 from raygrid.records import PointRecord
 from raygrid.search import Builder, SearchOptions, train_on_ray
 from raygrid.search_run import SearchRun
+from raygrid.wording import counted
 
 MAX_CONTENDERS = 8
 CLOSE = "too close to call"
@@ -88,8 +89,8 @@ class Confirmation:
         """For people: a row a contender, and the verdict."""
         names = [n for n in self.contenders[0].config if len({repr(c.config[n]) for c in self.contenders}) > 1]
         lines = [
-            f"{_counted(len(self.seeds), 'further seed')} for the winner and "
-            f"{_counted(len(self.contenders) - 1, 'point')} close to it:"
+            f"{counted(len(self.seeds), 'further seed')} for the winner and "
+            f"{counted(len(self.contenders) - 1, 'point')} close to it:"
         ]
         for contender in self.contenders:
             values = ", ".join(f"{name}={contender.config[name]}" for name in names)
@@ -109,7 +110,7 @@ class Confirmation:
             return f"no result with {'any' if lost > 1 else 'the'} further seed"
         spread = f" +- {contender.spread:.2g}" if len(contender.further) > 1 else ""
         return f"mean {contender.mean:.6g}{spread}" + (
-            f" (no result with {lost} of {len(self.seeds)} seeds)" if lost else ""
+            f" (no result with {lost} of {counted(len(self.seeds), 'seed')})" if lost else ""
         )
 
 
@@ -165,7 +166,3 @@ def _contender(record: PointRecord, number: int, plan: Plan, records: Mapping[st
 
 def _points_of(plan: Plan, number: int) -> list[Point]:
     return [point for point in plan.points if point.number == number]
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

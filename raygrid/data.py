@@ -25,6 +25,7 @@ from raygrid.data_arrays import (
 from raygrid.errors import ArgumentError, DataError, DataTypeError
 from raygrid.fingerprint import digest_array
 from raygrid.windows import run_numbers
+from raygrid.wording import counted
 
 __all__ = ["TrainingData", "as_features", "as_runs", "as_sample_weights", "as_targets", "prepare_data", "split_tail"]
 
@@ -55,7 +56,7 @@ def split_tail(fraction: float, *arrays: Array) -> list[tuple[Array, Array]]:
     split_at = math.floor(rows * (1.0 - fraction))
     if split_at in (0, rows):
         raise DataError(
-            f"validation_split={fraction!r} of {rows} rows leaves {split_at} for training and "
+            f"validation_split={fraction!r} of {counted(rows, 'row')} leaves {split_at} for training and "
             f"{rows - split_at} for validation. Pass more rows, another validation_split, or X_val."
         )
     # Where the targets are the very array of the inputs, they stay one array, also in object stores and on devices.
@@ -190,7 +191,7 @@ def as_runs(name: str, value: object, rows: int) -> Array:
     """
     ids = np.asarray(value)
     if ids.shape != (rows,):
-        raise DataError(f"{name} has shape {ids.shape}; it must hold one id for each of the {rows} rows.")
+        raise DataError(f"{name} has shape {ids.shape}; it must hold one id per row of the {counted(rows, 'row')}.")
     return run_numbers(ids)
 
 

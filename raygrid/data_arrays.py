@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raygrid.errors import DataError, DataTypeError
+from raygrid.wording import counted
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float32]
@@ -140,7 +141,7 @@ def require_some_weight(name: str, weights: FloatArray) -> None:
     """Raise `DataError` where every weight is zero, named ``name`` in the message."""
     if not weights.any():
         raise DataError(
-            f"{name} holds {len(weights)} weights that are all zero, so there is nothing to learn or "
+            f"{name} holds only zeros as weights, {len(weights)} of them, so there is nothing to learn or "
             "measure. Give at least one row a weight above zero."
         )
 
@@ -266,10 +267,10 @@ def _check_feature_shape(name: str, shape: tuple[int, ...], dtype: str) -> None:
 
 def _check_rows(name: str, array: Array, rows: int) -> None:
     if array.ndim == 0 or len(array) != rows:
-        found = "no rows" if array.ndim == 0 else f"{len(array)} rows"
+        found = "no rows" if array.ndim == 0 else counted(len(array), "row")
         raise DataError(
-            f"{name} has {found} (shape {array.shape}, dtype {array.dtype}), but its features have {rows} "
-            "rows. Pass one entry for each row."
+            f"{name} has {found} (shape {array.shape}, dtype {array.dtype}), but its features have "
+            f"{counted(rows, 'row')}. Pass one entry per row."
         )
 
 
@@ -333,12 +334,13 @@ def _require_finite(
     too_large = sum(int(np.count_nonzero(np.isfinite(source_column(i)) & ~np.isfinite(table[..., i]))) for i in columns)
     where = _first_of([f"column {i if labels is None else repr(labels[i])} ({counts[i]})" for i in columns])
     message = (
-        f"{name} (shape {array.shape}, dtype {dtype}) holds {counts.sum()} values that are missing, NaN or "
-        f"infinite as float32: {where}."
+        f"{name} (shape {array.shape}, dtype {dtype}) holds {counted(counts.sum(), 'value')} missing, NaN or infinite "
+        f"as float32: {where}."
     )
     if too_large:
         message += (
-            f" {too_large} of them are finite, but too large for float32, which ends at 3.4e38: "
+            f" {too_large} of them {'is' if too_large == 1 else 'are'} finite, but too large for float32, which ends "
+            "at 3.4e38: "
             "divide these columns by a constant."
         )
     if too_large < counts.sum():
@@ -349,4 +351,4 @@ def _require_finite(
 def _first_of(items: list[str]) -> str:
     shown = ", ".join(items[:_COLUMNS_IN_MESSAGE])
     more = len(items) - _COLUMNS_IN_MESSAGE
-    return f"{shown} and {more} more columns" if more > 0 else shown
+    return f"{shown} and {counted(more, 'more column')}" if more > 0 else shown

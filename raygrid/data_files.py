@@ -23,6 +23,7 @@ from raygrid.data_arrays import as_features, as_targets, is_numeric_arrow_type
 from raygrid.errors import ArgumentError, DataError, DataTypeError
 from raygrid.memory import available_memory, require_memory
 from raygrid.numpy_files import read_npy, read_npz
+from raygrid.wording import counted
 
 _LOG = logging.getLogger("raygrid")
 _PARQUET = (".parquet",)
@@ -184,7 +185,9 @@ def _as_labels(file: Path, name: str, column: Any) -> npt.NDArray[Any]:
     import pyarrow.compute as pc
 
     if column.null_count:
-        raise DataError(f"{file}: column {name!r} has {column.null_count} missing values. Fill them, or drop the rows.")
+        raise DataError(
+            f"{file}: column {name!r} has {counted(column.null_count, 'missing value')}. Fill them, or drop the rows."
+        )
     if pa.types.is_nested(column.type):
         raise DataTypeError(f"{file}: column {name!r} is of type {column.type}. Labels are text or numbers.")
     texts = column

@@ -24,8 +24,10 @@ value, the place and the fix.
     ├── LockTimeoutError (TimeoutError)           another process holds the prefix for too long
     ├── ClusterError (ConnectionError)            no Ray cluster at the address, or one that cannot be used
     ├── AllTrialsFailedError (RuntimeError)       no point of the grid has a usable result
-    ├── RebuildError (RuntimeError)               the rebuilt winner does not reproduce its val_loss
-    └── SearchInterrupted (KeyboardInterrupt)     the search was stopped; finished points are kept
+    └── RebuildError (RuntimeError)               the rebuilt winner does not reproduce its val_loss
+
+Beside the tree stands what is no error: ``SearchInterrupted (KeyboardInterrupt)``, the search was stopped and finished
+points are kept. Ctrl-C must end a program whose loop has an ``except Exception``.
 """
 
 from __future__ import annotations
@@ -122,5 +124,8 @@ class RebuildError(RaygridError, RuntimeError):
     """The model rebuilt from the winner's weights does not reproduce its ``val_loss``."""
 
 
-class SearchInterrupted(RaygridError, KeyboardInterrupt):
-    """The search was stopped from outside; every finished point is kept."""
+class SearchInterrupted(KeyboardInterrupt):
+    """The search was stopped from outside; every finished point is kept.
+
+    Like Ctrl-C itself it is no ``Exception``, and so no ``RaygridError``.
+    """

@@ -8,7 +8,6 @@ Ray, no TensorFlow, no I/O.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import logging
 import math
@@ -19,6 +18,7 @@ import numpy as np
 
 from raygrid.errors import GridError, GridTypeError
 from raygrid.fingerprint import canonical_json
+from raygrid.wording import counted, did_you_mean
 
 log = logging.getLogger("raygrid")
 
@@ -127,7 +127,7 @@ def normalize_grid(
     count = count_points(out)
     if count > max_points:
         raise GridError(
-            f"param_grid has {count:,} points ({' x '.join(str(len(v)) for v in out.values())}), more than "
+            f"param_grid has {counted(count, 'point')} ({' x '.join(str(len(v)) for v in out.values())}), more than "
             f"max_points={max_points:,}; leave values out, or raise max_points (--max-points)."
         )
     return out
@@ -149,8 +149,8 @@ def _normalize_values(name: str, values: Any, defaults: Mapping[str, Any], max_p
     if len(values) > max_points:
         # Before the values are looked at: a range may hold more of them than there is memory.
         raise GridError(
-            f"{where} has {len(values):,} values, more than max_points={max_points:,}; leave values out, or raise "
-            "max_points (--max-points)."
+            f"{where} has {counted(len(values), 'value')}, more than max_points={max_points:,}; leave values out, or "
+            "raise max_points (--max-points)."
         )
     kept: dict[str, Any] = {}
     repeated = []
@@ -255,8 +255,7 @@ def _unknown_names(given: Mapping[str, Any], known: Collection[str] | None) -> l
     problems = []
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(name, known)
             problems.append(f"{name!r} is not a hyperparameter of this model.{hint} Known: {', '.join(sorted(known))}.")
     return problems
 

@@ -11,6 +11,7 @@ from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import CorruptArtifactError
 from raygrid.records import PointRecord, last_line
 from raygrid.storage import read_bytes, write_bytes
+from raygrid.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -159,7 +160,7 @@ def results_text(table: pa.Table, rows: int = 10) -> str:
     ]
     lines = _aligned([header, *body]) if body else []
     counts = {status: sum(p["status"] == status for p in points) for status in ("done", "diverged", "failed")}
-    lines.append(f"{len(points)} points: " + ", ".join(f"{n} {status}" for status, n in counts.items() if n))
+    lines.append(f"{counted(len(points), 'point')}: " + ", ".join(f"{n} {status}" for status, n in counts.items() if n))
     causes = [p for p in points if p["status"] != "done"]
     lines += [f"  {p['status']}: {_describe(p, names)}: {last_line(p['error'])}" for p in causes[:rows]]
     if len(causes) > rows:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from raygrid.errors import DataError, DataTypeError
 from raygrid.memory import require_memory
+from raygrid.wording import counted
 
 Array = npt.NDArray[Any]
 
@@ -117,7 +118,7 @@ def _header(stream: IO[bytes]) -> _Header:
 def _check_size(header: _Header, present_bytes: int) -> None:
     if min(header.shape, default=0) < 0 or header.nbytes > present_bytes:
         raise ValueError(
-            f"an array of shape {header.shape} and dtype {header.dtype} has {header.nbytes:,} bytes, and "
+            f"an array of shape {header.shape} and dtype {header.dtype} has {counted(header.nbytes, 'byte')}, and "
             f"{present_bytes:,} are there"
         )
 

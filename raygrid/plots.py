@@ -12,6 +12,7 @@ import numpy as np
 
 from raygrid.data import as_targets
 from raygrid.errors import DataError, MissingExtraError
+from raygrid.wording import counted
 from raygrid.zoo.bottleneck import checked_curve, elbow_point
 
 if TYPE_CHECKING:
@@ -124,5 +125,5 @@ def _series(name: str, values: object) -> Array:
 def _check_lengths(actual: Array, predicted: Array) -> None:
     if len(actual) != len(predicted):
         raise DataError(
-            f"actual has {len(actual)} rows and predicted has {len(predicted)}; pass both of the same rows."
+            f"actual has {counted(len(actual), 'row')} and predicted has {len(predicted)}; pass both of the same rows."
         )

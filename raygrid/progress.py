@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from raygrid.plan import Plan, Point
 from raygrid.records import PointRecord
+from raygrid.wording import counted
 
 log = logging.getLogger("raygrid")
 
@@ -93,17 +94,17 @@ class LogProgress(BestSoFar):
 
     def search_started(self, plan: Plan) -> None:
         super().search_started(plan)
-        log.info("%d points, %d already done, %d to train", self.total, self.finished, plan.to_train)
+        log.info("%s, %d already done, %d to train", counted(self.total, "point"), self.finished, plan.to_train)
 
     def point_finished(self, point: Point, record: PointRecord) -> None:
         super().point_finished(point, record)
         log.info(
-            "%d/%d  point %d  %s  (%d epochs, %.1f s)  best %s",
+            "%d/%d  point %d  %s  (%s, %.1f s)  best %s",
             self.finished,
             self.total,
             point.number,
             result_text(record),
-            record.epochs_run,
+            counted(record.epochs_run, "epoch"),
             record.seconds,
             self.best_text,
         )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raygrid.errors import ArgumentError, CorruptArtifactError, DataError, VersionError
+from raygrid.wording import counted
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -58,7 +59,7 @@ class StandardScaler:
         if not np.isfinite(mean).all():
             broken = int(np.count_nonzero(~np.isfinite(mean)))
             raise DataError(
-                f"A scaler cannot be fitted: {broken} of {width} features hold NaN or infinity. "
+                f"A scaler cannot be fitted: {broken} of {counted(width, 'feature')} hold NaN or infinity. "
                 "Drop these rows, or fill the values."
             )
         squares = np.zeros(width, dtype=np.float64)
@@ -134,7 +135,7 @@ class StandardScaler:
         mean = _numbers(fields, _MEAN_NAMES, source)
         scale = _numbers(fields, _SCALE_NAMES, source)
         if len(mean) != len(scale):
-            raise _corrupt(source, f"has {len(mean)} values of mean and {len(scale)} of scale")
+            raise _corrupt(source, f"has {counted(len(mean), 'value')} of mean and {len(scale)} of scale")
         too_small = np.flatnonzero(scale <= 0)
         if len(too_small):
             first = int(too_small[0])
@@ -144,7 +145,7 @@ class StandardScaler:
     def _like(self, x: npt.NDArray[Any]) -> FloatArray:
         width = len(self.mean)
         if x.ndim < 2 or x.shape[-1] != width:
-            found = f"{x.shape[-1]} features" if x.ndim >= 2 else "no rows of features"
+            found = counted(x.shape[-1], "feature") if x.ndim >= 2 else "no rows of features"
             raise DataError(
                 f"The data has {found} (shape {x.shape}), but the scaler was fitted on {width}. "
                 f"Pass an array of shape (rows, {width}) with the features of the training data."

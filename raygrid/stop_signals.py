@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 from raygrid.errors import SearchInterrupted
+from raygrid.wording import counted
 
 log = logging.getLogger("raygrid")
 
@@ -99,12 +100,12 @@ def search_stopped(missing: int, to_train: int) -> SearchInterrupted:
     """The error for a search that was told to stop with ``missing`` of its ``to_train`` points unfinished."""
     if not missing:
         return SearchInterrupted(
-            f"the search was stopped when all of its {to_train} points were finished; they are kept. Run the same "
-            "again to publish the best of them."
+            "the search was stopped when its last point was finished; all points are kept. Run the same again to "
+            "publish the best of them."
         )
     return SearchInterrupted(
-        f"the search was stopped with {missing} of {to_train} points unfinished; the finished ones are kept. "
-        "Run the same again to train only what is missing."
+        f"the search was stopped with {missing} of {counted(to_train, 'point')} unfinished; the finished ones are "
+        "kept. Run the same again to train only what is missing."
     )
 
 

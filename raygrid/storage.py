@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from raygrid.errors import CorruptArtifactError, StorageError
 from raygrid.memory import available_memory
+from raygrid.wording import counted
 
 # JSON takes up to 30 times its size in memory once it is read, so this limit is for 2 GB.
 MAX_JSON_BYTES = 64 * 2**20
@@ -102,7 +103,7 @@ def room_for(size_bytes: int, folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise StorageError(
-                error.errno, f"no room for {size_bytes:,} bytes in {folder}; free some space and run it again"
+                error.errno, f"no room for {counted(size_bytes, 'byte')} in {folder}; free some space and run it again"
             ) from error
         if error.errno in _NOT_ALLOWED:
             raise _not_writable(error.errno, folder) from error
@@ -220,7 +221,9 @@ def require_memory(size_bytes: int, path: Path) -> None:
 def _require_size(file: io.BufferedReader, path: Path, size_bytes: int) -> None:
     found = os.fstat(file.fileno()).st_size
     if found != size_bytes:
-        raise CorruptArtifactError(f"{path} is damaged: it has {found:,} bytes, and {size_bytes:,} were written.")
+        raise CorruptArtifactError(
+            f"{path} is damaged: it has {counted(found, 'byte')}, and {size_bytes:,} were written."
+        )
 
 
 def _require_digest(path: Path, found: str, digest: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from raygrid.errors import DataError, GridError
+from raygrid.wording import counted
 
 Array = np.ndarray[Any, Any]
 
@@ -61,8 +62,8 @@ def check_window(
     for first, end in run_bounds(runs, rows):
         if end - first < window:
             raise DataError(
-                f"a window of {window} rows is longer than a run of {name}: rows {first} to {end - 1}, "
-                f"{end - first} rows; {fix}."
+                f"a window of {counted(window, 'row')} is longer than a run of {name}: rows {first} to {end - 1}, "
+                f"{counted(end - first, 'row')}; {fix}."
             )
 
 

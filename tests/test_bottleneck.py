@@ -70,8 +70,8 @@ def test_a_bump_above_the_chord_is_no_elbow() -> None:
     ("sizes", "losses", "found"),
     [
         ([1, 2], [1.0, 0.5], "2 sizes has no elbow"),
-        ([1, 2, 3], [1.0, 0.5], "3 sizes and 2 losses"),
-        ([], [], "0 sizes and 0 losses"),
+        ([1, 2, 3], [1.0, 0.5], "sizes holds 3 numbers and losses holds 2"),
+        ([], [], "sizes holds 0 numbers and losses holds 0"),
         ([1, 2, 2], [1.0, 0.5, 0.4], "repeats a value"),
         ([1, 2, 3], [1.0, float("nan"), 0.4], "finite"),
     ],

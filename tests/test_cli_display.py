@@ -160,7 +160,7 @@ def test_lines_say_what_each_point_gave(clock: Clock) -> None:
         "3 points, 1 already done, 2 to train",
         # Half of the epochs took 20 s. No line is broken, however narrow the output is.
         "2/3  point 0  val_loss 0.25  (5 epochs, 1.2 s)  best 0.25  about 20 s left",
-        "3/3  point 1  diverged: val_loss was not finite  (1 epochs, 1.2 s)  best 0.25",
+        "3/3  point 1  diverged: val_loss was not finite  (1 epoch, 1.2 s)  best 0.25",
     ]
 
 

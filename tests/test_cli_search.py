@@ -57,7 +57,7 @@ def test_a_single_config_of_each_model_trains_on_a_table_of_ones_own(
     folder, printed = trained
     first, again = printed[f"{name} 1"], printed[f"{name} 2"]
     assert "exit code 0\nno Ray" in first, first
-    assert "1 points: 1 done" in first
+    assert "1 point: 1 done" in first
     assert "Loaded from cache" not in first
     assert "exit code 0\nno Ray" in again, again
     assert "Loaded from cache: " in again

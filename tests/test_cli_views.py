@@ -86,7 +86,7 @@ def test_a_plan_and_the_views_import_neither_tensorflow_nor_ray_and_a_plan_write
     assert "class      own:Mine" in output
     assert "  units              2\n" in output
     assert "  val_loss           0.25\n" in output
-    assert "removed 1 records of other data, code, settings or experiments" in output
+    assert "removed 1 record of other data, code, settings or experiments" in output
     assert [path.stem for path in paths.points_dir.glob("*.npz")] == [record(2, 0.25).key]
 
 

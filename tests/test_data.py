@@ -164,7 +164,7 @@ def test_nan_in_the_windows_of_a_sequence_is_counted_by_feature() -> None:
 def test_values_too_large_for_float32_are_told_apart_from_infinity(as_frame: bool) -> None:
     x = np.array([[1e39, 1.0], [np.inf, 2.0]])
     value = pd.DataFrame(x, columns=["p", "q"]) if as_frame else x
-    with pytest.raises(DataError, match=r"2 values.*1 of them are finite, but too large for float32"):
+    with pytest.raises(DataError, match=r"2 values.*1 of them is finite, but too large for float32"):
         as_features("X", value)
 
 
@@ -232,9 +232,9 @@ def test_targets_of_another_length_are_refused_with_both_lengths() -> None:
 
 
 def test_targets_that_cannot_be_learned_are_refused() -> None:
-    with pytest.raises(DataError, match=r"1 values.*column 0 \(1\)"):
+    with pytest.raises(DataError, match=r"1 value .*column 0 \(1\)"):
         as_targets("y", [1.0, np.nan], 2)
-    with pytest.raises(DataError, match=r"1 values"):
+    with pytest.raises(DataError, match=r"1 value "):
         as_targets("y", pd.Series([1, None], dtype="Int64"), 2)
     with pytest.raises(DataError, match="beyond int64"):
         as_targets("y", np.array([0, 2**63], dtype=np.uint64), 2)
@@ -257,8 +257,8 @@ def test_sample_weights_become_float32() -> None:
         (np.ones((3, 1)), r"shape \(3, 1\).*one weight a row"),
         ([1, 2], "2 rows.*3 rows"),
         ([1, -2, -1], "2 negative weights, the smallest is -2"),
-        ([1, np.nan, 1], "1 values"),
-        ([0, 0, 0], "all zero"),
+        ([1, np.nan, 1], "1 value "),
+        ([0, 0, 0], "only zeros as weights, 3 of them"),
     ],
 )
 def test_sample_weights_that_make_no_sense_are_refused(value: Any, message: str) -> None:
@@ -274,7 +274,7 @@ def test_the_split_follows_the_rule_of_keras(rows: int, fraction: float) -> None
     x = np.arange(rows)
     expected = math.floor(rows * (1.0 - fraction))
     if expected in (0, rows):
-        with pytest.raises(DataError, match=f"of {rows} rows"):
+        with pytest.raises(DataError, match=f"of {rows} row"):
             split_tail(fraction, x)
         return
     [(head, tail)] = split_tail(fraction, x)

@@ -305,7 +305,7 @@ def test_arrays_that_are_not_used_are_named_in_the_log(tmp_path: Path, caplog: p
         ({"a": X, "b": X}, "'a', 'b', and none is named 'X'"),
         ({"X": X, "X_train": X}, "both 'X' and 'X_train'"),
         ({"X": X, "y_val": [1]}, "'y_val' but no 'X_val'"),
-        ({"X": X, "y": [1]}, r"y of data\.npz has 1 rows"),
+        ({"X": X, "y": [1]}, r"y of data\.npz has 1 row "),
         ({"X": X[0]}, r"X of data\.npz has shape \(3,\)"),
         ({"X": np.array([["a"]])}, r"X of data\.npz has dtype <U1"),
     ],

@@ -15,7 +15,7 @@ from child_processes import run_script, started
 from small_models import WIDTH, SmallModel, dense_model
 from trained_models import CONFIG, OTHER, X_VAL, X, bits, small_model
 
-from raygrid import GridSearchModel
+from raygrid import GridSearchModel, SearchListener
 from raygrid.errors import (
     AllTrialsFailedError,
     ArgumentError,
@@ -23,8 +23,10 @@ from raygrid.errors import (
     GridError,
     MissingArtifactError,
     NotFittedError,
+    SearchInterrupted,
     StaleCacheError,
 )
+from raygrid.plan import Point
 
 
 class Trained(NamedTuple):
@@ -100,7 +102,7 @@ def test_evaluate_is_in_scaled_units_as_val_loss_is(trained: Trained) -> None:
 def test_the_results_have_one_row_and_print(trained: Trained) -> None:
     (row,) = trained.model.results.to_pylist()
     assert (row["point"], row["status"], row["val_loss"]) == (0, "done", trained.model.best_metrics["val_loss"])
-    assert "1 points: 1 done" in trained.model.summary()
+    assert "1 point: 1 done" in trained.model.summary()
 
 
 def test_without_validation_data_the_last_rows_are_held_out(tmp_path: Path) -> None:
@@ -453,3 +455,28 @@ def test_a_reset_that_was_killed_keeps_the_old_set_and_resumes_itself(
     assert model.best_config["hidden"] == (5,)
     assert json.loads((folder / "small_manifest.json").read_text())["experiment"] == pending
     assert not (folder / "small_runs/reset.json").exists()
+
+
+# Ctrl-C
+
+
+class _PressesCtrlC(SearchListener):
+    def point_epochs(self, point: Point, first_epoch: int, rows: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_ends_a_loop_over_fits_that_goes_on_after_every_exception(tmp_path: Path) -> None:
+    begun = []
+
+    def loop() -> None:
+        for width in (3, 4):
+            begun.append(width)
+            try:
+                model, _ = small_model(tmp_path / "models", progress=_PressesCtrlC())
+                model.fit(X, X_VAL, model_config={"hidden": [width], "epochs": 2})
+            except Exception:
+                continue
+
+    with pytest.raises(SearchInterrupted, match="stopped with 1 of 1 point unfinished"):
+        loop()
+    assert begun == [3]

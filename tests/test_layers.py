@@ -19,8 +19,9 @@ PACKAGE = Path(raygrid.__file__).parent
 # A module imports from lower layers, and from its own layer only what SAME_LAYER lists. A name with modules below it
 # (tuning, zoo, datasets, cli) stands for all of them, and how these import each other is its own affair.
 LAYERS: dict[int, tuple[str, ...]] = {
-    0: ("errors",),
+    0: ("errors", "wording"),
     1: (
+        "arguments",
         "artifacts",
         "code_digest",
         "code_scope",

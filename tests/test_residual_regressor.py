@@ -120,7 +120,7 @@ def test_the_results_are_the_students(trained: tuple[Path, Model]) -> None:
     assert model.best_config["hidden_layers"] == (32,) and model.best_config["patience"] == 20
     assert model.best_metrics == model.regressor.best_metrics
     assert model.best_model is model.regressor.best_model
-    assert model.results.num_rows == 1 and "1 points: 1 done" in model.summary()
+    assert model.results.num_rows == 1 and "1 point: 1 done" in model.summary()
     assert len(model.history["val_mae"]) == model.best_metrics["epochs_run"] == 25
 
 
@@ -322,7 +322,7 @@ def test_rows_far_outside_what_the_teacher_knows_are_named(trained: tuple[Path, 
     far = VAL.copy()
     far[3] = 1e30
     model = Model.load(trained[0], "plant", verbose=0)
-    with pytest.raises(DataError, match="1 rows of X_val have a reconstruction error beyond float32"):
+    with pytest.raises(DataError, match="The reconstruction error of 1 row of X_val is beyond float32"):
         model.fit(TRAIN, far, model_config=STUDENT)
     assert np.flatnonzero(np.isinf(model.autoencoder_residuals(far))).tolist() == [3]
 

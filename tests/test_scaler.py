@@ -158,7 +158,7 @@ def own(**changes: Any) -> dict[str, Any]:
         ({"format": 1}, "no 'inputs'"),
         ({"format": "1", "inputs": own()["inputs"]}, "no 'inputs'"),
         (own(kind="minmax"), "known kind"),
-        (own(mean=[1.0]), "1 values of mean and 2 of scale"),
+        (own(mean=[1.0]), "1 value of mean and 2 of scale"),
         (own(mean=[]), "no list"),
         (own(mean=1.0), "no list"),
         (own(mean=[0.0, float("nan")]), "not finite"),

@@ -283,7 +283,7 @@ def test_two_trials_at_once_get_a_gpu_each_by_default(tmp_path: Path) -> None:
         _TWO_GPUS, tmp_path, CUDA_VISIBLE_DEVICES=None, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", timeout_s=200
     )
     assert "devices ['0', '1']" in output
-    assert "refused: a trial asks for 1 CPUs and 3 GPUs" in output
+    assert "refused: a trial asks for 1 CPU and 3 GPUs" in output
 
 
 def test_a_worker_without_gpus_hides_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

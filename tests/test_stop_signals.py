@@ -161,5 +161,6 @@ def test_sigterm_during_trials_stops_them_and_then_ends_the_process() -> None:
 
 def test_the_error_says_what_is_missing_and_what_to_do() -> None:
     assert "2 of 3 points unfinished; the finished ones are kept" in str(search_stopped(2, 3))
-    assert "all of its 3 points were finished" in str(search_stopped(0, 3))
+    assert "when its last point was finished; all points are kept" in str(search_stopped(0, 3))
+    assert "1 of 1 point unfinished" in str(search_stopped(1, 1))
     assert "Run the same again" in str(search_stopped(0, 3))

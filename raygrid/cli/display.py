@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from raygrid.plan import Plan, Point
 from raygrid.progress import BestSoFar, SearchListener, result_text
 from raygrid.records import PointRecord
+from raygrid.wording import counted
 
 # How often a search that finishes no point says in plain lines that it is alive.
 _SIGN_OF_LIFE_S = 30.0
@@ -127,7 +128,7 @@ class PlainLines(_Work):
     def search_started(self, plan: Plan) -> None:
         super().search_started(plan)
         self._begin = self._last = time.monotonic()
-        self._print(f"{self.total} points, {self.finished} already done, {plan.to_train} to train")
+        self._print(f"{counted(self.total, 'point')}, {self.finished} already done, {plan.to_train} to train")
 
     def point_epochs(self, point: Point, first_epoch: int, rows: Sequence[Mapping[str, float | None]]) -> None:
         super().point_epochs(point, first_epoch, rows)
@@ -138,7 +139,7 @@ class PlainLines(_Work):
         super().point_finished(point, record)
         self._print(
             f"{self.finished}/{self.total}  point {point.number}  {result_text(record)}  "
-            f"({record.epochs_run} epochs, {record.seconds:.1f} s)  best {self.best_text}{self._left()}"
+            f"({counted(record.epochs_run, 'epoch')}, {record.seconds:.1f} s)  best {self.best_text}{self._left()}"
         )
 
     def _left(self) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from raygrid.wording import counted
+
 if TYPE_CHECKING:
     from raygrid.model import GridSearchModel
 
@@ -25,7 +27,7 @@ def print_plan(searcher: GridSearchModel, arrays: dict[str, Any], asked: dict[st
     click.echo(f"to train        {plan.to_train}")
     if plan.to_train:
         basis = "from the speed of earlier points" if guess.measured else "a guess: nothing is measured yet"
-        click.echo(f"estimated time  at most {_duration(guess.seconds)} on {workers} workers ({basis})")
+        click.echo(f"estimated time  at most {_duration(guess.seconds)} on {counted(workers, 'worker')} ({basis})")
 
 
 def print_outcome(searcher: GridSearchModel) -> None:

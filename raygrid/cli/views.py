@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from raygrid.cli.search import where_options
+from raygrid.wording import counted
 
 if TYPE_CHECKING:
     from raygrid.artifacts import ModelArtifacts
@@ -79,7 +80,7 @@ def clean(model_dir: Path, prefix: str) -> None:
     report = clean_prefix(_artifacts(model_dir, prefix))
     if report.reset_pending:
         click.echo("a reset has begun and is not finished: all points are kept until it is")
-    click.echo(f"removed {report.records} records of other data, code, settings or experiments")
+    click.echo(f"removed {counted(report.records, 'record')} of other data, code, settings or experiments")
     click.echo(f"freed {report.freed_bytes / 2**20:.1f} MiB")
 
 

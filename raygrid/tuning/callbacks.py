@@ -12,7 +12,6 @@ from ray.exceptions import OutOfMemoryError, RayError
 from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
-from raygrid.errors import SearchInterrupted
 from raygrid.failure_causes import NOT_STARTED, with_remedy
 from raygrid.plan import Plan, Point
 from raygrid.point_store import PointStore
@@ -24,6 +23,10 @@ from raygrid.tuning.worker_memory import WorkerGrowth
 
 # How long the workers that Ray killed are waited for to say so.
 _DEAD_ANSWER_S = 2.0
+
+
+class ToldToStopError(Exception):
+    """Ends Tune's loop where the search is told to stop; nobody but the driver sees it."""
 
 
 class RecordingCallback(Callback):
@@ -164,7 +167,7 @@ class RunningTrials(Callback):
         if self._held.number is not None:
             # Tune would wait for the next report of each trial, which comes after a long epoch.
             self.end_all()
-            raise SearchInterrupted("the search is told to stop")
+            raise ToldToStopError("the search is told to stop")
 
     def end_all(self) -> None:
         """Kills the workers of all trials that run."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from raygrid.errors import ResourceError
 from raygrid.memory import Shortage, data_shortage
+from raygrid.wording import counted
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,9 @@ def resolve(
     if not fits:
         most_cpus = max((node.get("CPU", 0.0) for node in all_nodes), default=0.0)
         raise ResourceError(
-            f"a trial asks for {cpus} CPUs and {gpus:g} GPUs, and no node can give that: the largest has "
-            f"{most_cpus:g} CPUs, and the most GPUs on one node are {most_gpus:g}. Lower cpus_per_trial or "
-            "gpus_per_trial, or connect to a larger cluster with address=..."
+            f"a trial asks for {counted(cpus, 'CPU')} and {counted(gpus, 'GPU')}, and no node can give that: the "
+            f"largest has {counted(most_cpus, 'CPU')}, and no node has more than {counted(most_gpus, 'GPU')}. Lower "
+            "cpus_per_trial or gpus_per_trial, or connect to a larger cluster with address=..."
         )
     concurrent = asked.max_concurrent
     if concurrent is None and not future:

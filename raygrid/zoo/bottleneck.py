@@ -9,6 +9,7 @@ import numpy as np
 
 from raygrid.errors import ArgumentError
 from raygrid.ledger import CONFIG_PREFIX
+from raygrid.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -79,7 +80,7 @@ def elbow_point(sizes: Sequence[int], losses: Sequence[float]) -> int | None:
     """
     points = checked_curve(sizes, losses)
     if len(points) < 3:
-        raise ArgumentError(f"a curve of {len(points)} sizes has no elbow; pass the losses of 3 or more.")
+        raise ArgumentError(f"a curve of {counted(len(points), 'size')} has no elbow; pass the losses of 3 or more.")
     x, y = (_from_0_to_1(np.array(values, dtype=np.float64)) for values in zip(*points, strict=True))
     # The distance from a straight line is this difference times a constant.
     below = y[0] + (y[-1] - y[0]) * x - y
@@ -94,7 +95,9 @@ def checked_curve(sizes: Sequence[int], losses: Sequence[float]) -> list[tuple[i
         ArgumentError: repeated sizes, another number of losses than of sizes, none, or a value that is not finite.
     """
     if len(sizes) != len(losses) or len(sizes) == 0:
-        raise ArgumentError(f"there are {len(sizes)} sizes and {len(losses)} losses; pass one loss for each size.")
+        raise ArgumentError(
+            f"sizes holds {counted(len(sizes), 'number')} and losses holds {len(losses)}; pass one loss for each size."
+        )
     if len(set(sizes)) < len(sizes):
         raise ArgumentError(f"sizes repeats a value: {list(sizes)}; pass the lowest loss of each size once.")
     if not np.isfinite(np.array([sizes, losses], dtype=np.float64)).all():

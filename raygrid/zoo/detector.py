@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raygrid.errors import ArgumentError, CorruptArtifactError, MissingArtifactError
+from raygrid.wording import counted
 from raygrid.zoo.autoencoder import Autoencoder, row_scores
 from raygrid.zoo.fault_detection import alarm_threshold, check_quantile, is_alarm
 
@@ -121,7 +122,10 @@ class AutoencoderDetector(Autoencoder):
         width = errors.shape[1]
         names = _column_names(X, width) if feature_names is None else list(feature_names)
         if len(names) != width:
-            raise ArgumentError(f"feature_names holds {len(names)} names, and X has {width} features; pass one each.")
+            raise ArgumentError(
+                f"feature_names holds {counted(len(names), 'name')}, and X has {counted(width, 'feature')}; pass "
+                "one name per feature."
+            )
         scores = row_scores(errors)
         rows = np.flatnonzero(is_alarm(scores, threshold))
         shares = _shares(errors[rows])

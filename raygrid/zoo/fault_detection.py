@@ -92,7 +92,7 @@ class QStatistic:
         variances, vectors = np.linalg.eigh(scaled.T @ scaled / len(scaled))
         held = np.cumsum(np.maximum(variances[::-1], 0.0))
         if held[-1] == 0.0:
-            raise DataError(f"all {scaled.shape[1]} features are constant, so there is nothing to monitor.")
+            raise DataError("none of the features varies, so there is nothing to monitor.")
         count = int(np.searchsorted(held, variance * held[-1])) + 1
         return cls(scaler, vectors[:, ::-1].T[:count])
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raygrid.errors import ArgumentError, DataError, DataTypeError
+from raygrid.wording import counted
 
 Array = npt.NDArray[Any]
 Label = str | int | bool
@@ -146,7 +147,9 @@ def _is_missing(value: object) -> bool:
 
 
 def _missing(name: str, count: int) -> DataError:
-    return DataError(f"{name} has {count} missing labels. Drop these rows, or give them a label of their own.")
+    return DataError(
+        f"{name} has {counted(count, 'missing label')}. Drop these rows, or give them a label of their own."
+    )
 
 
 def _listed(labels: Sequence[object]) -> str:

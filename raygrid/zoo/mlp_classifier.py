@@ -17,6 +17,7 @@ from raygrid.data_arrays import require_some_weight
 from raygrid.errors import ArgumentError, CorruptArtifactError, DataError
 from raygrid.fingerprint import digest_json
 from raygrid.model import GridSearchModel
+from raygrid.wording import counted
 from raygrid.zoo.labels import ClassWeight, Label, as_labels, check_class_weight, class_labels, encode, row_weights
 from raygrid.zoo.mlp import MLP_CONFIG, MLP_PARAM_GRID, hidden_stack
 
@@ -151,7 +152,10 @@ class MLPClassifier(GridSearchModel):
         codes = self._encoded(y)
         probabilities = self.predict_proba(X)
         if len(codes) != len(probabilities):
-            raise DataError(f"y holds {len(codes)} labels and X {len(probabilities)} rows. Pass one label a row.")
+            raise DataError(
+                f"y holds {counted(len(codes), 'label')} and X {counted(len(probabilities), 'row')}. Pass "
+                "one label per row."
+            )
         right = probabilities.argmax(axis=1) == codes
         return {self.fitted_classes[code]: float(right[codes == code].mean()) for code in np.unique(codes).tolist()}
 

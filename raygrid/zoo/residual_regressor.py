@@ -24,6 +24,7 @@ from raygrid.errors import (
 from raygrid.fingerprint import digest_array, digest_json
 from raygrid.model import GridSearchModel
 from raygrid.publishing import read_manifest
+from raygrid.wording import counted
 from raygrid.zoo.regression_scores import regression_scores
 from raygrid.zoo.residual_student import TEACHER, ResidualStudent
 from raygrid.zoo.residual_teacher import TeacherAutoencoder
@@ -276,8 +277,8 @@ class AutoencoderResidualRegressor:
         too_large = int(np.count_nonzero(~np.isfinite(residuals)))
         if too_large:
             raise DataError(
-                f"{too_large} rows of {name} have a reconstruction error beyond float32, so there is nothing to learn "
-                "from them; look for values far outside the data that the autoencoder was trained on."
+                f"The reconstruction error of {counted(too_large, 'row')} of {name} is beyond float32, so there is "
+                "nothing to learn from; look for values far outside the data that the autoencoder was trained on."
             )
         return residuals
 
@@ -304,8 +305,8 @@ def _rows(name: str, value: object, model: GridSearchModel | None = None) -> Flo
         width = model._fitted().input_shape[-1]
         if x.shape[1] != width:
             raise DataError(
-                f"{name} has {x.shape[1]} features, and {model.cache_prefix!r} was trained on {width}; pass the "
-                "features of the training data, in the same order."
+                f"{name} has {counted(x.shape[1], 'feature')}, and {model.cache_prefix!r} was trained on {width}; pass "
+                "the features of the training data, in the same order."
             )
     return x
 
@@ -313,7 +314,9 @@ def _rows(name: str, value: object, model: GridSearchModel | None = None) -> Flo
 def _one_a_row(residuals: object, rows: int) -> Array:
     y = as_targets("residuals", residuals, rows)
     if y.size != rows:
-        raise DataError(f"residuals has shape {y.shape}; it must hold one number for each of the {rows} rows.")
+        raise DataError(
+            f"residuals has shape {y.shape}; it must hold one number per row of the {counted(rows, 'row')}."
+        )
     return y.reshape(-1)
 
 

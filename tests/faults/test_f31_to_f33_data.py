@@ -76,7 +76,7 @@ def test_f31_the_columns_of_a_table_have_their_names(tmp_path: Path) -> None:
 
 def test_f31_a_value_too_large_for_float32_is_told_apart(tmp_path: Path) -> None:
     message = refused_by_fit(tmp_path, DataError, holed(X, (3, 1), value=1e39), **CONFIG)
-    assert "column 1 (1). 1 of them are finite, but too large for float32" in message
+    assert "column 1 (1). 1 of them is finite, but too large for float32" in message
     assert "divide these columns by a constant" in message
 
 

@@ -273,7 +273,7 @@ def test_f36_f37_a_training_in_the_process_itself_is_stopped_and_leaves_its_hand
         text = child.text()
     assert code == 143, text
     assert seconds < LIMIT_S
-    unfinished = "the search was stopped with 1 of 1 points unfinished"
+    unfinished = "the search was stopped with 1 of 1 point unfinished"
     assert text.count(f"interrupted: {unfinished}") == 2
     assert text.count("own handler") == 1
     assert f"SIGTERM ends this process: {unfinished}" in text

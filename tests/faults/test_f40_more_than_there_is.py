@@ -53,7 +53,7 @@ def test_f40_the_message_says_what_was_asked_and_what_there_is() -> None:
     ("asked", "message"),
     [
         ({"cpus_per_trial": 100}, "100 CPUs and 0 GPUs, and no node can give that: the largest has 2 CPUs"),
-        ({"gpus_per_trial": 1}, "1 CPUs and 1 GPUs, and no node can give that: .* the most GPUs on one node are 0"),
+        ({"gpus_per_trial": 1}, "1 CPU and 1 GPU, and no node can give that: .* no node has more than 0 GPUs"),
     ],
 )
 def test_f40_fit_fails_at_once_and_the_data_goes_nowhere(
@@ -77,7 +77,7 @@ def test_f40_the_command_fails_at_once_as_wrong_usage(ray_session: None, command
     ended = command("search", "--data", "table.csv", "--features", "a,b,c", "--gpus-per-trial", "1")
     assert time.monotonic() - start < 10
     assert ended.code == 2
-    assert "a trial asks for 1 CPUs and 1 GPUs, and no node can give that" in ended.err
+    assert "a trial asks for 1 CPU and 1 GPU, and no node can give that" in ended.err
     assert "Traceback" not in ended.err
 
 
@@ -129,7 +129,7 @@ def test_f40_the_node_types_of_ray_up_count_on_its_head_node(
     assert nodes_to_come() == [{"CPU": 8.0, "GPU": 1.0}]
     # The head of that cluster runs no trials, and no other node is up before trials wait.
     assert resolve(Resources(), [{"CPU": 0.0}], nodes_to_come()).gpus == 1.0
-    with pytest.raises(ResourceError, match="9 CPUs and 1 GPUs, and no node can give that: the largest has 8 CPUs"):
+    with pytest.raises(ResourceError, match="9 CPUs and 1 GPU, and no node can give that: the largest has 8 CPUs"):
         SmallModel(tmp_path / "models", "small", 0, resources=Resources(cpus_per_trial=9)).fit(
             small_rows(), param_grid={"hidden": [(4,)]}
         )
