@@ -9,12 +9,14 @@ import math
 import numbers
 import os
 import re
+import sys
 from pathlib import Path
-
-import numpy as np
+from typing import TypeVar
 
 from raygrid.errors import ArgumentError
 from raygrid.wording import did_you_mean
+
+T = TypeVar("T")
 
 # A scheme of one letter would be a drive of Windows.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
@@ -107,9 +109,37 @@ def flag(name: str, value: object) -> bool:
     Raises:
         ArgumentError: it is something else: the text "no" would count as true.
     """
-    if isinstance(value, bool | np.bool_):
+    if _is_bool(value):
         return bool(value)
     raise ArgumentError(f"{name} is {value!r}; it must be True or False.")
+
+
+def text(name: str, value: object) -> str:
+    """``value`` if it is text.
+
+    Raises:
+        ArgumentError: it is not.
+    """
+    if isinstance(value, str):
+        return value
+    raise ArgumentError(f"{name} is {value!r}; it must be text.")
+
+
+def instance(name: str, value: object, kind: type[T]) -> T:
+    """``value`` if it is of the class ``kind``.
+
+    Raises:
+        ArgumentError: it is not.
+    """
+    if isinstance(value, kind):
+        return value
+    raise ArgumentError(f"{name} is {value!r}; it must be an object of the class raygrid.{kind.__name__}.")
+
+
+def _is_bool(value: object) -> bool:
+    # Whoever has one of numpy's has imported numpy.
+    numpy = sys.modules.get("numpy")
+    return isinstance(value, bool) or (numpy is not None and isinstance(value, numpy.bool_))
 
 
 def verbosity(value: object) -> int:
@@ -118,7 +148,7 @@ def verbosity(value: object) -> int:
     Raises:
         ArgumentError: it is something else.
     """
-    if isinstance(value, bool | np.bool_):
+    if _is_bool(value):
         return int(value)
     return whole_number("verbose", value, 0, 2)
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import logging
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from raygrid.errors import BackendError
+from raygrid.keras_settings import keras_json
 
 log = logging.getLogger("raygrid")
 
@@ -34,11 +33,8 @@ def check_backend() -> None:
     elif os.environ.get("KERAS_BACKEND"):
         name, fix = os.environ["KERAS_BACKEND"], "export KERAS_BACKEND=tensorflow"
     else:
-        path = Path(os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras")), "keras.json")
-        try:
-            name = str(json.loads(path.read_text()).get("backend", "tensorflow"))
-        except (OSError, ValueError, AttributeError):
-            return
+        path, saved = keras_json()
+        name = str(saved.get("backend", "tensorflow"))
         fix = f'export KERAS_BACKEND=tensorflow (or put "backend": "tensorflow" into {path})'
     if name != "tensorflow":
         raise BackendError(f"Keras is set to the backend {name!r}, and raygrid trains with TensorFlow. Fix: {fix}")

@@ -13,6 +13,7 @@ from raygrid.identity import Identity, installed_version, major
 from raygrid.manifest import Manifest
 from raygrid.publishing import read_published
 from raygrid.records import tuples
+from raygrid.request import Request
 from raygrid.scaling import Scaling
 from raygrid.storage import decode_json
 
@@ -38,6 +39,11 @@ class CachedModel:
     scaling: Scaling
     files: Mapping[str, bytes]
     legacy: bool
+
+    @property
+    def request(self) -> Request:
+        """What was asked for when it was published; the one config of a set of another implementation."""
+        return Request(config=self.config) if self.legacy else Request.from_json(self.manifest.request)
 
 
 def read_cached(paths: ModelArtifacts, warn: bool = True) -> CachedModel | None:

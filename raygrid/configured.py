@@ -9,6 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from raygrid.arguments import (
+    dtype_policy_name,
+    flag,
+    instance,
+    local_path,
+    number_from_0,
+    seed_number,
+    text,
+    verbosity,
+    whole_number,
+)
 from raygrid.artifacts import ModelArtifacts, check_prefix
 from raygrid.code_digest import builder_digest, describe_code
 from raygrid.data import TrainingData, prepare_data
@@ -18,6 +29,7 @@ from raygrid.grid import (
     DEFAULT_MAX_POINTS,
 )
 from raygrid.identity import Identity
+from raygrid.keras_settings import global_dtype_policy, keras_settings
 from raygrid.prefix_lock import prefix_locked
 from raygrid.progress import LogProgress, SearchListener
 from raygrid.request import Request
@@ -58,31 +70,31 @@ class ConfiguredModel(FittedModel):
         scaler: str | None = "default",
         target_scaler: str | None = "default",
         shuffle: bool = True,
-        dtype_policy: str = "float32",
+        dtype_policy: str | None = None,
         resources: Resources | None = None,
         address: str | None = None,
         max_points: int = DEFAULT_MAX_POINTS,
         lock_timeout_s: float | None = None,
         progress: SearchListener | None = None,
     ) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-            raise ArgumentError(f"seed is {seed!r}; it must be a whole number from 0 to 2**32 - 1.")
         if build_model is not None and not callable(build_model):
             raise ArgumentError(f"build_model is {build_model!r}; it must be a function of config and input_shape.")
-        super().__init__(Path(model_dir), check_prefix(cache_prefix))
-        self.verbose = verbose
-        self.seed = seed
+        super().__init__(local_path("model_dir", model_dir), check_prefix(cache_prefix))
+        self.verbose = verbosity(verbose)
+        self.seed = seed_number(seed)
         self.scaler_kind = check_scaler_kind(self.DEFAULT_SCALER if scaler == "default" else scaler)
         self.target_scaler_kind = check_scaler_kind(
-            self.DEFAULT_TARGET_SCALER if target_scaler == "default" else target_scaler
+            self.DEFAULT_TARGET_SCALER if target_scaler == "default" else target_scaler, "target_scaler"
         )
-        self.shuffle = shuffle
-        self.dtype_policy = dtype_policy
-        self.resources = resources or Resources()
-        self.address = address
-        self.max_points = max_points
-        self.lock_timeout_s = lock_timeout_s
-        self.progress = progress
+        self.shuffle = flag("shuffle", shuffle)
+        self.dtype_policy = None if dtype_policy is None else dtype_policy_name(dtype_policy)
+        self.resources = Resources() if resources is None else instance("resources", resources, Resources)
+        self.address = None if address is None else text("address", address)
+        self.max_points = whole_number("max_points", max_points, 1)
+        self.lock_timeout_s = (
+            None if lock_timeout_s is None else number_from_0("lock_timeout_s", lock_timeout_s, "seconds, or None")
+        )
+        self.progress = None if progress is None else instance("progress", progress, SearchListener)
         self._build_function = build_model
         self._run: SearchRun | None = None
         self._outcome: Outcome | None = None
@@ -167,7 +179,8 @@ class ConfiguredModel(FittedModel):
                 "target_scaler": self.target_scaler_kind,
                 "windowed": self.WINDOWED,
                 "shuffle": self.shuffle,
-                "dtype_policy": self.dtype_policy,
+                "dtype_policy": self.dtype_policy or global_dtype_policy(),
+                **keras_settings().to_json(),
             },
         )
 
@@ -198,5 +211,6 @@ class ConfiguredModel(FittedModel):
         return bare.build_model
 
 
-_BASE_ATTRIBUTES = frozenset(vars(ConfiguredModel()))
+# An absolute folder, since the working folder of a worker may be gone.
+_BASE_ATTRIBUTES = frozenset(vars(ConfiguredModel("/")))
 _STATE_ATTRIBUTES = {*vars(FittedModel(Path(), "")), "progress", "_run", "_outcome"} - {"model_dir", "cache_prefix"}

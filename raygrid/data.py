@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from raygrid.arguments import fraction
 from raygrid.data_arrays import (
     Array,
     FloatArray,
@@ -30,6 +31,15 @@ from raygrid.wording import counted
 __all__ = ["TrainingData", "as_features", "as_runs", "as_sample_weights", "as_targets", "prepare_data", "split_tail"]
 
 
+def check_validation_split(value: object) -> float:
+    """``value`` if rows can be split by it.
+
+    Raises:
+        ArgumentError: it is not a number between 0 and 1, both excluded.
+    """
+    return fraction("validation_split", value, "such as 0.2; to choose the validation data yourself, pass X_val")
+
+
 def split_tail(fraction: float, *arrays: Array) -> list[tuple[Array, Array]]:
     """Split arrays of equal length into a head and a tail, by Keras' rule for ``validation_split``.
 
@@ -43,12 +53,7 @@ def split_tail(fraction: float, *arrays: Array) -> list[tuple[Array, Array]]:
         ArgumentError: ``fraction`` is not a number between 0 and 1, both excluded.
         DataError: the arrays differ in length, or one of the two sides would be empty.
     """
-    is_number = isinstance(fraction, int | float | np.floating)
-    if not is_number or not 0.0 < fraction < 1.0:
-        raise ArgumentError(
-            f"validation_split is {fraction!r}, but must lie between 0 and 1, both excluded, such as 0.2. "
-            "To choose the validation data yourself pass X_val."
-        )
+    fraction = check_validation_split(fraction)
     lengths = sorted({len(array) for array in arrays})
     if len(lengths) != 1:
         raise DataError(f"Arrays of {lengths} rows cannot be split together. Pass arrays of one length.")
@@ -147,12 +152,13 @@ def prepare_data(
         val_sample_weight: weights of the rows of ``X_val``.
         run_ids: for time series, the run that each row belongs to, of any type; shape (rows,).
         val_run_ids: the same for ``X_val``.
-        validation_split: not used when ``X_val`` is given.
+        validation_split: checked, but not used, when ``X_val`` is given.
 
     Raises:
         ArgumentError: arguments that contradict each other.
         DataError: see the functions named above; or training and validation data do not fit together.
     """
+    validation_split = check_validation_split(validation_split)
     _check_pairs(X_val, y_train, y_val, sample_weight, val_sample_weight)
     x = as_features("X_train", X_train)
     y = None if y_train is None else as_targets("y_train", y_train, len(x))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raygrid.arguments import local_path
 from raygrid.arrow_sizes import decoded_bytes
 from raygrid.data_arrays import as_features, as_targets, is_numeric_arrow_type
 from raygrid.errors import ArgumentError, DataError, DataTypeError
@@ -107,8 +108,10 @@ def read_data(
         DataTypeError: a column or array that is not numeric.
         DataError: a file that is missing, empty, damaged, of an unknown kind or too big for the memory; a
             column that is unknown, chosen twice, or has missing values.
-        ArgumentError: columns are chosen from a file that has no names.
+        ArgumentError: ``path`` is an address such as ``s3://...``, or columns are chosen from a file that has no names.
     """
+    # The address of a store would be read as a path below this folder.
+    local_path("path", path)
     file = Path(path).expanduser()
     suffix = file.suffix.lower()
     _check_file(file, suffix)

@@ -27,7 +27,22 @@ def current_experiment(paths: ModelArtifacts) -> str:
 
 
 def begin_reset(paths: ModelArtifacts, asked: str) -> str:
-    """The experiment for a reset: a new one, or that of the same reset if it began and was not published.
+    """The experiment for a reset, see ``reset_experiment_id``; noted, so that the reset goes on should it be killed.
+
+    Args:
+        paths: the names of the prefix.
+        asked: digest of what is asked for.
+    """
+    experiment = reset_experiment_id(paths, asked)
+    pending = _pending(paths)
+    if pending is None or pending["experiment"] != experiment:
+        make_folder(paths.runs_dir)
+        write_json(paths.reset_path, {"experiment": experiment, "asked": asked})
+    return experiment
+
+
+def reset_experiment_id(paths: ModelArtifacts, asked: str) -> str:
+    """The experiment for a reset: that of the same reset if it began and was not published, otherwise a new one.
 
     Args:
         paths: the names of the prefix.
@@ -38,10 +53,7 @@ def begin_reset(paths: ModelArtifacts, asked: str) -> str:
     published = manifest.experiment if isinstance(manifest, Manifest) else None
     if pending is not None and pending["asked"] == asked and pending["experiment"] != published:
         return pending["experiment"]
-    experiment = secrets.token_hex(8)
-    make_folder(paths.runs_dir)
-    write_json(paths.reset_path, {"experiment": experiment, "asked": asked})
-    return experiment
+    return secrets.token_hex(8)
 
 
 def reset_pending(paths: ModelArtifacts) -> bool:

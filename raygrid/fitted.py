@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from raygrid.arguments import whole_number
 from raygrid.artifacts import ModelArtifacts
 from raygrid.data import as_features, as_runs, as_targets
 from raygrid.errors import ArgumentError, DataError, NotFittedError
@@ -26,6 +27,10 @@ _PREDICT_BATCH_SIZE = 1024
 
 class FittedModel:
     """A published model and its results.
+
+    Args:
+        model_dir: the folder of its files, absolute: it stays the same when the working folder changes.
+        cache_prefix: what their names begin with.
 
     Attributes:
         best_config: the winner's config, sequences as tuples; None before ``fit`` or ``load``.
@@ -107,13 +112,21 @@ class FittedModel:
         record = PointStore(self._get_artifacts().points_dir).get(str(self._manifest.winner.get("key")))
         return {} if record is None else {name: list(column) for name, column in record.history.items()}
 
-    def summary(self, rows: int = 10) -> str:
-        """The best points as text, and what failed."""
-        return results_text(self.results, rows)
+    def summary(self, rows: int = 10) -> None:
+        """Prints the best points, and what failed.
+
+        Args:
+            rows: how many of the best points.
+        """
+        print(self.summary_text(rows))  # noqa: T201, what it is for
+
+    def summary_text(self, rows: int = 10) -> str:
+        """What ``summary`` prints."""
+        return results_text(self.results, whole_number("rows", rows, 1))
 
     def _get_artifacts(self) -> ModelArtifacts:
         """The paths of this prefix' files."""
-        return ModelArtifacts.for_prefix(self.model_dir.absolute(), self.cache_prefix)
+        return ModelArtifacts.for_prefix(self.model_dir, self.cache_prefix)
 
     def _fitted(self) -> keras.Model:
         if self.best_model is None:

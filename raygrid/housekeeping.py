@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from raygrid.artifacts import ModelArtifacts
 from raygrid.checkpoints import Checkpoints
-from raygrid.errors import MissingArtifactError
+from raygrid.errors import LockTimeoutError, MissingArtifactError
 from raygrid.experiments import reset_pending
 from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
@@ -36,7 +38,7 @@ def clean_prefix(paths: ModelArtifacts) -> CleanReport:
         LockTimeoutError: a search runs under this prefix.
     """
     _published_manifest(paths)
-    with prefix_locked(paths, 0.0, lambda holder: None):
+    with _locked_now(paths):
         # Read under the lock: whoever held it until now may have committed another generation.
         manifest = _published_manifest(paths)
         store = PointStore(paths.points_dir)
@@ -51,6 +53,19 @@ def clean_prefix(paths: ModelArtifacts) -> CleanReport:
         for folder in (paths.tune_dir, paths.data_dir):
             shutil.rmtree(folder, ignore_errors=True)
         return CleanReport(dropped, before - _bytes_under(paths), pending)
+
+
+@contextlib.contextmanager
+def _locked_now(paths: ModelArtifacts) -> Iterator[None]:
+    holders: list[str] = []
+    try:
+        with prefix_locked(paths, 0.0, holders.append):
+            yield
+    except LockTimeoutError as error:
+        raise LockTimeoutError(
+            f"nothing is removed: {', '.join(holders)} trains under the prefix {paths.prefix!r} in {paths.model_dir}. "
+            "Clean again when it has ended."
+        ) from error
 
 
 def _published_manifest(paths: ModelArtifacts) -> Manifest:

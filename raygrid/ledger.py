@@ -146,7 +146,10 @@ def results_text(table: pa.Table, rows: int = 10) -> str:
         key=lambda p: (p["val_loss"], p["point"] is None, p["point"] or 0),
     )
     names = [n for n in table.column_names if n.startswith(CONFIG_PREFIX) and _varies(points, n)]
-    header = ["point", "val_loss", *(n.removeprefix(CONFIG_PREFIX) for n in names), "best epoch", "epochs", "seconds"]
+    # A hyperparameter may have the name of one of the other columns; then it keeps its prefix.
+    others = ("point", "val_loss", "best epoch", "epochs run", "seconds")
+    settings = [n if (short := n.removeprefix(CONFIG_PREFIX)) in others else short for n in names]
+    header = [*others[:2], *settings, *others[2:]]
     body = [
         [
             "-" if p["point"] is None else str(p["point"]),

@@ -9,21 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from raygrid.arguments import flag, number_from_0, whole_number
 from raygrid.artifacts import ModelArtifacts
 from raygrid.backend import check_backend, load_tensorflow
 from raygrid.cache import CachedModel, read_cached, require_current
 from raygrid.configured import ConfiguredModel
 from raygrid.confirmation import Confirmation, confirm_winner
+from raygrid.data import TrainingData
 from raygrid.errors import ArgumentError, MissingArtifactError, NotFittedError
-from raygrid.experiments import begin_reset, current_experiment, end_reset
+from raygrid.experiments import begin_reset, current_experiment, end_reset, reset_experiment_id
 from raygrid.fingerprint import digest_json
+from raygrid.fit_plan import FitPlan, Task
 from raygrid.grid import (
     Config,
     iter_param_grid,
 )
 from raygrid.identity import Identity, installed_versions
 from raygrid.manifest import Manifest
-from raygrid.plan import Plan
 from raygrid.progress import set_verbosity
 from raygrid.publishing import publish, published_exists, read_manifest
 from raygrid.request import Request
@@ -59,7 +61,8 @@ class GridSearchModel(ConfiguredModel):
     training stops; None or 0: never) from every config.
 
     Args:
-        model_dir: the folder of the artifacts; made when something is saved.
+        model_dir: the folder of the artifacts; made when something is saved. A relative one lies in the working folder
+            of the moment when the object is made, and stays there. Addresses such as ``s3://...`` are refused.
         cache_prefix: what all file names begin with; a plain file name.
         verbose: 0: warnings only; 1: progress; 2: also Ray's and Tune's own messages.
         build_model: a function ``(config, input_shape) -> compiled keras.Model`` instead of a subclass.
@@ -69,7 +72,8 @@ class GridSearchModel(ConfiguredModel):
             reproduce its scaled inputs; ``val_loss`` is in scaled units.
         target_scaler: the same for targets; ``predict`` gives original units.
         shuffle: whether each epoch sees the rows in another order.
-        dtype_policy: Keras' dtype policy in training, such as ``"float32"`` or ``"mixed_bfloat16"``.
+        dtype_policy: Keras' dtype policy in training, such as ``"float32"`` or ``"mixed_bfloat16"``, by name or as the
+            policy itself; None: the global one of Keras at the time of ``fit``.
         resources: what each trial is granted.
         address: a Ray cluster to run trials on, as ``HOST:PORT`` or ``"auto"``; None: ``RAY_ADDRESS``, or this machine.
         max_points: the largest grid that is searched.
@@ -134,10 +138,8 @@ class GridSearchModel(ConfiguredModel):
         """
         set_verbosity(self.verbose)
         check_backend()
-        paths = self._get_artifacts()
-        request = self._space().asked(param_grid, model_config)
-        if request is None and not reset_experiment:
-            request = self._published_request(paths)
+        reset = flag("reset_experiment", reset_experiment)
+        asked = self._space().asked(param_grid, model_config)
         data = self._checked_data(
             X_train,
             X_val,
@@ -149,24 +151,21 @@ class GridSearchModel(ConfiguredModel):
             val_run_ids=val_run_ids,
             validation_split=validation_split,
         )
-        identity = self._identity(data)
-        if not reset_experiment and self._load_if_current(paths, identity, request):
-            return self.best_model
-        request = request or self._space().default()
-        self._check_windows(data, request)
+        identity, paths = self._identity(data), self._get_artifacts()
+        task = self._task(paths, data, identity, asked, reset)
+        if task.cached is not None:
+            return self._load_from_cache(paths, task.cached)
         with self._locked(paths):
             # Another process may have trained it while this one waited for the lock.
-            if not reset_experiment and self._load_if_current(paths, identity, request, warn=False):
-                return self.best_model
-            if reset_experiment:
-                experiment = begin_reset(paths, digest_json([identity.to_json(), request.to_json()]))
+            task = self._task(paths, data, identity, asked, reset, warn=False)
+            if task.cached is not None:
+                return self._load_from_cache(paths, task.cached)
+            experiment = begin_reset(paths, _asked_digest(identity, task.request)) if reset else task.experiment
+            run = SearchRun(paths, data, identity, experiment, task.request)
+            if run.request.grid is not None:
+                result = self._run_grid_search(data.x_train, data.x_val, run.request.grid, run=run)
             else:
-                experiment = current_experiment(paths)
-            run = SearchRun(paths, data, identity, experiment, request)
-            if request.grid is not None:
-                result = self._run_grid_search(data.x_train, data.x_val, request.grid, run=run)
-            else:
-                result = self._train_single(data.x_train, data.x_val, request.config or {}, run=run)
+                result = self._train_single(data.x_train, data.x_val, run.request.config or {}, run=run)
             self.best_config, self.best_model, self.best_metrics = result
             self._run = run
             self._save_model(paths)
@@ -180,15 +179,22 @@ class GridSearchModel(ConfiguredModel):
         X_val: object = None,
         param_grid: Mapping[str, Any] | None = None,
         model_config: Mapping[str, Any] | None = None,
+        reset_experiment: bool = False,
         **data: Any,
-    ) -> tuple[SearchRun, Plan]:
-        """What ``fit`` with the same arguments would have to train; trains nothing and writes nothing."""
-        request = self._space().asked(param_grid, model_config) or self._space().default()
+    ) -> FitPlan:
+        """What ``fit`` with the same arguments would do; trains nothing and writes nothing.
+
+        Raises:
+            What ``fit`` raises before it trains, such as StaleCacheError and CorruptArtifactError.
+        """
+        set_verbosity(self.verbose)
+        check_backend()
+        reset = flag("reset_experiment", reset_experiment)
+        asked = self._space().asked(param_grid, model_config)
         checked = self._checked_data(X_train, X_val, **data)
-        self._check_windows(checked, request)
-        paths = self._get_artifacts()
-        run = SearchRun(paths, checked, self._identity(checked), current_experiment(paths), request)
-        return run, run.plan()
+        identity, paths = self._identity(checked), self._get_artifacts()
+        task = self._task(paths, checked, identity, asked, reset)
+        return FitPlan(SearchRun(paths, checked, identity, task.experiment, task.request), task.cached)
 
     def confirm(
         self, X_train: object, X_val: object = None, *, seeds: int = 3, within: float = 0.05, **data: Any
@@ -206,8 +212,8 @@ class GridSearchModel(ConfiguredModel):
             MissingArtifactError: nothing is published.
             StaleCacheError: the data is not that of the published model.
         """
-        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-            raise ArgumentError(f"seeds is {seeds!r}; it must be a whole number of at least 1.")
+        seeds = whole_number("seeds", seeds, 1)
+        within = number_from_0("within", within, "a fraction of the winner's val_loss, 0 or more, such as 0.05")
         checked = self._checked_data(X_train, X_val, **data)
         identity, paths = self._identity(checked), self._get_artifacts()
         cached = self._read_cached(paths)
@@ -231,9 +237,9 @@ class GridSearchModel(ConfiguredModel):
             MissingArtifactError: nothing is published there.
             CorruptArtifactError: a file is damaged.
         """
-        set_verbosity(verbose)
-        check_backend()
         model = cls(model_dir=model_dir, cache_prefix=cache_prefix, verbose=verbose)
+        set_verbosity(model.verbose)
+        check_backend()
         model._load_model(model._get_artifacts())
         return model
 
@@ -293,6 +299,29 @@ class GridSearchModel(ConfiguredModel):
 
     # Steps
 
+    def _task(
+        self,
+        paths: ModelArtifacts,
+        data: TrainingData,
+        identity: Identity,
+        asked: Request | None,
+        reset: bool,
+        warn: bool = True,
+    ) -> Task:
+        """What a call has to do: ``fit`` and ``plan`` both ask here, and nowhere else."""
+        if not reset:
+            request = asked or self._published_request(paths)
+            cached = self._current(paths, identity, request, warn)
+            if cached is not None:
+                return Task(request or cached.request, cached, cached.manifest.experiment)
+        else:
+            request = asked
+        request = request or self._space().default()
+        self._check_windows(data, request)
+        if reset:
+            return Task(request, None, reset_experiment_id(paths, _asked_digest(identity, request)))
+        return Task(request, None, current_experiment(paths))
+
     def _published_request(self, paths: ModelArtifacts) -> Request | None:
         """What the published set was asked for, to be published anew, where what ``_request_extras`` gives differs."""
         extras = self._request_extras()
@@ -302,24 +331,27 @@ class GridSearchModel(ConfiguredModel):
         renewed = replace(Request.from_json(manifest.request), extras=extras)
         return None if renewed.same_as(manifest.request) else renewed
 
-    def _load_if_current(
-        self, paths: ModelArtifacts, identity: Identity, request: Request | None, warn: bool = True
-    ) -> bool:
+    def _current(
+        self, paths: ModelArtifacts, identity: Identity, request: Request | None, warn: bool
+    ) -> CachedModel | None:
+        """The published model if it is what is asked for; None where something is to be trained or published."""
         # With a manifest, a missing file is damage: reading will say which.
         if not self._cache_exists(paths) and read_manifest(paths) is None:
-            return False
+            return None
         cached = read_cached(paths, warn)
         if cached is None:
-            return False
+            return None
         require_current(paths, cached, identity)
         if not cached.legacy and request is not None:
             extras = cached.manifest.request.get("extras", {})
             as_config = Request(config=cached.config, extras=extras).to_json()
             if not any(request.same_as(saved) for saved in (cached.manifest.request, as_config)):
-                return False
+                return None
+        return cached
+
+    def _load_from_cache(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         log.info("Loaded from cache: %s (val_loss %s)", paths.model_path, cached.metrics.get("val_loss"))
-        self._take_cached(paths, cached)
-        return True
+        return self._take_cached(paths, cached)
 
     def _read_cached(self, paths: ModelArtifacts) -> CachedModel:
         cached = read_cached(paths)
@@ -332,16 +364,17 @@ class GridSearchModel(ConfiguredModel):
 
     def _take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         load_tensorflow()
-        from raygrid.model_files import built_model, model_from_bytes
+        from raygrid.model_files import built_as_trained, model_from_bytes
 
         rebuild = None
         has_builder = self._build_function is not None or type(self).build_model is not GridSearchModel.build_model
         # A legacy set does not say what its input is.
         if has_builder and not cached.legacy:
             shape = tuple(cached.manifest.input_shape)
+            settings = cached.manifest.depends_on.get("settings", {})
 
             def rebuild() -> keras.Model:
-                return built_model(self.build_model, cached.config, shape)
+                return built_as_trained(self.build_model, cached.config, shape, settings)
 
         self.best_model = model_from_bytes(cached.files[paths.model_path.name], paths.model_path, rebuild)
         self.best_config, self.best_metrics = cached.config, cached.metrics
@@ -380,3 +413,8 @@ class GridSearchModel(ConfiguredModel):
         paths = self._get_artifacts()
         make_folder(paths.runs_dir)
         return SearchRun(paths, data, self._identity(data), current_experiment(paths), request)
+
+
+def _asked_digest(identity: Identity, request: Request) -> str:
+    """What tells resets apart: one that was killed goes on where the same is asked for again."""
+    return digest_json([identity.to_json(), request.to_json()])

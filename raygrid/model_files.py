@@ -17,9 +17,10 @@ import numpy as np
 
 from raygrid.batches import val_items
 from raygrid.errors import CorruptArtifactError, RebuildError
+from raygrid.keras_settings import KerasSettings
 from raygrid.records import PointRecord
 from raygrid.storage import MAX_MODEL_BYTES, require_memory
-from raygrid.training import Builder, begin_session, build_checked, user_state_kept
+from raygrid.training import Builder, apply_keras_settings, begin_session, build_checked, user_state_kept
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 
 log = logging.getLogger("raygrid")
@@ -116,6 +117,19 @@ def built_model(build: Builder, config: Mapping[str, Any], input_shape: tuple[in
     return model
 
 
+def built_as_trained(
+    build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...], settings: Mapping[str, Any]
+) -> keras.Model:
+    """``built_model`` under Keras' settings of the training, which are among ``settings`` of its manifest.
+
+    This process keeps its own.
+    """
+    with user_state_kept():
+        apply_keras_settings(KerasSettings.from_json(settings))
+        keras.config.set_dtype_policy(settings.get("dtype_policy", "float32"))
+        return built_model(build, config, input_shape)
+
+
 def rebuild_winner(
     build: Builder,
     record: PointRecord,
@@ -132,6 +146,7 @@ def rebuild_winner(
         RebuildError: the weights do not fit the model, or it does not reproduce the ``val_loss``.
     """
     with user_state_kept():
+        apply_keras_settings(settings.keras)
 
         def fresh() -> keras.Model:
             begin_session(record.seed, settings.dtype_policy)

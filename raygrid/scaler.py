@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raygrid.errors import ArgumentError, CorruptArtifactError, DataError, VersionError
-from raygrid.wording import counted
+from raygrid.wording import counted, did_you_mean
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -153,15 +153,17 @@ class StandardScaler:
         return np.empty(x.shape, dtype=np.float32)
 
 
-def check_scaler_kind(kind: str | None) -> str | None:
-    """``kind`` if it is one that `make_scaler` knows.
+def check_scaler_kind(kind: str | None, name: str = "scaler") -> str | None:
+    """``kind``, the argument ``name``, if it is one that `make_scaler` knows.
 
     Raises:
         ArgumentError: an unknown kind.
     """
     if kind is not None and kind not in _KINDS:
         known = ", ".join(repr(name) for name in _KINDS)
-        raise ArgumentError(f"scaler={kind!r} is unknown. Use one of {known}, or None for no scaling.")
+        raise ArgumentError(
+            f"{name}={kind!r} is unknown.{did_you_mean(str(kind), _KINDS)} Use one of {known}, or None for no scaling."
+        )
     return kind
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from raygrid.backend import load_tensorflow
 from raygrid.errors import AllTrialsFailedError, SearchInterrupted
 from raygrid.failure_causes import with_remedy
+from raygrid.keras_settings import workers_do_without
 from raygrid.memory import available_memory, data_shortage
 from raygrid.plan import Plan, PlannedTrial, Point
 from raygrid.point_store import write_weights
@@ -91,6 +92,9 @@ def search_grid(run: SearchRun, build: Builder, options: SearchOptions) -> Outco
         AllTrialsFailedError: no point has a result that could win.
         SearchInterrupted: it was stopped; what was finished is recorded.
     """
+    missing = workers_do_without()
+    if missing:
+        log.warning("Trials run in processes of their own, without what this one has set: %s.", ", ".join(missing))
     # The rebuild needs TensorFlow here too.
     return _find_winner(run, build, options, lambda plan: train_on_ray(run, plan, build, options, load_tensorflow))
 

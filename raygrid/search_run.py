@@ -17,6 +17,7 @@ from raygrid.artifacts import ModelArtifacts
 from raygrid.checkpoints import Checkpoints
 from raygrid.data import TrainingData
 from raygrid.identity import Identity, point_key
+from raygrid.keras_settings import KerasSettings
 from raygrid.ledger import read_ledger, results_table, write_ledger
 from raygrid.manifest import Manifest
 from raygrid.memory import Shortage, available_memory, data_shortage
@@ -94,6 +95,7 @@ class SearchRun:
         self.settings = TrainSettings(
             shuffle=identity.settings["shuffle"],
             dtype_policy=identity.settings["dtype_policy"],
+            keras=KerasSettings.from_json(identity.settings),
             windowed=identity.settings["windowed"],
         )
 

@@ -26,6 +26,7 @@ from raygrid.custom_gradients import release_custom_gradients
 from raygrid.epoch_program import EpochProgram, step_functions, why_not
 from raygrid.errors import BuilderError
 from raygrid.followers import EpochLogs, Followers, OnEpoch, OnFinished, TrainedPoint
+from raygrid.keras_settings import KerasSettings
 from raygrid.plan import STOP_KEYS, Point
 from raygrid.records import PointRecord
 from raygrid.resuming import Resumption
@@ -91,6 +92,7 @@ def train_points(
             checkpoints=checkpoints,
         )
 
+    apply_keras_settings(settings.keras)
     if len(points) > 1 and _tells_points_apart(build, points[0], arrays, settings):
         for point in points:
             train([point])
@@ -213,14 +215,26 @@ def begin_session(seed: int, dtype_policy: str, *, keep_programs: bool = False) 
     keras.utils.set_random_seed(seed)
 
 
+def apply_keras_settings(settings: KerasSettings) -> None:
+    """Makes ``settings`` those of this process."""
+    keras.config.set_floatx(settings.floatx)
+    keras.config.set_epsilon(settings.epsilon)
+    keras.config.set_image_data_format(settings.image_data_format)
+
+
 @contextlib.contextmanager
 def user_state_kept() -> Iterator[None]:
-    """Gives the user's process its dtype policy and random states back after a training in it."""
-    policy, python_state, numpy_state = keras.config.dtype_policy(), random.getstate(), np.random.get_state()
+    """Gives the user's process its Keras settings and random states back after a training in it."""
+    config = keras.config
+    policy, python_state, numpy_state = config.dtype_policy(), random.getstate(), np.random.get_state()
+    floatx, epsilon, image_data_format = config.floatx(), config.epsilon(), config.image_data_format()
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(policy)
+        config.set_floatx(floatx)
+        config.set_epsilon(epsilon)
+        config.set_image_data_format(image_data_format)
+        config.set_dtype_policy(policy)
         random.setstate(python_state)
         np.random.set_state(numpy_state)
 

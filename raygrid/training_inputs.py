@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from raygrid.keras_settings import KerasSettings
 
 Array = np.ndarray[Any, Any]
 
@@ -22,6 +24,7 @@ class TrainSettings:
     Attributes:
         shuffle: whether each epoch sees the rows in another order, drawn from the point's seed and the epoch.
         dtype_policy: Keras' dtype policy, such as ``float32`` or ``mixed_bfloat16``.
+        keras: Keras' other global settings.
         windowed: whether the model sees windows of ``config["window"]`` rows, ``config["stride"]`` rows apart, and not
             single rows.
     """
@@ -29,6 +32,7 @@ class TrainSettings:
     shuffle: bool = True
     dtype_policy: str = "float32"
     windowed: bool = False
+    keras: KerasSettings = field(default_factory=KerasSettings)
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,7 +107,8 @@ def test_a_plan_counts_what_is_recorded(command: Command, folder: Path) -> None:
 
     model = find_model("own_models:Mine")(folder / "models", "mine")
     table = np.array([[i, i % 3] for i in range(20)], np.float32)
-    run, plan = model.plan(table)
+    found = model.plan(table)
+    run, plan = found.run, found.plan
     for point in plan.points[:2]:
         run.store.add(PointRecord(point.key, run.context, point.config, 0, "done", {"val_loss": 1.0}, 1, 10, 5.0))
     ended = command("search", *arguments)

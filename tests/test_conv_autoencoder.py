@@ -154,10 +154,10 @@ def test_every_window_length_comes_back_whole(filters: tuple[int, ...], latent_d
 
 
 def test_window_and_stride_are_axes_of_a_grid_with_their_own_number_of_windows(tmp_path: Path) -> None:
-    run, plan = ConvAutoencoder(tmp_path / "models", "conv", 0).plan(
+    planned = ConvAutoencoder(tmp_path / "models", "conv", 0).plan(
         X, X_VAL, param_grid={"window": [6, 3], "stride": [2, 5]}, run_ids=RUNS, val_run_ids=VAL_RUNS
     )
-    found = {(p.config["window"], p.config["stride"]): run.items(p.config) for p in plan.points}
+    found = {(p.config["window"], p.config["stride"]): planned.run.items(p.config) for p in planned.plan.points}
     assert found == {(6, 2): 13 + 1 + 8, (6, 5): 6 + 1 + 3, (3, 2): 15 + 2 + 9, (3, 5): 6 + 1 + 4}
 
 

@@ -102,7 +102,7 @@ def test_evaluate_is_in_scaled_units_as_val_loss_is(trained: Trained) -> None:
 def test_the_results_have_one_row_and_print(trained: Trained) -> None:
     (row,) = trained.model.results.to_pylist()
     assert (row["point"], row["status"], row["val_loss"]) == (0, "done", trained.model.best_metrics["val_loss"])
-    assert "1 point: 1 done" in trained.model.summary()
+    assert "1 point: 1 done" in trained.model.summary_text()
 
 
 def test_without_validation_data_the_last_rows_are_held_out(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "fingerprint",
         "grid",
         "identity",
+        "keras_settings",
         "records",
         "request",
         "stop_signals",
@@ -78,7 +79,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "training",
         "training_state",
     ),
-    4: ("housekeeping", "tensorboard_listener", "tuning", "window_prediction"),
+    4: ("fit_plan", "housekeeping", "tensorboard_listener", "tuning", "window_prediction"),
     5: ("configured", "confirmation", "fitted", "model", "search"),
     6: ("plots", "zoo"),
     7: ("cli",),
@@ -88,6 +89,8 @@ SAME_LAYER: dict[str, tuple[str, ...]] = {
     "code_scope": ("code_source",),
     "grid": ("fingerprint",),
     "identity": ("fingerprint", "training_inputs"),
+    "keras_settings": ("arguments",),
+    "training_inputs": ("keras_settings",),
     "request": ("fingerprint", "grid", "records"),
     "data": ("data_arrays",),
     "data_files": ("arrow_sizes", "data_arrays", "memory", "numpy_files"),
@@ -330,7 +333,7 @@ def test_a_cache_check_loads_neither_ray_nor_tensorflow(tmp_path: Path) -> None:
 def test_a_plan_loads_neither_ray_nor_tensorflow_and_writes_nothing(tmp_path: Path) -> None:
     code = (
         "import numpy, raygrid\n"
-        "run, plan = raygrid.Autoencoder('models', 'net').plan(numpy.eye(20, 4))\n"
+        "plan = raygrid.Autoencoder('models', 'net').plan(numpy.eye(20, 4)).plan\n"
         "assert plan.to_train == len(plan.points) == 16, plan\n"
     )
     assert not loaded_after(code, tmp_path) & {"ray", "tensorflow", "keras"}

@@ -224,10 +224,10 @@ def test_the_printed_form_is_pinned() -> None:
         earlier=1,
     )
     assert printed.splitlines() == [
-        "point  val_loss  rate  units  best epoch  epochs  seconds",
-        "    1  0.123457  None     16          12      20      0.0",
-        "    0      0.25   0.1  64-32           4       5      1.3",
-        "    -       0.3   0.1      8           1       1      0.0",
+        "point  val_loss  rate  units  best epoch  epochs run  seconds",
+        "    1  0.123457  None     16          12          20      0.0",
+        "    0      0.25   0.1  64-32           4           5      1.3",
+        "    -       0.3   0.1      8           1           1      0.0",
         "5 points: 3 done, 1 diverged, 1 failed",
         "  failed: point 2 (rate=0.1, units=0): ValueError: units",
         "  diverged: point 3 (rate=9.0, units=16): no cause was recorded",

@@ -155,7 +155,7 @@ def test_whole_numbers_and_class_weights_with_an_unsplit_training_set(tmp_path: 
 def test_class_weights_multiply_sample_weights(tmp_path: Path) -> None:
     given = np.linspace(1, 2, len(X))
     model = MLPClassifier(tmp_path, class_weight={"low": 3})
-    run, _ = model.plan(X, X_VAL, model_config=CONFIG, y_train=Y, y_val=Y_VAL, sample_weight=given)
+    run = model.plan(X, X_VAL, model_config=CONFIG, y_train=Y, y_val=Y_VAL, sample_weight=given).run
     assert run.data.w_train is not None
     np.testing.assert_allclose(run.data.w_train, given * np.where(Y == "low", 3, 1), rtol=1e-6)
     assert run.data.w_val is None
@@ -266,7 +266,7 @@ def test_targets_that_cannot_be_predicted_are_refused_before_training(tmp_path: 
 
 def test_rows_of_several_axes_are_flattened(tmp_path: Path) -> None:
     model = MLPClassifier(tmp_path)
-    run, _ = model.plan(X.reshape(-1, 2, WIDTH // 2), y_train=Y, model_config=CONFIG)
+    run = model.plan(X.reshape(-1, 2, WIDTH // 2), y_train=Y, model_config=CONFIG).run
     assert model.build_model(next(run.request.configs()), (2, WIDTH // 2)).output_shape == (None, 3)
 
 

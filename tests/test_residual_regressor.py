@@ -120,7 +120,7 @@ def test_the_results_are_the_students(trained: tuple[Path, Model]) -> None:
     assert model.best_config["hidden_layers"] == (32,) and model.best_config["patience"] == 20
     assert model.best_metrics == model.regressor.best_metrics
     assert model.best_model is model.regressor.best_model
-    assert model.results.num_rows == 1 and "1 point: 1 done" in model.summary()
+    assert model.results.num_rows == 1 and "1 point: 1 done" in model.summary_text()
     assert len(model.history["val_mae"]) == model.best_metrics["epochs_run"] == 25
 
 

@@ -144,7 +144,7 @@ def test_the_winner_has_the_lowest_val_loss_and_its_weights_give_it(searched: Se
     assert model.evaluate(X_VAL)["loss"] == pytest.approx(best["val_loss"], rel=1e-6)
     assert model.history["val_loss"][best["best_epoch"] - 1] == best["val_loss"]
     assert model.results.to_pylist() == searched.rows
-    assert "12 points: 4 done, 4 diverged, 4 failed" in model.summary()
+    assert "12 points: 4 done, 4 diverged, 4 failed" in model.summary_text()
 
 
 def test_the_files_of_the_pattern_are_there_with_manifest_and_ledger_and_nothing_of_tune(searched: Searched) -> None:

@@ -12,6 +12,7 @@ import pytest
 from raygrid.artifacts import ModelArtifacts
 from raygrid.data import prepare_data
 from raygrid.identity import Identity
+from raygrid.keras_settings import KerasSettings
 from raygrid.manifest import Manifest
 from raygrid.plan import Point
 from raygrid.records import PointRecord, Status
@@ -107,6 +108,7 @@ def test_the_settings_of_the_training_are_those_of_the_identity(tmp_path: Path) 
     run = run_of(tmp_path)
     assert run.settings.shuffle is False
     assert run.settings.dtype_policy == "float32"
+    assert run.settings.keras == KerasSettings()
 
 
 def test_a_scaler_is_fitted_on_the_training_rows_alone(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
 import shutil
+from pathlib import Path
 
 
 def program_as_typed(name: str, path: str) -> str:
@@ -27,3 +30,10 @@ def program_as_typed(name: str, path: str) -> str:
     if relative.startswith(os.pardir):
         return path
     return relative if os.sep in relative else os.path.join(os.curdir, relative)
+
+
+def folder_as_typed(path: Path) -> str:
+    """An absolute ``path`` as a person would write it here, quoted for a shell: relative where it lies below."""
+    with contextlib.suppress(OSError, ValueError):
+        path = path.relative_to(Path.cwd())
+    return shlex.quote(str(path))

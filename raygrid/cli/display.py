@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from raygrid.cli.failures import in_options
 from raygrid.plan import Plan, Point
 from raygrid.progress import BestSoFar, SearchListener, result_text
 from raygrid.records import PointRecord
@@ -31,7 +32,7 @@ class ConsoleHandler(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(in_options(self.format(record)), markup=False, highlight=False, soft_wrap=True)
 
 
 class _Work(BestSoFar):

@@ -23,6 +23,8 @@ _ADVICE = {
     "call train_autoencoder(..., reset_autoencoder=True)": _AGAIN,
     "train_autoencoder(..., reset_autoencoder=True)": _AGAIN,
     "another cache_prefix": "another --prefix",
+    "Resources(max_concurrent=...)": "--max-concurrent",
+    "Resources(memory_gb=...)": "--memory-gb",
     "To take the saved model as it is: load().": "To take the saved model as it is: load() in Python.",
 }
 
@@ -61,7 +63,7 @@ def exit_code_of(error: BaseException, command_line: Sequence[str]) -> int:
 
 
 def in_options(text: str) -> str:
-    """``text``, an error of the library, with its advice in the options of the command."""
+    """``text``, a message of the library, with its advice in the options of the command."""
     for call, option in _ADVICE.items():
         text = text.replace(call, option)
     return text

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from raygrid.cli.as_typed import folder_as_typed
 from raygrid.wording import counted
 
 if TYPE_CHECKING:
+    from raygrid.fit_plan import FitPlan
     from raygrid.model import GridSearchModel
 
 # The fraction of normal rows that may raise an alarm.
 _FALSE_ALARMS = 0.01
 
 
-def print_plan(searcher: GridSearchModel, arrays: dict[str, Any], asked: dict[str, Any], workers: int) -> None:
-    """What would be trained, and how long that may take."""
+def print_plan(found: FitPlan, workers: int) -> None:
+    """What a search would do: load, or train points, and how long that may take."""
     from raygrid.plan import estimate
 
-    run, plan = searcher.plan(**arrays, **asked)
-    guess = estimate(plan, run.recorded(), run.items, workers)
-    click.echo(f"points          {len(plan.points)}")
-    click.echo(f"already done    {len(plan.points) - plan.to_train}")
-    click.echo(f"to train        {plan.to_train}")
+    run, plan = found.run, found.plan
+    click.echo(f"points          {len(plan.points):,}")
+    click.echo(f"already done    {len(plan.points) - plan.to_train:,}")
+    click.echo(f"to train        {plan.to_train:,}")
+    if found.loads:
+        click.echo(f"nothing to do   {run.paths.model_path} is what is asked for; it is loaded")
+        return
+    again = found.retrained
+    if again is not None:
+        unless = ", unless a new point is better" if plan.to_train else ""
+        click.echo(f"once more       point {again.number}, the best so far: its weights were not kept{unless}")
     if plan.to_train:
+        guess = estimate(plan, run.recorded(), run.items, workers)
         basis = "from the speed of earlier points" if guess.measured else "a guess: nothing is measured yet"
         click.echo(f"estimated time  at most {_duration(guess.seconds)} on {counted(workers, 'worker')} ({basis})")
 
@@ -34,7 +43,7 @@ def print_outcome(searcher: GridSearchModel) -> None:
     """The best points, the winner's config, and where the files are."""
     paths = searcher._get_artifacts()
     click.echo()
-    click.echo(searcher.summary())
+    click.echo(searcher.summary_text())
     click.echo()
     click.echo(f"best config     {searcher.best_config}")
     measured = {name: value for name, value in (searcher.best_metrics or {}).items() if isinstance(value, float)}
@@ -44,7 +53,8 @@ def print_outcome(searcher: GridSearchModel) -> None:
     for path in (*paths.required, paths.scaler_path, *extra, paths.manifest_path, paths.ledger_path):
         if path.exists():
             click.echo(f"                  {path.name}")
-    click.echo(f"TensorBoard     raygrid tensorboard --model-dir {searcher.model_dir} --prefix {searcher.cache_prefix}")
+    where = f"--model-dir {folder_as_typed(paths.model_dir)} --prefix {paths.prefix}"
+    click.echo(f"TensorBoard     raygrid tensorboard {where}")
 
 
 def print_detection(searcher: GridSearchModel) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from raygrid.cli.local_path import LocalPath
+
 if TYPE_CHECKING:
     from raygrid.cli.data import SearchData
 
@@ -20,7 +22,7 @@ def _names(context: click.Context, parameter: click.Parameter, value: str | None
 
 model_dir_option = click.option(
     "--model-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(folder=True),
     default=Path("models"),
     show_default=True,
     help="The folder of the files.",
@@ -38,7 +40,7 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(folder=False),
     help="Parquet, Arrow/Feather, CSV, .npz or .npy file. Default: the embedded Tennessee Eastman data (simulated).",
 )
 @click.option("--run-column", "runs", metavar="NAME", help="The column of run ids, for a model of windows.")
@@ -47,7 +49,7 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--model", default="autoencoder", show_default=True, help="A built-in model, or package.module:Class of your own."
 )
-@click.option("--grid", type=click.Path(path_type=Path, dir_okay=False), help="The grid: a JSON, YAML or TOML file.")
+@click.option("--grid", type=LocalPath(folder=False), help="The grid: a JSON, YAML or TOML file.")
 @click.option(
     "--set",
     "settings",
@@ -56,12 +58,8 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="One list of the grid, such as latent_dim=[8,16]; put over --grid, or else over the model's default grid. "
     "With --config: one value. Can be repeated.",
 )
-@click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="Train this single configuration, without Ray."
-)
-@click.option(
-    "--model-dir", type=click.Path(path_type=Path, file_okay=False), default=Path("models"), show_default=True
-)
+@click.option("--config", type=LocalPath(folder=False), help="Train this single configuration, without Ray.")
+@click.option("--model-dir", type=LocalPath(folder=True), default=Path("models"), show_default=True)
 @click.option("--prefix", help="What the files' names begin with. Default: the model's name.")
 @click.option("--reset", is_flag=True, help="Train anew, ignoring earlier results.")
 @click.option(
@@ -73,6 +71,13 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--cpus-per-trial", type=int, default=1, show_default=True)
 @click.option("--gpus-per-trial", type=float, help="Default: one where there are any.")
 @click.option("--max-concurrent", type=int, help="Trials at the same time. Default: as many as fit.")
+@click.option(
+    "--memory-gb",
+    type=float,
+    metavar="GB",
+    help="What all copies of the data may take in memory on a node; above it they are read from files, batch by batch. "
+    "Default: 60 % of what is available.",
+)
 @click.option("--address", help="A running Ray cluster, HOST:PORT or auto. Default: RAY_ADDRESS, or this machine.")
 @click.option("-v", "--verbose", is_flag=True, help="Also show the messages of Ray and TensorFlow.")
 def search(
@@ -94,6 +99,7 @@ def search(
     cpus_per_trial: int,
     gpus_per_trial: float | None,
     max_concurrent: int | None,
+    memory_gb: float | None,
     address: str | None,
     verbose: bool,
 ) -> None:
@@ -120,7 +126,7 @@ def search(
         prefix or model.rpartition(":")[2].lower(),
         verbose=2 if verbose else 1,
         seed=seed,
-        resources=Resources(cpus_per_trial, gpus_per_trial, max_concurrent),
+        resources=Resources(cpus_per_trial, gpus_per_trial, max_concurrent, memory_gb),
         address=address,
         progress=make_display(console),
         max_points=max_points or DEFAULT_MAX_POINTS,
@@ -132,7 +138,7 @@ def search(
     if hasattr(searcher, "train_autoencoder"):
         search_teacher_and_student(searcher, arrays, asked, reset, workers if plan_only else None)
     elif plan_only:
-        print_plan(searcher, arrays, asked.of(searcher), workers)
+        print_plan(searcher.plan(**arrays, **asked.of(searcher), reset_experiment=reset), workers)
     else:
         searcher.fit(**arrays, **asked.of(searcher), reset_experiment=reset)
         print_outcome(searcher)

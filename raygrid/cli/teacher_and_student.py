@@ -8,6 +8,7 @@ import click
 
 from raygrid.cli.inputs import Asked
 from raygrid.cli.reports import print_outcome, print_plan
+from raygrid.wording import counted
 
 if TYPE_CHECKING:
     from raygrid.zoo.residual_regressor import AutoencoderResidualRegressor
@@ -37,9 +38,14 @@ def search_teacher_and_student(
     asked_of_student = searcher.regressor._space().asked(student.get("param_grid"), student.get("model_config"))
     if plan_workers is not None:
         click.echo("autoencoder")
-        print_plan(searcher.autoencoder, arrays, teacher, plan_workers)
-        points = (asked_of_student or searcher.regressor._space().default()).count
-        click.echo(f"regressor: {points} points; what is done is known once the autoencoder is trained")
+        of_autoencoder = searcher.autoencoder.plan(**arrays, **teacher, reset_experiment=reset)
+        print_plan(of_autoencoder, plan_workers)
+        click.echo("\nregressor of the autoencoder's residuals")
+        if of_autoencoder.loads:
+            print_plan(searcher.plan(**arrays, **student, reset_experiment=reset), plan_workers)
+        else:
+            points = (asked_of_student or searcher.regressor._space().default()).count
+            click.echo(f"{counted(points, 'point')}; what is done is known once the autoencoder is trained")
         return
     click.echo("autoencoder")
     searcher.train_autoencoder(

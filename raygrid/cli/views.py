@@ -25,7 +25,9 @@ def _artifacts(model_dir: Path, prefix: str) -> ModelArtifacts:
 
 @click.command()
 @where_options
-@click.option("--rows", type=int, default=20, show_default=True, help="How many of the best points to show.")
+@click.option(
+    "--rows", type=click.IntRange(min=1), default=20, show_default=True, help="How many of the best points to show."
+)
 def results(model_dir: Path, prefix: str, rows: int) -> None:
     """The points that are trained, best first; also while a search runs."""
     from raygrid.errors import MissingArtifactError
@@ -37,7 +39,8 @@ def results(model_dir: Path, prefix: str, rows: int) -> None:
     if table.num_rows == 0:
         raise MissingArtifactError(f"no point is recorded under {prefix!r} in {paths.model_dir}.")
     click.echo(results_text(table, rows))
-    click.echo(f"\nall columns: {paths.ledger_path}")
+    if paths.ledger_path.exists():
+        click.echo(f"\nall columns: {paths.ledger_path}")
 
 
 @click.command()
@@ -86,7 +89,9 @@ def clean(model_dir: Path, prefix: str) -> None:
 
 @click.command()
 @where_options
-@click.option("--port", type=int, default=6006, show_default=True, help="0 lets TensorBoard choose.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0 lets TensorBoard choose."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Who may connect; by default only this machine.")
 def tensorboard(model_dir: Path, prefix: str, port: int, host: str) -> None:
     """Look at the trials in TensorBoard: curves, and a table of all hyperparameters."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from raygrid.arguments import number_from_0, whole_number
 from raygrid.errors import ResourceError
 from raygrid.memory import Shortage, data_shortage
 from raygrid.wording import counted
@@ -29,25 +30,29 @@ class Resources:
     memory_gb: float | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.cpus_per_trial, bool) or not isinstance(self.cpus_per_trial, int) or self.cpus_per_trial < 1:
-            raise ResourceError(f"cpus_per_trial is {self.cpus_per_trial!r}; it must be a whole number of at least 1.")
-        gpus = self.gpus_per_trial
-        if gpus is not None and not (_is_number(gpus) and (0 <= gpus < 1 or float(gpus).is_integer())):
-            raise ResourceError(
-                f"gpus_per_trial is {gpus!r}; it must be 0, a fraction below 1 (to share a GPU) or a whole number."
+        checked: dict[str, float] = {
+            "cpus_per_trial": whole_number("cpus_per_trial", self.cpus_per_trial, 1, error=ResourceError)
+        }
+        if self.gpus_per_trial is not None:
+            checked["gpus_per_trial"] = _gpus(self.gpus_per_trial)
+        if self.max_concurrent is not None:
+            checked["max_concurrent"] = whole_number(
+                "max_concurrent", self.max_concurrent, 1, optional=True, error=ResourceError
             )
-        if gpus is not None and gpus < 0:
-            raise ResourceError(f"gpus_per_trial is {gpus!r}; it must not be negative.")
-        most = self.max_concurrent
-        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-            raise ResourceError(f"max_concurrent is {most!r}; it must be a whole number of at least 1, or None.")
-        memory = self.memory_gb
-        if memory is not None and not (_is_number(memory) and memory >= 0):
-            raise ResourceError(f"memory_gb is {memory!r}; it must be a number of GB, 0 or more, or None.")
+        if self.memory_gb is not None:
+            allowed = "a number of GB, 0 or more, or None"
+            checked["memory_gb"] = number_from_0("memory_gb", self.memory_gb, allowed, ResourceError)
+        # numpy's numbers become Python's, which travel and compare as such.
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _gpus(value: float) -> float:
+    allowed = "0, a fraction below 1 (to share a GPU) or a whole number"
+    gpus = number_from_0("gpus_per_trial", value, allowed, ResourceError)
+    if gpus >= 1 and not float(gpus).is_integer():
+        raise ResourceError(f"gpus_per_trial is {value!r}; it must be {allowed}.")
+    return gpus
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raygrid.arguments import whole_number
 from raygrid.errors import ArgumentError
 from raygrid.ledger import CONFIG_PREFIX
 from raygrid.wording import counted
@@ -31,10 +32,7 @@ def bottleneck_range(width: int, count: int = 6) -> tuple[int, ...]:
     Raises:
         ArgumentError: there is no smaller width, or ``count`` is below 2.
     """
-    if width < 2:
-        raise ArgumentError(f"width is {width}; a bottleneck is narrower than its input, so pass 2 features or more.")
-    if count < 2:
-        raise ArgumentError(f"count is {count}; pass 2 or more, the narrowest and the widest bottleneck.")
+    width, count = whole_number("width", width, 2), whole_number("count", count, 2)
     spaced = np.geomspace(max(1, width // 16), width // 2, count)
     return tuple(int(units) for units in np.unique(np.rint(spaced)))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from raygrid.arguments import whole_number
 from raygrid.errors import ArgumentError, CorruptArtifactError, MissingArtifactError
 from raygrid.wording import counted
 from raygrid.zoo.autoencoder import Autoencoder, row_scores
@@ -115,8 +116,7 @@ class AutoencoderDetector(Autoencoder):
         Raises:
             ArgumentError: ``top`` is below 1, or there is another number of names than of features.
         """
-        if isinstance(top, bool) or not isinstance(top, int) or top < 1:
-            raise ArgumentError(f"top is {top!r}; it must be a whole number of at least 1.")
+        top = whole_number("top", top, 1)
         threshold = self.threshold
         errors = self.reconstruction_errors(X)
         width = errors.shape[1]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raygrid.arguments import fraction
 from raygrid.errors import ArgumentError, DataError
 from raygrid.scaler import StandardScaler
 
@@ -24,13 +25,8 @@ def check_quantile(quantile: object) -> float:
     Raises:
         ArgumentError: it is not a number between 0 and 1, both excluded.
     """
-    number = isinstance(quantile, int | float | np.floating) and not isinstance(quantile, bool)
-    if not number or not 0.0 < float(quantile) < 1.0:  # type: ignore[arg-type]
-        raise ArgumentError(
-            f"quantile is {quantile!r}; it must lie between 0 and 1, both excluded, such as 0.99: the fraction of "
-            "normal rows that raise no alarm."
-        )
-    return float(quantile)  # type: ignore[arg-type]
+    hint = "such as 0.99: the fraction of normal rows that raise no alarm"
+    return fraction("quantile", quantile, hint)
 
 
 def alarm_threshold(scores: Array, quantile: float) -> float:
@@ -85,8 +81,7 @@ class QStatistic:
             ArgumentError: ``variance`` is outside (0, 1).
             DataError: see ``StandardScaler.fit``; or no feature varies.
         """
-        if not 0.0 < variance < 1.0:
-            raise ArgumentError(f"variance is {variance!r}; it must lie between 0 and 1, both excluded, such as 0.85.")
+        variance = fraction("variance", variance, "such as 0.85")
         scaler = StandardScaler.fit(X_train)
         scaled = scaler.transform(X_train).astype(np.float64)
         variances, vectors = np.linalg.eigh(scaled.T @ scaled / len(scaled))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from raygrid.arguments import local_path, verbosity
 from raygrid.artifacts import check_prefix
 from raygrid.confirmation import Confirmation
 from raygrid.data import as_features, as_targets
@@ -22,6 +23,7 @@ from raygrid.errors import (
     VersionError,
 )
 from raygrid.fingerprint import digest_array, digest_json
+from raygrid.fit_plan import FitPlan
 from raygrid.model import GridSearchModel
 from raygrid.publishing import read_manifest
 from raygrid.wording import counted
@@ -65,12 +67,13 @@ class AutoencoderResidualRegressor:
                 f"{type(self).__name__} has two models, each with its own build_model; leave build_model out, or "
                 "subclass GridSearchModel."
             )
-        self.model_dir = Path(model_dir)
+        # Now, and for both: the student is made anew for another teacher, perhaps in another working folder.
+        self.model_dir = local_path("model_dir", model_dir)
         self.cache_prefix = check_prefix(cache_prefix)
-        self.verbose = verbose
+        self.verbose = verbosity(verbose)
         self._settings = settings
         of_teacher = {name: value for name, value in settings.items() if name != "target_scaler"}
-        self._autoencoder = TeacherAutoencoder(model_dir, f"{cache_prefix}_autoencoder", verbose, **of_teacher)
+        self._autoencoder = TeacherAutoencoder(self.model_dir, f"{cache_prefix}_autoencoder", verbose, **of_teacher)
         self._regressor = self._new_student()
 
     # Training
@@ -137,14 +140,32 @@ class AutoencoderResidualRegressor:
             And as ``GridSearchModel.fit``.
         """
         data = self._student_data(X_train, X_val)
-        try:
+        with self._telling_of_another_teacher():
             return self._regressor.fit(
                 **data, param_grid=param_grid, model_config=model_config, reset_experiment=reset_experiment
             )
-        except StaleCacheError as error:
-            if _teacher_of_published(self._regressor) in (None, self._regressor.fitted_teacher):
-                raise
-            raise StaleCacheError(f"{self._another_teacher()}\n{error}") from error
+
+    def plan(
+        self,
+        X_train: object,
+        X_val: object = None,
+        param_grid: Mapping[str, Any] | None = None,
+        model_config: Mapping[str, Any] | None = None,
+        reset_experiment: bool = False,
+    ) -> FitPlan:
+        """What ``fit`` with the same arguments would do; trains nothing and writes nothing.
+
+        The teacher must be there: its residuals are what the student learns. ``autoencoder.plan`` says what
+        ``train_autoencoder`` would do.
+
+        Raises:
+            What ``fit`` raises before it trains.
+        """
+        data = self._student_data(X_train, X_val)
+        with self._telling_of_another_teacher():
+            return self._regressor.plan(
+                **data, param_grid=param_grid, model_config=model_config, reset_experiment=reset_experiment
+            )
 
     def confirm(self, X_train: object, X_val: object = None, *, seeds: int = 3, within: float = 0.05) -> Confirmation:
         """Whether the winning student stands with further seeds; see ``GridSearchModel.confirm``."""
@@ -160,8 +181,8 @@ class AutoencoderResidualRegressor:
             StaleCacheError: the student is of another teacher than the published one.
         """
         model = cls(model_dir, cache_prefix, verbose)
-        model._autoencoder = TeacherAutoencoder.load(model_dir, f"{cache_prefix}_autoencoder", verbose)
-        model._regressor = ResidualStudent.load(model_dir, f"{cache_prefix}_regressor", verbose)
+        model._autoencoder = TeacherAutoencoder.load(model.model_dir, f"{cache_prefix}_autoencoder", verbose)
+        model._regressor = ResidualStudent.load(model.model_dir, f"{cache_prefix}_regressor", verbose)
         teacher, of_student = _model_digest(model._autoencoder), _teacher_of_published(model._regressor)
         # A student that another implementation made does not say whose it is.
         if of_student not in (None, teacher):
@@ -244,9 +265,13 @@ class AutoencoderResidualRegressor:
         """Every metric of the winning student by epoch."""
         return self._regressor.history
 
-    def summary(self, rows: int = 10) -> str:
-        """The best points of the student as text, and what failed."""
-        return self._regressor.summary(rows)
+    def summary(self, rows: int = 10) -> None:
+        """Prints the best points of the student, and what failed."""
+        self._regressor.summary(rows)
+
+    def summary_text(self, rows: int = 10) -> str:
+        """What ``summary`` prints."""
+        return self._regressor.summary_text(rows)
 
     # Steps
 
@@ -288,6 +313,15 @@ class AutoencoderResidualRegressor:
             f"there is no autoencoder yet whose residuals could be learnt: none was trained here, and nothing is "
             f"published as {paths.prefix!r} in {paths.model_dir}. Call train_autoencoder(X_train, X_val) first."
         )
+
+    @contextmanager
+    def _telling_of_another_teacher(self) -> Iterator[None]:
+        try:
+            yield
+        except StaleCacheError as error:
+            if _teacher_of_published(self._regressor) in (None, self._regressor.fitted_teacher):
+                raise
+            raise StaleCacheError(f"{self._another_teacher()}\n{error}") from error
 
     def _another_teacher(self) -> str:
         return (

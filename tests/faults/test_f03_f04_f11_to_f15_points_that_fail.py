@@ -104,7 +104,7 @@ def test_f04_a_point_that_is_too_large_for_its_worker_says_so_and_what_helps(sea
         ends = {1: "out of memory (", 3: "its worker died each time, which may be for want of memory."}
         assert last.startswith(ends[builds_by_case(searched.build_log)[case]])
     assert all(remedy in last for remedy in REMEDIES)
-    assert last in searched.model.summary()
+    assert last in searched.model.summary_text()
 
 
 def test_f11_a_point_without_a_finite_val_loss_has_diverged(searched: Searched) -> None:
@@ -144,9 +144,9 @@ def test_f14_a_point_whose_builder_raises_has_the_error_in_its_row_and_in_the_su
     assert row["epochs_run"] == 0
     assert "invalid value for `units`" in row["error"].splitlines()[-1]
     assert "in build_model" in row["error"]
-    (line,) = (line for line in searched.model.summary().splitlines() if "units -1" in line)
+    (line,) = (line for line in searched.model.summary_text().splitlines() if "units -1" in line)
     assert "failed: " in line and "`units`" in line
-    assert "7 points: 2 done, 2 diverged, 3 failed" in searched.model.summary()
+    assert "7 points: 2 done, 2 diverged, 3 failed" in searched.model.summary_text()
 
 
 def test_f11_f14_the_others_are_trained_once_and_the_best_of_them_is_published(searched: Searched) -> None:

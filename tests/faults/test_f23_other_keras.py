@@ -50,7 +50,7 @@ def test_f23_another_minor_version_is_one_warning_and_what_is_recorded_stays_val
     assert begun == []
     assert bits(model.best_model) == expected
 
-    _, plan = model.plan(X, X_VAL, param_grid={"hidden": [(3, 2), (5,)], "epochs": [2]})
+    plan = model.plan(X, X_VAL, param_grid={"hidden": [(3, 2), (5,)], "epochs": [2]}).plan
     assert [point.config["hidden"] for trial in plan.trials for point in trial.points] == [(5,)]
     # Another training warns once, too, and its model is of the Keras that is there.
     caplog.clear()

@@ -26,7 +26,7 @@ class AnyNames(SmallModel):
 def asked(folder: Path, **grid: Any) -> list[Any]:
     """The configs of the points that ``fit`` would train."""
     model = AnyNames(folder / "models", "any", 0)
-    _, plan = model.plan(small_rows(), param_grid=grid)
+    plan = model.plan(small_rows(), param_grid=grid).plan
     assert plan.to_train == len(plan.points)
     return [point.config for point in plan.points]
 

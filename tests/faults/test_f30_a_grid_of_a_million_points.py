@@ -96,7 +96,8 @@ _PLAN = """
     widths, rates = [[i] for i in range(1, 501)], [0.001 * i for i in range(1, {rates} + 1)]
 
     def planned(grid):
-        run, plan = model.plan(small_rows(), param_grid=grid)
+        found = model.plan(small_rows(), param_grid=grid)
+        run, plan = found.run, found.plan
         guess = estimate(plan, run.recorded(), run.items, workers=2)
         return len(plan.points), plan.to_train, plan.workload.trials, guess.seconds
 

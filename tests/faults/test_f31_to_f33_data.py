@@ -138,7 +138,7 @@ def test_f32_targets_that_cannot_be_are_named_with_shape_and_dtype(
 def test_f32_class_labels_may_be_text(tmp_path: Path, labels: Any) -> None:
     from raygrid import MLPClassifier
 
-    _, plan = MLPClassifier(tmp_path / "models", "c", 0).plan(X, y_train=labels, model_config={"epochs": 1})
+    plan = MLPClassifier(tmp_path / "models", "c", 0).plan(X, y_train=labels, model_config={"epochs": 1}).plan
     assert plan.to_train == 1
 
 

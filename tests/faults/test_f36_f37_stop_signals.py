@@ -98,7 +98,7 @@ def test_f36_ctrl_c_ends_a_search_at_once_and_the_line_that_it_prints_goes_on_wi
     assert "2/2  point 1  val_loss" in text
     assert "1/2  point" not in text
     assert "2 points: 2 done" in text
-    assert re.search(r"^ *point +val_loss +units +best epoch +epochs +seconds$", text, re.MULTILINE)
+    assert re.search(r"^ *point +val_loss +units +best epoch +epochs run +seconds$", text, re.MULTILINE)
     assert re.search(
         r"^best config     \{'batch_size': 32, 'epochs': 1, 'patience': None, 'units': [23]\}$", text, re.MULTILINE
     )

@@ -43,7 +43,7 @@ def history_of(paths: ModelArtifacts, year: str | None) -> list[object]:
         if year is not None:
             dated(paths.model_dir, year)
         model, begun = small_model(paths.model_dir)
-        _, plan = model.plan(X, X_VAL, param_grid={"hidden": [(3, 2), (5,), (6,)], "epochs": [2]})
+        plan = model.plan(X, X_VAL, param_grid={"hidden": [(3, 2), (5,), (6,)], "epochs": [2]}).plan
         model.fit(X, X_VAL, **arguments)
         files = sorted(p.name.replace(_generation(paths), "") for p in paths.model_dir.rglob("*") if p.is_file())
         seen.append((begun, sorted(plan.done), model.best_config, bits(model.best_model), len(files)))
