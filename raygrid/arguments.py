@@ -149,7 +149,7 @@ def verbosity(value: object) -> int:
         ArgumentError: it is something else.
     """
     if _is_bool(value):
-        return int(value)
+        return int(bool(value))
     return whole_number("verbose", value, 0, 2)
 
 

@@ -19,6 +19,8 @@ import pytest
 if TYPE_CHECKING:
     from commands import Command
 
+    from raygrid.records import PointRecord
+
 # Short, since Ray's sockets lie in it and the path of a socket may have 107 characters.
 _HOME = tempfile.mkdtemp(prefix="rg-", dir="/tmp")
 _OBJECT_STORE_BYTES = 200_000_000
@@ -92,6 +94,29 @@ def ray_session() -> Iterator[None]:
     ray_constants.ENABLE_RAY_CLUSTER = True
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of the points that are trained from now on, in this process or on Ray: each one is recorded here."""
+    from raygrid.point_store import PointStore
+
+    keys: list[str] = []
+    add = PointStore.add
+
+    def counted_add(store: PointStore, record: PointRecord, weights: Path | None = None) -> PointRecord:
+        keys.append(record.key)
+        return add(store, record, weights)
+
+    monkeypatch.setattr(PointStore, "add", counted_add)
+    return keys
+
+
+@pytest.fixture
+def no_training(recorded: list[str]) -> Iterator[None]:
+    """Fails the test in which a point is trained."""
+    yield
+    assert recorded == [], f"trained: {recorded}"
 
 
 @pytest.fixture

@@ -63,11 +63,23 @@ def test_the_script_and_the_command_are_the_same(tmp_path: Path) -> None:
     )
     installed = python("from raygrid.cli import main\nmain(['search', '--help'])", tmp_path)
     assert script.stdout == installed
-    for option in ("--data", "--grid", "--set", "--config", "--confirm", "--plan", "--address", "--run-column"):
+    for option in (
+        "--data",
+        "--grid",
+        "--set",
+        "--config",
+        "--confirm",
+        "--plan",
+        "--address",
+        "--run-column",
+        "--memory-gb",
+    ):
         assert option in installed
 
 
 # How a command ends
+
+VIEWS = ("results", "show", "clean", "tensorboard")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +100,14 @@ def test_the_script_and_the_command_are_the_same(tmp_path: Path) -> None:
         (["search", "--cpus-per-trial", "0"], "cpus_per_trial is 0"),
         (["search", "--gpus-per-trial", "1.5"], "gpus_per_trial is 1.5"),
         (["search", "--max-concurrent", "0"], "max_concurrent is 0"),
+        (["search", "--memory-gb", "-1"], "memory_gb is -1.0; it must be a number of GB, 0 or more"),
+        (["search", "--model-dir", "s3://bucket/x"], "--model-dir is 's3://bucket/x', an address"),
+        (["search", "--data", "gs://bucket/x.csv"], "--data is 'gs://bucket/x.csv', an address"),
+        (["search", "--grid", "s3:/bucket/g.json"], "--grid is 's3:/bucket/g.json', an address"),
+        (["search", "--config", "file:///g.json"], "--config is 'file:///g.json', an address"),
+        *(([name, "--model-dir", "s3://b"], "--model-dir is 's3://b', an address") for name in VIEWS),
+        (["results", "--rows", "0"], "0 is not in the range x>=1"),
+        (["tensorboard", "--port", "70000"], "70000 is not in the range 0<=x<=65535"),
         (["search", "--set", "latent_dim=[8,"], "--set 'latent_dim=[8,' is not NAME=JSON"),
         (["search", "--set", "latent_dim"], "there is no NAME= before the value"),
         (["search", "--set", "activation=[relu]"], "text in double quotes"),

@@ -40,16 +40,6 @@ def folder(fitted: Fitted, tmp_path: Path) -> Path:
     return Path(shutil.copytree(fitted.folder, tmp_path / "models"))
 
 
-@pytest.fixture
-def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    import raygrid.training
-
-    def refuse(*args: Any, **settings: Any) -> None:
-        raise AssertionError("a point is trained")
-
-    monkeypatch.setattr(raygrid.training, "train_point", refuse)
-
-
 def published(folder: Path) -> dict[str, Any]:
     value: dict[str, Any] = json.loads((folder / "small_detector.json").read_text())
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,11 @@ def test_without_a_published_model_nothing_is_known_to_be_superfluous(tmp_path: 
 
 def test_a_running_search_is_not_disturbed(tmp_path: Path) -> None:
     paths, store = published(tmp_path)
-    with locked(paths.lock_path, None, lambda holder: None), pytest.raises(LockTimeoutError, match="process"):
+    with locked(paths.lock_path, None, lambda holder: None), pytest.raises(LockTimeoutError) as caught:
         clean_prefix(paths)
+    said = str(caught.value)
+    assert re.fullmatch(
+        r"nothing is removed: process \d+ on .* trains under the prefix 'net' in .*\. Clean again when it has ended\.",
+        said,
+    )
     assert store.get("old") is not None

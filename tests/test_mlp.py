@@ -47,16 +47,6 @@ def regressor(tmp_path_factory: pytest.TempPathFactory) -> MLPRegressor:
     return model
 
 
-@pytest.fixture
-def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    import raygrid.training
-
-    def refuse(*args: Any, **settings: Any) -> None:
-        raise AssertionError("a point is trained")
-
-    monkeypatch.setattr(raygrid.training, "train_point", refuse)
-
-
 def test_a_classifier_gives_back_labels_as_it_got_them(classifier: MLPClassifier) -> None:
     assert classifier.classes.tolist() == ["high", "low", "normal"]
     found = classifier.predict(X_VAL)

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 from small_models import WIDTH, small_rows
@@ -49,16 +48,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Model]:
 def folder(trained: tuple[Path, Model], tmp_path: Path) -> Path:
     """A copy of that folder."""
     return Path(shutil.copytree(trained[0], tmp_path / "models"))
-
-
-@pytest.fixture
-def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails where anything is trained."""
-
-    def fail(*args: Any, **kwargs: Any) -> None:
-        raise AssertionError("something was trained")
-
-    monkeypatch.setattr(keras.Model, "fit", fail)
 
 
 def scaled(x: np.ndarray[Any, Any], by: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
