@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from commands import SCRIPT
 
-from raygrid.cli.as_typed import program_as_typed
+from raygrid.cli.as_typed import folder_as_typed, program_as_typed
 
 
 @pytest.fixture
@@ -69,3 +69,12 @@ def test_the_script_tells_a_python_without_the_packages_what_to_do(tmp_path: Pat
         f"raygrid: {sys.executable} does not have {', '.join(sorted(names))}. Run 'make venv' in {SCRIPT.parents[1]}, "
         f"which installs all of it; then: {SCRIPT.parents[1]}/.venv/bin/python {SCRIPT} --plan\n"
     )
+
+
+def test_a_folder_is_written_as_seen_from_here_and_so_that_a_shell_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert folder_as_typed(tmp_path / "models") == "models"
+    assert folder_as_typed(tmp_path / "my models") == "'my models'"
+    assert folder_as_typed(Path("/srv/models")) == "/srv/models"

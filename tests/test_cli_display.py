@@ -146,6 +146,13 @@ def test_log_lines_appear_above_the_bar_as_they_are() -> None:
     assert "point [bold]3[/bold]\n" in written(console)
 
 
+def test_what_the_library_advises_is_advised_as_options() -> None:
+    console = plain()
+    text = "fewer trials (Resources(max_concurrent=...)) or a higher limit (Resources(memory_gb=...))."
+    ConsoleHandler(console).emit(logging.makeLogRecord({"msg": text}))
+    assert written(console) == "fewer trials (--max-concurrent) or a higher limit (--memory-gb).\n"
+
+
 def test_lines_say_what_each_point_gave(clock: Clock) -> None:
     console = plain()
     lines = PlainLines(console)

@@ -25,6 +25,7 @@ from raygrid.cli.failures import in_options
 from raygrid.cli.inputs import Asked, find_model, parse_settings, read_mapping
 from raygrid.errors import ArgumentError, GridError, SearchInterrupted
 from raygrid.model import GridSearchModel
+from raygrid.tuning.resources import Resources
 from raygrid.zoo import MODELS
 from raygrid.zoo.autoencoder import Autoencoder
 
@@ -335,6 +336,20 @@ def test_every_built_in_model_is_there(name: str, folder: Path) -> None:
     found = find_model(name)
     assert found.__module__.startswith("raygrid.zoo.")
     assert found(folder, "x", verbose=0).cache_prefix == "x"
+
+
+def test_the_options_of_resources_reach_the_search(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Resources] = []
+
+    def fit(self: GridSearchModel, *_: Any, **__: Any) -> None:
+        seen.append(self.resources)
+        raise ArgumentError("enough")
+
+    monkeypatch.setattr(GridSearchModel, "fit", fit)
+    options = ["--cpus-per-trial", "2", "--gpus-per-trial", "0.5", "--max-concurrent", "3", "--memory-gb", "1.5"]
+    assert command("search", *options).code == 2
+    assert command("search").code == 2
+    assert seen == [Resources(2, 0.5, 3, 1.5), Resources()]
 
 
 def test_the_prefix_is_the_name_of_the_model(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,13 @@ def test_the_results_have_one_row_and_print(trained: Trained) -> None:
     assert "1 point: 1 done" in trained.model.summary_text()
 
 
+def test_the_summary_is_printed(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    assert trained.model.summary(rows=1) is None  # type: ignore[func-returns-value]
+    assert capsys.readouterr().out == trained.model.summary_text(1) + "\n"
+    with pytest.raises(ArgumentError, match="rows is 0; it must be a whole number of at least 1"):
+        trained.model.summary(0)
+
+
 def test_without_validation_data_the_last_rows_are_held_out(tmp_path: Path) -> None:
     split, _ = small_model(tmp_path / "split")
     split.fit(X, validation_split=0.25, model_config=CONFIG)

@@ -234,6 +234,22 @@ def test_the_printed_form_is_pinned() -> None:
     ]
 
 
+def test_an_axis_that_has_the_name_of_another_column_can_be_told_from_it() -> None:
+    points = [
+        record(f"p{i}", 1.0 + i, config={"epochs": n, "seconds": i}, best_epoch=1, epochs_run=2, seconds=1.5)
+        for i, n in enumerate((5, 20))
+    ]
+    header, first, *_ = text(*points).splitlines()
+    assert header == "point  val_loss  epochs  config.seconds  best epoch  epochs run  seconds"
+    assert first.split() == ["0", "1", "5", "0", "1", "2", "1.5"]
+    names = results_table(points, {}).column_names
+    assert len(set(names)) == len(names)
+
+
+def test_one_point_is_not_several() -> None:
+    assert text(record("a", 0.5)).splitlines()[-1] == "1 point: 1 done"
+
+
 def test_ties_are_printed_in_the_order_of_the_grid_and_earlier_points_last() -> None:
     printed = text(record("a", 0.5), record("b", 0.5), record("c", 0.5), earlier=1)
     assert [line.split()[0] for line in printed.splitlines()[1:4]] == ["0", "1", "-"]
