@@ -30,8 +30,6 @@ def whole_number(
     value: object,
     least: int,
     most: int | None = None,
-    *,
-    optional: bool = False,
     error: type[ArgumentError] = ArgumentError,
 ) -> int:
     """``value`` as an int.
@@ -41,7 +39,6 @@ def whole_number(
         value: what was given.
         least: the smallest that may be given.
         most: the largest; None: there is none.
-        optional: whether None may be given, too; only the message depends on it.
         error: what is raised.
 
     Raises:
@@ -51,11 +48,8 @@ def whole_number(
         number = int(value)
         if number >= least and (most is None or number <= most):
             return number
-    if most is None:
-        allowed = f"a whole number of at least {least}"
-    else:
-        allowed = f"a whole number from {least} to {'2**32 - 1' if most == 2**32 - 1 else most}"
-    raise error(f"{name} is {value!r}; it must be {allowed}{', or None' if optional else ''}.")
+    allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise error(f"{name} is {value!r}; it must be a whole number {allowed}.")
 
 
 def finite_number(name: str, value: object, allowed: str, error: type[ArgumentError] = ArgumentError) -> float:

@@ -45,6 +45,16 @@ class CachedModel:
         """What was asked for when it was published; the one config of a set of another implementation."""
         return Request(config=self.config) if self.legacy else Request.from_json(self.manifest.request)
 
+    def answers(self, request: Request | None) -> bool:
+        """Whether it is what ``request`` asks for: the same grid or config, or its winner's config; None asks for any.
+
+        Of a set of another implementation nothing is known; it is taken as it is.
+        """
+        if self.legacy or request is None:
+            return True
+        as_config = Request(config=self.config, extras=self.manifest.request.get("extras", {})).to_json()
+        return any(request.same_as(saved) for saved in (self.manifest.request, as_config))
+
 
 def read_cached(paths: ModelArtifacts, warn: bool = True) -> CachedModel | None:
     """The published model, None where there is none.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Self
 
 from raygrid.cache import CachedModel
 from raygrid.plan import Plan, Point
@@ -29,37 +29,35 @@ class Task:
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What ``fit`` with the same arguments would do.
+    """What ``fit`` with the same arguments would do, as things stand.
 
     Attributes:
         run: the data, identity and records of the call.
-        cached: the published model where ``fit`` would load it; None: it would train, or only publish anew.
+        loads: whether ``fit`` would load the published model, and train nothing.
+        plan: all points; which are done; the trials for the others, none where ``fit`` loads.
+        retrained: the point that is trained once more for the sake of its weights, which were not kept. It is the best
+            of those that are done, so a better one among those to train makes that unnecessary. None: there is none.
     """
 
     run: SearchRun
-    cached: CachedModel | None
+    loads: bool
+    plan: Plan
+    retrained: Point | None
 
-    @property
-    def loads(self) -> bool:
-        """Whether ``fit`` would load the published model, and train nothing."""
-        return self.cached is not None
+    @classmethod
+    def of(cls, run: SearchRun, loads: bool) -> Self:
+        """Looks at the records of ``run``."""
+        plan = run.plan()
+        if loads:
+            return cls(run, loads, Plan(plan.points, plan.done, ()), None)
+        return cls(run, loads, plan, _without_weights(run, plan))
 
-    @cached_property
-    def plan(self) -> Plan:
-        """All points; which are done; the trials for the others, none where ``fit`` loads."""
-        plan = self.run.plan()
-        return Plan(plan.points, plan.done, ()) if self.loads else plan
 
-    @property
-    def retrained(self) -> Point | None:
-        """The point that is trained once more for the sake of its weights, which were not kept.
-
-        It is the best of those that are done, so a better one among those to train makes it unnecessary.
-        """
-        done = self.plan.done
-        if self.loads or not done:
-            return None
-        best = pick_best((p.number, done[p.key]) for p in self.plan.points if p.key in done)
-        if best is None or self.run.store.weights(best[1]) is not None:
-            return None
-        return self.plan.points[best[0]]
+def _without_weights(run: SearchRun, plan: Plan) -> Point | None:
+    """The best point that is done, if its weights are gone."""
+    if not plan.done:
+        return None
+    best = pick_best((point.number, plan.done[point.key]) for point in plan.points if point.key in plan.done)
+    if best is None or run.store.weights(best[1]) is not None:
+        return None
+    return plan.points[best[0]]

@@ -194,7 +194,8 @@ class GridSearchModel(ConfiguredModel):
         checked = self._checked_data(X_train, X_val, **data)
         identity, paths = self._identity(checked), self._get_artifacts()
         task = self._task(paths, checked, identity, asked, reset)
-        return FitPlan(SearchRun(paths, checked, identity, task.experiment, task.request), task.cached)
+        run = SearchRun(paths, checked, identity, task.experiment, task.request)
+        return FitPlan.of(run, loads=task.cached is not None)
 
     def confirm(
         self, X_train: object, X_val: object = None, *, seeds: int = 3, within: float = 0.05, **data: Any
@@ -342,12 +343,7 @@ class GridSearchModel(ConfiguredModel):
         if cached is None:
             return None
         require_current(paths, cached, identity)
-        if not cached.legacy and request is not None:
-            extras = cached.manifest.request.get("extras", {})
-            as_config = Request(config=cached.config, extras=extras).to_json()
-            if not any(request.same_as(saved) for saved in (cached.manifest.request, as_config)):
-                return None
-        return cached
+        return cached if cached.answers(request) else None
 
     def _load_from_cache(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         log.info("Loaded from cache: %s (val_loss %s)", paths.model_path, cached.metrics.get("val_loss"))

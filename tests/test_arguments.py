@@ -25,7 +25,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"verbose": "yes"}, r"verbose is 'yes'; it must be a whole number from 0 to 2\."),
     ({"verbose": 3}, r"verbose is 3; it must"),
     ({"verbose": -1}, r"verbose is -1; it must"),
-    ({"seed": True}, r"seed is True; it must be a whole number from 0 to 2\*\*32 - 1\."),
+    ({"seed": True}, r"seed is True; it must be a whole number from 0 to 4294967295\."),
     ({"seed": 1.0}, r"seed is 1\.0; it must"),
     ({"seed": -1}, r"seed is -1; it must"),
     ({"seed": 2**32}, r"seed is 4294967296; it must"),

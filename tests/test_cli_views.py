@@ -112,7 +112,8 @@ def test_a_plan_counts_what_is_recorded(command: Command, folder: Path) -> None:
     for point in plan.points[:2]:
         run.store.add(PointRecord(point.key, run.context, point.config, 0, "done", {"val_loss": 1.0}, 1, 10, 5.0))
     ended = command("search", *arguments)
-    assert "points          3\nalready done    2\nto train        1\nestimated time  at most " in ended.out
+    assert "points          3\nalready done    2\nto train        1\nonce more       point 0, " in ended.out
+    assert "unless a new point is better\nestimated time  at most " in ended.out
     assert "(from the speed of earlier points)" in ended.out
     ended = command("search", *arguments, "--set", "units=[2,3]")
     counts = "points          2\nalready done    2\nto train        0\n"

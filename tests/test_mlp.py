@@ -77,7 +77,7 @@ def test_recall_is_the_part_of_each_class_that_is_recognised(classifier: MLPClas
     right = classifier.predict(X_VAL) == Y_VAL
     assert classifier.recall(X_VAL, Y_VAL) == {label: right[label == Y_VAL].mean() for label in sorted({*Y_VAL})}
     assert list(classifier.recall(X_VAL[:1], Y_VAL[:1])) == [Y_VAL[0]]
-    with pytest.raises(DataError, match="y holds 1 labels and X 60 rows"):
+    with pytest.raises(DataError, match="y holds 1 label and X 60 rows"):
         classifier.recall(X_VAL, Y_VAL[:1])
 
 
@@ -162,7 +162,7 @@ Fit = Callable[[MLPClassifier], object]
         (None, lambda m: m.fit(X, X_VAL, y_train=Y), ArgumentError, "not y_val"),
         (None, lambda m: m.fit(X, X_VAL, y_val=Y_VAL), ArgumentError, "y_val is given without y_train"),
         (None, lambda m: m.fit(X, y_train=Y[:-1]), DataError, "y_train has 199 rows"),
-        (None, lambda m: m.fit(X, y_train=[*Y[:-1], None]), DataError, "y_train has 1 missing labels. Drop"),
+        (None, lambda m: m.fit(X, y_train=[*Y[:-1], None]), DataError, "y_train has 1 missing label. Drop"),
         (None, lambda m: m.fit(X, y_train=X[:, 0]), DataTypeError, "labels of type float"),
         (
             None,
@@ -183,7 +183,12 @@ Fit = Callable[[MLPClassifier], object]
             ArgumentError,
             "class_weight has labels that y_train has not: 'odd'",
         ),
-        (dict.fromkeys(["low", "normal", "high"], 0), lambda m: m.fit(X, y_train=Y), DataError, "all zero"),
+        (
+            dict.fromkeys(["low", "normal", "high"], 0),
+            lambda m: m.fit(X, y_train=Y),
+            DataError,
+            "holds only zeros as weights",
+        ),
     ],
 )
 def test_what_cannot_be_classified_is_refused_before_training(

@@ -36,9 +36,7 @@ class Resources:
         if self.gpus_per_trial is not None:
             checked["gpus_per_trial"] = _gpus(self.gpus_per_trial)
         if self.max_concurrent is not None:
-            checked["max_concurrent"] = whole_number(
-                "max_concurrent", self.max_concurrent, 1, optional=True, error=ResourceError
-            )
+            checked["max_concurrent"] = whole_number("max_concurrent", self.max_concurrent, 1, error=ResourceError)
         if self.memory_gb is not None:
             allowed = "a number of GB, 0 or more, or None"
             checked["memory_gb"] = number_from_0("memory_gb", self.memory_gb, allowed, ResourceError)
