@@ -56,6 +56,7 @@ class ConfiguredModel(FittedModel):
     DEFAULT_SCALER: ClassVar[str | None] = None
     DEFAULT_TARGET_SCALER: ClassVar[str | None] = None
     USES_TARGETS: ClassVar[bool | None] = None
+    TARGET_IS_LABEL: ClassVar[bool] = False
     WINDOWED: ClassVar[bool] = False
     EXTRA_ARTIFACTS: ClassVar[tuple[str, ...]] = ()
 
@@ -144,16 +145,29 @@ class ConfiguredModel(FittedModel):
         )
 
     def _checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
-        data = prepare_data(X_train, X_val, **others)
+        if self.WINDOWED and others.get("shuffle_split"):
+            raise ArgumentError(
+                f"shuffle_split draws single rows, and {type(self).__name__} learns windows of rows in order. Leave "
+                "shuffle_split out, or pass whole runs for validation as X_val and val_run_ids."
+            )
+        data = prepare_data(X_train, X_val, seed=self.seed, targets_are_labels=self._targets_are_labels(), **others)
         if self.USES_TARGETS is False and data.supervised:
             raise ArgumentError(f"{type(self).__name__} learns to reproduce its inputs; leave y_train and y_val out.")
         if self.USES_TARGETS is True and not data.supervised:
-            raise ArgumentError(f"{type(self).__name__} learns to predict targets; pass them as y_train.")
+            raise ArgumentError(
+                f"{type(self).__name__} learns to predict targets; pass them as y_train: fit(X, y_train=y)."
+            )
         if self.WINDOWED and (data.supervised or data.w_train is not None):
             raise ArgumentError(f"{type(self).__name__} reproduces windows; leave targets and sample weights out.")
         if not self.WINDOWED and data.runs_train is not None:
             raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
         return data
+
+    def _targets_are_labels(self) -> bool | None:
+        if self.TARGET_IS_LABEL:
+            return True
+        # Labels cannot be scaled.
+        return None if self.target_scaler_kind is None else False
 
     def _check_windows(self, data: TrainingData, request: Request) -> None:
         if self.WINDOWED:

@@ -6,15 +6,16 @@ on empty or NaN data without an error.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from raygrid.arguments import fraction
+from raygrid.arguments import flag
+from raygrid.column_names import Names, column_order, in_order, kept_names, names_of
 from raygrid.data_arrays import (
     Array,
     FloatArray,
@@ -25,48 +26,17 @@ from raygrid.data_arrays import (
 )
 from raygrid.errors import ArgumentError, DataError, DataTypeError
 from raygrid.fingerprint import digest_array
+from raygrid.row_labels import check_row_labels
+from raygrid.splitting import check_validation_split, split_shuffled, split_tail
+from raygrid.target_classes import target_classes, unseen_classes
 from raygrid.windows import run_numbers
 from raygrid.wording import counted
 
-__all__ = ["TrainingData", "as_features", "as_runs", "as_sample_weights", "as_targets", "prepare_data", "split_tail"]
+__all__ = ["TrainingData", "as_features", "as_runs", "as_sample_weights", "as_targets", "prepare_data"]
 
+log = logging.getLogger("raygrid")
 
-def check_validation_split(value: object) -> float:
-    """``value`` if rows can be split by it.
-
-    Raises:
-        ArgumentError: it is not a number between 0 and 1, both excluded.
-    """
-    return fraction("validation_split", value, "such as 0.2; to choose the validation data yourself, pass X_val")
-
-
-def split_tail(fraction: float, *arrays: Array) -> list[tuple[Array, Array]]:
-    """Split arrays of equal length into a head and a tail, by Keras' rule for ``validation_split``.
-
-    The tail is the last ``fraction`` of the rows, in order, without shuffling. The place is
-    ``floor(rows * (1 - fraction))``, as in ``keras.src.trainers.data_adapters.array_slicing``.
-
-    Returns:
-        One (head, tail) for each array, as views; the same views for the same array.
-
-    Raises:
-        ArgumentError: ``fraction`` is not a number between 0 and 1, both excluded.
-        DataError: the arrays differ in length, or one of the two sides would be empty.
-    """
-    fraction = check_validation_split(fraction)
-    lengths = sorted({len(array) for array in arrays})
-    if len(lengths) != 1:
-        raise DataError(f"Arrays of {lengths} rows cannot be split together. Pass arrays of one length.")
-    rows = lengths[0]
-    split_at = math.floor(rows * (1.0 - fraction))
-    if split_at in (0, rows):
-        raise DataError(
-            f"validation_split={fraction!r} of {counted(rows, 'row')} leaves {split_at} for training and "
-            f"{rows - split_at} for validation. Pass more rows, another validation_split, or X_val."
-        )
-    # Where the targets are the very array of the inputs, they stay one array, also in object stores and on devices.
-    parts = {id(array): (array[:split_at], array[split_at:]) for array in arrays}
-    return [parts[id(array)] for array in arrays]
+_ARRAYS = ("x_train", "y_train", "x_val", "y_val", "w_train", "w_val", "runs_train", "runs_val")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +52,8 @@ class TrainingData:
         w_val: sample weights of the validation data, or None.
         runs_train: number of the run that each row belongs to, int32, shape (rows,), or None.
         runs_val: the same for the validation data.
+        feature_names: the names of the columns of ``x_train`` and ``x_val``, or None.
+        target_names: those of ``y_train`` and ``y_val`` where there are several columns with names, or None.
     """
 
     x_train: FloatArray
@@ -92,6 +64,8 @@ class TrainingData:
     w_val: FloatArray | None = None
     runs_train: Array | None = None
     runs_val: Array | None = None
+    feature_names: Names | None = None
+    target_names: Names | None = None
 
     @property
     def supervised(self) -> bool:
@@ -101,32 +75,40 @@ class TrainingData:
     @property
     def nbytes(self) -> int:
         """What the arrays take in memory together; scaled, they take no more."""
-        return self._bytes_of(field.name for field in fields(self))
+        return self._bytes_of(_ARRAYS)
 
     @property
     def val_nbytes(self) -> int:
         """What the arrays for validation take of it."""
         return self._bytes_of(("x_val", "y_val", "w_val", "runs_val"))
 
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that are there, by attribute name."""
+        return {name: array for name in _ARRAYS if (array := getattr(self, name)) is not None}
+
     def _bytes_of(self, names: Iterable[str]) -> int:
-        arrays = {id(array): array for name in names if (array := getattr(self, name)) is not None}
+        present = self.arrays()
+        arrays = {id(present[name]): present[name] for name in names if name in present}
         return sum(array.nbytes for array in arrays.values())
 
     def digests(self) -> dict[str, dict[str, Any]]:
         """Return ``{"digest", "shape", "dtype"}`` for each array that is there, by attribute name.
 
-        The arrays are read once, at the first call.
+        ``x_train`` and ``y_train`` have ``"names"`` as well where their columns have names. The arrays are read once,
+        at the first call.
         """
         return {name: dict(entry) for name, entry in self._digests.items()}
 
     @cached_property
     def _digests(self) -> dict[str, dict[str, Any]]:
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {
+        entries: dict[str, dict[str, Any]] = {
             name: {"digest": digest_array(array), "shape": list(array.shape), "dtype": str(array.dtype)}
-            for name, array in arrays.items()
-            if array is not None
+            for name, array in self.arrays().items()
         }
+        for name, names in (("x_train", self.feature_names), ("y_train", self.target_names)):
+            if names is not None:
+                entries[name]["names"] = list(names)
+        return entries
 
 
 def prepare_data(
@@ -140,12 +122,18 @@ def prepare_data(
     run_ids: object = None,
     val_run_ids: object = None,
     validation_split: float = 0.2,
+    shuffle_split: bool = False,
+    seed: int = 0,
+    targets_are_labels: bool | None = None,
+    kept: Mapping[str, Sequence[str]] | None = None,
 ) -> TrainingData:
     """Check all data of a call to ``fit``, and split it where no validation data is given.
 
+    Columns with names go by their names, see `column_order`; rows go by position, see `check_row_labels`.
+
     Args:
         X_train: features, see `as_features`.
-        X_val: features for validation. None: the last ``validation_split`` of all arrays, see `split_tail`.
+        X_val: features for validation. None: a ``validation_split`` of all arrays.
         y_train: targets, see `as_targets`. None: the inputs are the targets.
         y_val: targets for validation; needed when both ``X_val`` and ``y_train`` are given.
         sample_weight: weights of the training rows, see `as_sample_weights`.
@@ -153,6 +141,12 @@ def prepare_data(
         run_ids: for time series, the run that each row belongs to, of any type; shape (rows,).
         val_run_ids: the same for ``X_val``.
         validation_split: checked, but not used, when ``X_val`` is given.
+        shuffle_split: draw the rows that validate, see `split_shuffled`, instead of taking the last ones. Targets that
+            are labels are drawn class by class.
+        seed: what that draw depends on.
+        targets_are_labels: what is known of the targets, see `target_classes`.
+        kept: ``"x_train"`` and ``"y_train"`` to the names of the columns of a published model. The same names in
+            another order are put in that order, and an array without names takes them over.
 
     Raises:
         ArgumentError: arguments that contradict each other.
@@ -160,15 +154,26 @@ def prepare_data(
     """
     validation_split = check_validation_split(validation_split)
     _check_pairs(X_val, y_train, y_val, sample_weight, val_sample_weight)
-    x = as_features("X_train", X_train)
-    y = None if y_train is None else as_targets("y_train", y_train, len(x))
+    _check_shuffle_split(flag("shuffle_split", shuffle_split), X_val, run_ids)
+    check_row_labels("X_train", X_train, y_train=y_train, sample_weight=sample_weight, run_ids=run_ids)
+    kept = kept or {}
+    x, names = _named("X_train", X_train, as_features("X_train", X_train), kept.get("x_train"))
+    y, target_names = None, None
+    if y_train is not None:
+        y, target_names = _named("y_train", y_train, as_targets("y_train", y_train, len(x)), kept.get("y_train"))
+        if y.ndim == 1 or y.shape[1] == 1:
+            # A single column has no order, and whoever passes it has chosen it.
+            target_names = None
     w = None if sample_weight is None else as_sample_weights("sample_weight", sample_weight, len(x))
     runs = None if run_ids is None else as_runs("run_ids", run_ids, len(x))
     if X_val is None:
         if val_run_ids is not None:
             raise ArgumentError("val_run_ids is given without X_val. Pass X_val too, or leave val_run_ids out.")
-        return _split(validation_split, x, y, w, runs)
-    x_val = as_features("X_val", X_val)
+        draw = _Draw(validation_split, seed if shuffle_split else None, targets_are_labels)
+        return replace(_split(draw, x, y, w, runs), feature_names=names, target_names=target_names)
+    check_row_labels("X_val", X_val, y_val=y_val, val_sample_weight=val_sample_weight, val_run_ids=val_run_ids)
+    order = column_order("X_val", names_of("X_val", X_val), names, "X_train", x.shape[-1])
+    x_val = in_order(as_features("X_val", X_val), order)
     if x.shape[1:] != x_val.shape[1:]:
         raise DataError(
             f"X_train has rows of shape {x.shape[1:]} and X_val of {x_val.shape[1:]}. "
@@ -176,12 +181,35 @@ def prepare_data(
         )
     t_val = None if y_val is None else as_targets("y_val", y_val, len(x_val))
     if y is not None and t_val is not None:
+        if y.ndim > 1 and y.shape[1] > 1:
+            order = column_order("y_val", names_of("y_val", y_val), target_names, "y_train", y.shape[-1])
+            t_val = in_order(t_val, order)
         y, t_val = _alike_targets(y, t_val)
+        # Who knows that they are labels refuses them, by their own names.
+        unseen = "" if targets_are_labels else unseen_classes(y, t_val, targets_are_labels)
+        if unseen:
+            log.warning(
+                "y_val has classes that y_train does not have: %s. No model can learn them. Put rows of these classes "
+                "into the training data, or leave them out of the validation data; where the targets are numbers to "
+                "predict and not classes, all is well.",
+                unseen,
+            )
     w_val = None if val_sample_weight is None else as_sample_weights("val_sample_weight", val_sample_weight, len(x_val))
     if (run_ids is None) != (val_run_ids is None):
         raise ArgumentError("run_ids and val_run_ids go together when X_val is given. Pass both, or neither.")
     runs_val = None if val_run_ids is None else as_runs("val_run_ids", val_run_ids, len(x_val))
-    return TrainingData(x, y, x_val, t_val, w, w_val, runs, runs_val)
+    return TrainingData(x, y, x_val, t_val, w, w_val, runs, runs_val, names, target_names)
+
+
+def _named(name: str, value: object, array: Array, kept: Sequence[str] | None) -> tuple[Array, Names | None]:
+    """``array``, made of ``value``, and the names of its columns, in the order of ``kept`` where they are the same."""
+    given = names_of(name, value)
+    if kept is not None and given is not None and set(given) == set(kept):
+        return in_order(array, column_order(name, given, kept, "the published model")), tuple(kept)
+    names = kept_names(given)
+    if names is None and kept is not None and len(kept) == array.shape[-1]:
+        return array, tuple(kept)
+    return array, names
 
 
 def as_runs(name: str, value: object, rows: int) -> Array:
@@ -201,9 +229,23 @@ def as_runs(name: str, value: object, rows: int) -> Array:
     return run_numbers(ids)
 
 
-def _split(fraction: float, x: FloatArray, y: Array | None, w: FloatArray | None, runs: Array | None) -> TrainingData:
+@dataclass(frozen=True)
+class _Draw:
+    """How validation rows are chosen: the last ones, or with ``seed``, drawn."""
+
+    fraction: float
+    seed: int | None
+    targets_are_labels: bool | None
+
+
+def _split(draw: _Draw, x: FloatArray, y: Array | None, w: FloatArray | None, runs: Array | None) -> TrainingData:
     present = [array for array in (x, y, w, runs) if array is not None]
-    parts = iter(split_tail(fraction, *present))
+    if draw.seed is None:
+        parts = iter(split_tail(draw.fraction, *present))
+    else:
+        classes = None if y is None else target_classes(y, draw.targets_are_labels)
+        codes = None if classes is None else classes.codes
+        parts = iter(split_shuffled(draw.fraction, draw.seed, codes, *present))
     x_train, x_val = next(parts)
     y_train, y_val = (None, None) if y is None else next(parts)
     w_train, w_val = (None, None) if w is None else next(parts)
@@ -211,7 +253,26 @@ def _split(fraction: float, x: FloatArray, y: Array | None, w: FloatArray | None
     if w_train is not None and w_val is not None:
         require_some_weight("the training part of sample_weight", w_train)
         require_some_weight("the validation part of sample_weight", w_val)
+    if y_train is not None and y_val is not None and draw.seed is None and not draw.targets_are_labels:
+        unseen = unseen_classes(y_train, y_val, draw.targets_are_labels)
+        if unseen:
+            log.warning(
+                "The validation rows, the last ones of the data, have classes that the training rows do not have: %s. "
+                "No model can learn them. Are the rows sorted? Pass shuffle_split=True, or choose the validation rows "
+                "yourself: X_val and y_val. Where the targets are numbers to predict and not classes, all is well.",
+                unseen,
+            )
     return TrainingData(x_train, y_train, x_val, y_val, w_train, w_val, runs_train, runs_val)
+
+
+def _check_shuffle_split(shuffle_split: bool, x_val: object, run_ids: object) -> None:
+    if shuffle_split and x_val is not None:
+        raise ArgumentError("shuffle_split chooses the validation rows, and X_val is given. Leave one of them out.")
+    if shuffle_split and run_ids is not None:
+        raise ArgumentError(
+            "shuffle_split draws single rows, and run_ids says that the rows are series, whose order counts. Leave "
+            "shuffle_split out, or pass whole runs for validation as X_val and val_run_ids."
+        )
 
 
 def _check_pairs(x_val: object, y_train: object, y_val: object, weight: object, val_weight: object) -> None:

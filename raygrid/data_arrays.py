@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raygrid.column_names import as_arrow_table, is_frame
 from raygrid.errors import DataError, DataTypeError
+from raygrid.unsupported_data import refuse_unsupported
 from raygrid.wording import counted
 
 Array = npt.NDArray[Any]
@@ -50,8 +52,8 @@ def as_features(name: str, value: object) -> FloatArray:
 
     Args:
         name: what the caller calls the array; it appears in every message.
-        value: a numpy array, nested lists, a pandas DataFrame, a ``pyarrow.Table``, or anything with
-            ``__array__``. Floats, integers, booleans and Arrow decimals count as numeric.
+        value: a numpy array, nested lists, a DataFrame of pandas or polars, a ``pyarrow.Table``, or
+            anything with ``__array__``. Floats, integers, booleans and Arrow decimals count as numeric.
 
     Returns:
         ``value`` itself, or a view, where it is right already; otherwise one copy, which for a memory-mapped array is
@@ -168,9 +170,9 @@ def is_numeric_arrow_type(arrow_type: Any) -> bool:
 
 
 def _columns_of(value: object) -> _Columns | None:
-    """See a pandas DataFrame or an Arrow table as columns; None for anything else."""
-    frame: Any = value
-    if hasattr(frame, "iloc") and hasattr(frame, "columns") and hasattr(frame, "dtypes"):
+    """See a DataFrame of pandas or polars, or an Arrow table, as columns; None for anything else."""
+    frame: Any = as_arrow_table(value)
+    if is_frame(frame):
         return _Columns(
             labels=tuple(str(label) for label in frame.columns),
             dtypes=tuple(str(dtype) for dtype in frame.dtypes),
@@ -227,6 +229,7 @@ def _check_column_kinds(name: str, columns: _Columns, fix: str) -> None:
 
 
 def _numeric_array(name: str, value: object, fix: str) -> Array:
+    refuse_unsupported(name, value)
     if isinstance(value, np.ma.MaskedArray):
         masked = int(np.count_nonzero(np.ma.getmaskarray(value)))
         if masked:
@@ -281,7 +284,7 @@ def _to_float32(source: Array) -> FloatArray:
 
 
 def _cast(source: Array, dtype: type[np.generic]) -> Array:
-    if not _is_mapped(source) or (source.dtype == dtype and source.flags.c_contiguous):
+    if not is_mapped(source) or (source.dtype == dtype and source.flags.c_contiguous):
         return np.ascontiguousarray(source, dtype=dtype)
     with tempfile.TemporaryFile(prefix="raygrid-") as file:
         for block in row_blocks(source):
@@ -290,7 +293,8 @@ def _cast(source: Array, dtype: type[np.generic]) -> Array:
         return np.asarray(np.memmap(file, dtype, "r", shape=source.shape))
 
 
-def _is_mapped(array: Any) -> bool:
+def is_mapped(array: Any) -> bool:
+    """Whether an array lies in a file that is mapped into memory."""
     while array is not None and not isinstance(array, np.memmap):
         array = getattr(array, "base", None)
     return array is not None

@@ -9,11 +9,13 @@ import numpy as np
 
 from raygrid.arguments import whole_number
 from raygrid.artifacts import ModelArtifacts
+from raygrid.column_names import column_order, in_order, names_of, put_back
 from raygrid.data import as_features, as_runs, as_targets
 from raygrid.errors import ArgumentError, DataError, NotFittedError
 from raygrid.ledger import results_text
 from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
+from raygrid.row_labels import check_row_labels
 from raygrid.scaling import Scaling
 from raygrid.search_run import results_of_published
 from raygrid.window_prediction import evaluate_windows, reproduce_rows
@@ -56,18 +58,19 @@ class FittedModel:
         A model of windows gives for each row the mean over all windows, one row apart, that hold it.
 
         Args:
-            X: inputs in original units, rows first, of the width that was trained on.
+            X: inputs in original units, rows first, of the width that was trained on. Columns with names may stand in
+                any order; what the model reproduces of them is given back in the order of ``X``.
             run_ids: for a model of windows, the run that each row belongs to; windows do not cross runs. None: one run.
 
         Returns:
             float32 array, rows first.
 
         Raises:
-            DataError: for a model of windows, a run is shorter than the window.
+            DataError: other columns than were trained on; for a model of windows, a run is shorter than the window.
         """
         _, output = self._inputs_and_outputs(X, run_ids)
         if self._targets_are_inputs(self._fitted()):
-            return self._scaling.unscale_inputs(output)
+            return self._as_given(X, self._scaling.unscale_inputs(output))
         return self._scaling.unscale_targets(output)
 
     def evaluate(self, X: object, y: object = None, run_ids: object = None) -> dict[str, float]:
@@ -82,9 +85,11 @@ class FittedModel:
 
         Raises:
             ArgumentError: ``y`` is missing, or is given to a model of windows.
-            DataError: for a model of windows, a run is shorter than the window.
+            DataError: other columns than were trained on; the rows of ``y`` are labelled in another order than those of
+                ``X``; for a model of windows, a run is shorter than the window.
         """
         model = self._fitted()
+        check_row_labels("X", X, y=y, run_ids=run_ids)
         x, runs = self._model_inputs(X, run_ids)
         if self._windowed:
             if y is not None:
@@ -93,7 +98,7 @@ class FittedModel:
             return evaluate_windows(model, x, runs, self.best_config)
         if y is None and not self._targets_are_inputs(model):
             raise ArgumentError("evaluate needs y: the model was trained with targets. Pass the targets of X as y.")
-        target = x if y is None else self._scaling.scale_targets(as_targets("y", y, len(x)))
+        target = x if y is None else self._scaling.scale_targets(self._targets("y", y, len(x)))
         metrics = model.evaluate(x, target, batch_size=_PREDICT_BATCH_SIZE, verbose=0, return_dict=True)
         return {name: float(value) for name, value in metrics.items()}
 
@@ -142,7 +147,9 @@ class FittedModel:
     def _model_inputs(self, X: object, run_ids: object) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
         """``X`` in the units that the model sees, and the number of each row's run."""
         assert self._manifest is not None
-        x = as_features("X", X)
+        # Other columns are refused first, whatever is in them.
+        order = self._order_of(X)
+        x = in_order(as_features("X", X), order)
         # A legacy set does not say. Other axes than the last may be of any length, such as that of a time series.
         trained = tuple(self._manifest.input_shape)[1 if self._windowed else 0 :]
         if trained and (x.ndim != 1 + len(trained) or x.shape[-1] != trained[-1]):
@@ -154,6 +161,29 @@ class FittedModel:
             raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
         runs = None if run_ids is None else as_runs("run_ids", run_ids, len(x))
         return self._scaling.scale_inputs(x), runs
+
+    def _order_of(self, X: object, name: str = "X") -> list[int] | None:
+        """Where each column that was trained on stands in ``X``; None: where it stood in training.
+
+        Raises:
+            DataError: other columns; the message lists them.
+        """
+        assert self._manifest is not None
+        shape, kept = self._manifest.input_shape, self._manifest.column_names.get("x_train")
+        return column_order(name, names_of(name, X), kept, "the training data", shape[-1] if shape else None)
+
+    def _as_given(self, X: object, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """``values``, one for each column that was trained on, in the order of the columns of ``X``."""
+        return put_back(values, self._order_of(X))
+
+    def _targets(self, name: str, y: object, rows: int) -> np.ndarray[Any, Any]:
+        """``y`` as checked targets in original units, its columns in the order that was trained on."""
+        assert self._manifest is not None
+        targets = as_targets(name, y, rows)
+        if targets.ndim < 2 or targets.shape[1] == 1:
+            return targets
+        kept = self._manifest.column_names.get("y_train")
+        return in_order(targets, column_order(name, names_of(name, y), kept, "the training targets", targets.shape[1]))
 
     def _inputs_and_outputs(
         self, X: object, run_ids: object = None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from raygrid import __version__
+from raygrid.column_names import names_differ
 from raygrid.fingerprint import digest_json
 from raygrid.training_inputs import TRAINING_RULES
 
@@ -20,7 +21,8 @@ class Identity:
     """Everything that the points of a search depend on, apart from their configs.
 
     Attributes:
-        data: digest, shape and dtype of each array, in original units.
+        data: digest, shape and dtype of each array, in original units, and the names of columns that have some. Names
+            change no result, so they are in no key.
         code: name and digest of the builder.
         settings: seed, scaler, shuffling, dtype policy.
     """
@@ -56,8 +58,11 @@ class Identity:
         old_data = saved.get("data", {})
         for name in sorted({*self.data, *old_data}):
             old, new = old_data.get(name), self.data.get(name)
+            renamed = names_differ((old or {}).get("names"), (new or {}).get("names"))
             if old is None or new is None or (old["digest"], old["shape"]) != (new["digest"], new["shape"]):
-                lines.append(f"data {name}: was {_array_text(old)}, now {_array_text(new)}")
+                lines.append(f"data {name}: was {_array_text(old)}, now {_array_text(new)}{renamed and ';' + renamed}")
+            elif renamed:
+                lines.append(f"data {name}:{renamed}")
         old_code = saved.get("code", {})
         if old_code.get("digest") != self.code["digest"]:
             lines.append(

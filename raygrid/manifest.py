@@ -57,6 +57,12 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=dict)
     created: str = ""
 
+    @property
+    def column_names(self) -> dict[str, tuple[str, ...]]:
+        """Names of the columns that were trained on, by array (``x_train``, ``y_train``), of those that have names."""
+        data = self.depends_on.get("data", {})
+        return {name: tuple(entry["names"]) for name, entry in data.items() if "names" in entry}
+
     def to_json(self) -> dict[str, Any]:
         """The manifest as JSON values."""
         return {"format": MANIFEST_FORMAT, **dataclasses.asdict(self)}
@@ -113,10 +119,17 @@ def _check_depends_on(value: dict[str, Any]) -> None:
         whole = isinstance(shape, list) and all(type(size) is int for size in shape)
         if not isinstance(entry["digest"], str) or not whole:
             raise ValueError(f"the entry of the data {name!r} is not a digest and a shape")
+        if "names" in entry and not _are_names(entry["names"], shape):
+            raise ValueError(f"the names of the data {name!r} are not one text for each column")
     if not all(isinstance(text, str) for text in code.values()):
         raise ValueError("the code's name or digest is not text")
     if type(settings.get("seed", 0)) is not int:
         raise ValueError("the seed is not a whole number")
+
+
+def _are_names(names: Any, shape: list[int]) -> bool:
+    texts = isinstance(names, list) and all(isinstance(label, str) for label in names)
+    return texts and bool(shape) and len(names) == shape[-1] == len(set(names))
 
 
 def plain_file_name(name: Any) -> str:

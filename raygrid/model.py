@@ -19,6 +19,7 @@ from raygrid.data import TrainingData
 from raygrid.errors import ArgumentError, MissingArtifactError, NotFittedError
 from raygrid.experiments import begin_reset, current_experiment, end_reset, reset_experiment_id
 from raygrid.fingerprint import digest_json
+from raygrid.fit_arguments import explains_arguments
 from raygrid.fit_plan import FitPlan, Task
 from raygrid.grid import (
     Config,
@@ -90,6 +91,7 @@ class GridSearchModel(ConfiguredModel):
 
     # The public interface
 
+    @explains_arguments
     def fit(
         self,
         X_train: object,
@@ -105,12 +107,14 @@ class GridSearchModel(ConfiguredModel):
         run_ids: object = None,
         val_run_ids: object = None,
         validation_split: float = 0.2,
+        shuffle_split: bool = False,
     ) -> keras.Model:
         """Loads the saved model if it is what is asked for; otherwise trains, publishes and returns the best.
 
         Args:
-            X_train: inputs, rows first: an array, a pandas DataFrame or a ``pyarrow.Table``, cast to float32.
-            X_val: inputs for validation, of the same width; None: the last ``validation_split`` of ``X_train``.
+            X_train: inputs, rows first: an array, a DataFrame of pandas or polars, or a ``pyarrow.Table``. The names of
+                its columns are kept, and later data is brought into their order.
+            X_val: inputs for validation, of the same columns; None: the last ``validation_split`` of ``X_train``.
             param_grid: names to lists of values: every combination is trained in parallel on Ray Tune. None, with no
                 ``model_config`` and nothing saved: ``DEFAULT_PARAM_GRID``.
             model_config: a single config, trained in this process without Ray; names that it leaves out have their
@@ -123,6 +127,8 @@ class GridSearchModel(ConfiguredModel):
             run_ids: for a model of windows, the run that each row belongs to; windows do not cross runs. None: one run.
             val_run_ids: the same for ``X_val``.
             validation_split: the fraction of rows, from the end, that is held out where ``X_val`` is None.
+            shuffle_split: hold out rows that are drawn by the model's seed instead of the last ones. Where targets are
+                labels (whole numbers that each come often, truth values, one-hot rows), each class gives its share.
 
         Returns:
             The model with the lowest ``val_loss``, also in ``best_model``. It sees scaled inputs; ``predict`` and
@@ -140,6 +146,7 @@ class GridSearchModel(ConfiguredModel):
         check_backend()
         reset = flag("reset_experiment", reset_experiment)
         asked = self._space().asked(param_grid, model_config)
+        paths = self._get_artifacts()
         data = self._checked_data(
             X_train,
             X_val,
@@ -150,8 +157,10 @@ class GridSearchModel(ConfiguredModel):
             run_ids=run_ids,
             val_run_ids=val_run_ids,
             validation_split=validation_split,
+            shuffle_split=shuffle_split,
+            kept={} if reset else self._kept_names(paths),
         )
-        identity, paths = self._identity(data), self._get_artifacts()
+        identity = self._identity(data)
         task = self._task(paths, data, identity, asked, reset)
         if task.cached is not None:
             return self._load_from_cache(paths, task.cached)
@@ -173,6 +182,7 @@ class GridSearchModel(ConfiguredModel):
             self._run = None
         return self.best_model
 
+    @explains_arguments
     def plan(
         self,
         X_train: object,
@@ -191,12 +201,14 @@ class GridSearchModel(ConfiguredModel):
         check_backend()
         reset = flag("reset_experiment", reset_experiment)
         asked = self._space().asked(param_grid, model_config)
-        checked = self._checked_data(X_train, X_val, **data)
-        identity, paths = self._identity(checked), self._get_artifacts()
+        paths = self._get_artifacts()
+        checked = self._checked_data(X_train, X_val, **data, kept={} if reset else self._kept_names(paths))
+        identity = self._identity(checked)
         task = self._task(paths, checked, identity, asked, reset)
         run = SearchRun(paths, checked, identity, task.experiment, task.request)
         return FitPlan.of(run, loads=task.cached is not None)
 
+    @explains_arguments
     def confirm(
         self, X_train: object, X_val: object = None, *, seeds: int = 3, within: float = 0.05, **data: Any
     ) -> Confirmation:
@@ -215,8 +227,9 @@ class GridSearchModel(ConfiguredModel):
         """
         seeds = whole_number("seeds", seeds, 1)
         within = number_from_0("within", within, "a fraction of the winner's val_loss, 0 or more, such as 0.05")
-        checked = self._checked_data(X_train, X_val, **data)
-        identity, paths = self._identity(checked), self._get_artifacts()
+        paths = self._get_artifacts()
+        checked = self._checked_data(X_train, X_val, **data, kept=self._kept_names(paths))
+        identity = self._identity(checked)
         cached = self._read_cached(paths)
         require_current(paths, cached, identity)
         if cached.legacy:
@@ -322,6 +335,11 @@ class GridSearchModel(ConfiguredModel):
         if reset:
             return Task(request, None, reset_experiment_id(paths, _asked_digest(identity, request)))
         return Task(request, None, current_experiment(paths))
+
+    def _kept_names(self, paths: ModelArtifacts) -> dict[str, tuple[str, ...]]:
+        """The names of the columns that the published model was trained on."""
+        manifest = read_manifest(paths)
+        return {} if manifest is None else manifest.column_names
 
     def _published_request(self, paths: ModelArtifacts) -> Request | None:
         """What the published set was asked for, to be published anew, where what ``_request_extras`` gives differs."""

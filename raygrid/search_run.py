@@ -6,7 +6,6 @@ import contextlib
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -171,8 +170,7 @@ class SearchRun:
             "w": _as_it_is,
             "runs": _as_it_is,
         }
-        arrays = {field.name: getattr(self.data, field.name) for field in fields(self.data)}
-        return {name: (array, by_role[name.partition("_")[0]]) for name, array in arrays.items() if array is not None}
+        return {name: (array, by_role[name.partition("_")[0]]) for name, array in self.data.arrays().items()}
 
     def items(self, config: Mapping[str, Any]) -> int:
         """How many rows, or windows, a config trains on."""

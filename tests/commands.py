@@ -54,17 +54,24 @@ Command = Callable[..., Ended]
 
 
 @contextlib.contextmanager
-def working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """``folder`` is the working folder, with a small table in it; all that a command changes is put back."""
+def moved_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """``folder`` is the working folder; what a command changes of the log is put back."""
     log = logging.getLogger("raygrid")
     before = log.handlers, log.propagate, log.level
-    modules = set(sys.modules)
     monkeypatch.chdir(folder)
+    yield
+    log.handlers, log.propagate, log.level = before
+
+
+@contextlib.contextmanager
+def working_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """``folder`` is the working folder, with a small table in it; all that a command changes is put back."""
+    modules = set(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
     rows = "\n".join(f"{i},{i % 3},{i % 2},{'high' if i % 2 else 'low'}" for i in range(20))
     write(folder, "table.csv", f"a,b,c,kind\n{rows}\n")
-    yield
-    log.handlers, log.propagate, log.level = before
+    with moved_to(folder, monkeypatch):
+        yield
     for name in set(sys.modules) - modules:
         if str(folder) in str(getattr(sys.modules[name], "__file__", None)):
             del sys.modules[name]

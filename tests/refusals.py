@@ -29,7 +29,7 @@ def refused_by_fit(
     loaded = set(sys.modules)
     model = cls(folder / "models", "small", 0)
     with pytest.raises(error) as caught:
-        model.fit(small_rows() if X_train is None else X_train, X_val, **asked)
+        model.fit(small_rows() if X_train is None else X_train, X_val=X_val, **asked)
     assert not any(folder.iterdir())
     assert not set(HEAVY) & (set(sys.modules) - loaded)
     return str(caught.value)

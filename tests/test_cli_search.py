@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from commands import NUMBERS, SCRIPT, TABLE, run_each_twice, write_table
+from commands import NUMBERS, SCRIPT, TABLE, command_in_this_process, moved_to, run_each_twice, write_table
 
 # What each model is given, and the files that it leaves beside config, model, metrics, manifest and ledger.
 MODELS: dict[str, tuple[list[str], list[str]]] = {
@@ -113,3 +113,36 @@ def test_a_student_is_measured_against_its_teacher(trained: tuple[Path, dict[str
         assert re.search(
             r"on training rows, against the autoencoder: mae [\d.e-]+, rmse [\d.e-]+, r2 -?[\d.e-]+\n", text
         )
+
+
+def test_the_columns_of_a_file_go_by_name(
+    trained: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = command_in_this_process(capsys)
+    with moved_to(trained[0], monkeypatch):
+        shown = command("show", "--prefix", "mlp-regressor").out
+        assert "  x_train            a, b\n  y_train            c, run\n" in shown
+        for columns in (["--features", "b,a", "--target", "run,c"], ["--features", "a,b", "--target", "c,run"]):
+            plan = ["search", "--model", "mlp-regressor", *TABLE, *columns, "--config", "config.json", "--plan"]
+            arguments = [*plan, "--set", "epochs=1", "--set", "hidden_layers=[4]"]
+            assert "already done    1\nto train        0\n" in command(*arguments).out
+        renamed = (trained[0] / "table.csv").read_text().replace("a,b,c", "a,flow,c", 1)
+        (trained[0] / "renamed.csv").write_text(renamed)
+        arguments = ["search", "--model", "autoencoder", "--data", "renamed.csv", "--features", "a,flow,c"]
+        assert "data x_train: 'b' is missing, 'flow' is new" in command(*arguments).err
+
+
+def test_validation_rows_are_drawn_by_an_option(
+    trained: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = command_in_this_process(capsys)
+    with moved_to(trained[0], monkeypatch):
+        arguments = ["search", "--model", "mlp-classifier", *TABLE, "--target", "kind", "--features", "a,b,c"]
+        arguments += ["--config", "config.json", "--set", "epochs=1", "--set", "hidden_layers=[4]", "--plan"]
+        assert "to train        0\n" in command(*arguments).out
+        assert "to train        1\n" in command(*arguments, "--shuffle-split").out
+        runs = ["search", "--model", "conv-autoencoder", *TABLE, *NUMBERS, "--plan", "--shuffle-split"]
+        assert "ConvAutoencoder learns windows of rows in order" in command(*runs).err
+        assert "X_val is given" in command("search", "--shuffle-split", "--plan").err
+        both = ["search", "--model", "residual-regressor", *TABLE, *NUMBERS, "--plan", "--shuffle-split"]
+        assert command(*both).code == 0

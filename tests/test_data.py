@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygrid.data import as_features, as_sample_weights, as_targets, prepare_data, split_tail
+from raygrid.data import as_features, as_sample_weights, as_targets, prepare_data
 from raygrid.errors import ArgumentError, DataError, DataTypeError
+from raygrid.splitting import split_tail
 
 
 def f32(values: Any) -> np.ndarray:
@@ -86,8 +87,6 @@ def test_decimals_and_dictionaries_of_an_arrow_table_count_as_numbers() -> None:
         (np.array([[1j, 2]]), "real and the imaginary"),
         (np.array([["2020-01-01"]], dtype="datetime64[s]"), "timedelta64"),
         (np.array([[1]], dtype="timedelta64[s]"), "duration"),
-        ("data.csv", "from a str"),
-        (None, "from a NoneType"),
     ],
 )
 def test_a_dtype_that_is_not_numeric_is_refused_with_its_name_and_a_fix(value: Any, fix: str) -> None:

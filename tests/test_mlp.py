@@ -174,7 +174,8 @@ Fit = Callable[[MLPClassifier], object]
             None,
             lambda m: m.fit(X, y_train=["a", "b"] * 80 + ["c"] * 40),
             DataError,
-            "the validation part, the last rows of y_train, has labels that the training part has not: 'c'. Shuffle",
+            "the validation part, the last rows of y_train, has labels that the training part has not: 'c'. Pass "
+            "shuffle_split=True",
         ),
         (None, lambda m: m.fit(X, y_train=["a"] * 200), DataError, "one class only, 'a'.*two classes or more"),
         (

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from raygrid.column_names import NamedArray
 from raygrid.data_files import read_data
 from raygrid.datasets import TEPData, load_tep
 from raygrid.errors import ArgumentError
@@ -42,10 +43,10 @@ class Columns:
 class SearchData:
     """The arrays for ``fit``; None where there are none."""
 
-    X_train: Array
-    X_val: Array | None = None
-    y_train: Array | None = None
-    y_val: Array | None = None
+    X_train: Array | NamedArray
+    X_val: Array | NamedArray | None = None
+    y_train: Array | NamedArray | None = None
+    y_val: Array | NamedArray | None = None
     run_ids: Array | None = None
     val_run_ids: Array | None = None
 
@@ -71,8 +72,13 @@ def load_file(path: Path, columns: Columns) -> SearchData:
         target=None if columns.target_is_label or not target else target,
         labels=labels or None,
     )
-    y = data.labels[target[0]] if columns.target_is_label and target else data.y
-    return SearchData(data.X, data.X_val, y, data.y_val, run_ids=data.labels[columns.runs] if columns.runs else None)
+    y: Array | NamedArray | None = data.labels[target[0]] if columns.target_is_label and target else data.y
+    X: Array | NamedArray = data.X
+    if data.feature_names:
+        X = NamedArray(data.X, data.feature_names)
+        if data.y is not None and len(target) > 1:
+            y = NamedArray(data.y, tuple(target))
+    return SearchData(X, data.X_val, y, data.y_val, run_ids=data.labels[columns.runs] if columns.runs else None)
 
 
 def load_embedded(columns: Columns, windowed: bool) -> SearchData:
@@ -100,10 +106,10 @@ def load_embedded(columns: Columns, windowed: bool) -> SearchData:
     used = [names.index(name) for name in columns.features or names if name not in measured]
     if by_fault:
         return _faults(data, used)
-    y_train, y_val = (_columns_of(X, [names.index(n) for n in measured]) for X in (data.X_train, data.X_val))
+    y_train, y_val = (_measured(X, names, measured) for X in (data.X_train, data.X_val))
     return SearchData(
-        data.X_train[:, used],
-        data.X_val[:, used],
+        NamedArray(data.X_train[:, used], tuple(names[i] for i in used)),
+        NamedArray(data.X_val[:, used], tuple(names[i] for i in used)),
         y_train,
         y_val,
         data.run_train if windowed else None,
@@ -125,11 +131,14 @@ def _faults(data: TEPData, used: Sequence[int]) -> SearchData:
         rows = np.flatnonzero(data.run == run)
         validates[rows[int(len(rows) * (1 - _FAULT_VALIDATION_PART)) :]] = True
     labels = np.array([f"fault {number}" if number else "normal" for number in data.fault])
-    X = data.X_test[:, used]
-    return SearchData(X[~validates], X[validates], labels[~validates], labels[validates])
+    X, names = data.X_test[:, used], tuple(data.feature_names[i] for i in used)
+    return SearchData(
+        NamedArray(X[~validates], names), NamedArray(X[validates], names), labels[~validates], labels[validates]
+    )
 
 
-def _columns_of(X: Array, wanted: Sequence[int]) -> Array | None:
+def _measured(X: Array, names: Sequence[str], wanted: Sequence[str]) -> Array | NamedArray | None:
     if not wanted:
         return None
-    return X[:, wanted[0]] if len(wanted) == 1 else X[:, list(wanted)]
+    columns = [names.index(name) for name in wanted]
+    return X[:, columns[0]] if len(wanted) == 1 else NamedArray(X[:, columns], tuple(wanted))

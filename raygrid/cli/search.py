@@ -47,6 +47,11 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--features", callback=_names, metavar="A,B,...", help="Columns to use. Default: all but the target.")
 @click.option("--target", callback=_names, metavar="A,B,...", help="Columns to predict. Default: none.")
 @click.option(
+    "--shuffle-split",
+    is_flag=True,
+    help="Hold out rows drawn by the seed instead of the last ones; of each class alike, where targets are labels.",
+)
+@click.option(
     "--model", default="autoencoder", show_default=True, help="A built-in model, or package.module:Class of your own."
 )
 @click.option("--grid", type=LocalPath(folder=False), help="The grid: a JSON, YAML or TOML file.")
@@ -85,6 +90,7 @@ def search(
     runs: str | None,
     features: list[str] | None,
     target: list[str] | None,
+    shuffle_split: bool,
     model: str,
     grid: Path | None,
     settings: tuple[str, ...],
@@ -134,6 +140,8 @@ def search(
     file = grid or config
     asked = Asked(None if file is None else read_mapping(file), parse_settings(settings), single=config is not None)
     arrays = _load(found, model, data, features, target, runs).arguments()
+    if shuffle_split:
+        arrays["shuffle_split"] = True
     workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
     if hasattr(searcher, "train_autoencoder"):
         search_teacher_and_student(searcher, arrays, asked, reset, workers if plan_only else None)

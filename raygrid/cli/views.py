@@ -64,6 +64,7 @@ def show(model_dir: Path, prefix: str) -> None:
         _echo_block(title, values)
     _echo_block("settings", manifest.depends_on.get("settings", {}))
     arrays = manifest.depends_on.get("data", {})
+    _echo_block("columns", {n: ", ".join(a["names"]) for n, a in arrays.items() if "names" in a})
     _echo_block("data", {n: f"{'x'.join(map(str, a['shape']))}  digest {a['digest'][:12]}" for n, a in arrays.items()})
 
 

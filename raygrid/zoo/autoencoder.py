@@ -64,10 +64,10 @@ class Autoencoder(GridSearchModel):
             X: inputs in original units, rows first.
 
         Returns:
-            float32, shape (rows, features).
+            float32, shape (rows, features), columns in the order of ``X``.
         """
         x, output = self._inputs_and_outputs(X)
-        return np.asarray(np.square(output.astype(np.float32, copy=False) - x))
+        return self._as_given(X, np.square(output.astype(np.float32, copy=False) - x))
 
     def score(self, X: object) -> npt.NDArray[np.float64]:
         """The mean over features of ``reconstruction_errors``, float64, shape (rows,).

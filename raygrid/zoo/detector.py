@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raygrid.arguments import whole_number
+from raygrid.column_names import kept_names, names_of
 from raygrid.errors import ArgumentError, CorruptArtifactError, MissingArtifactError
 from raygrid.wording import counted
 from raygrid.zoo.autoencoder import Autoencoder, row_scores
@@ -101,7 +102,8 @@ class AutoencoderDetector(Autoencoder):
         """Each feature's share of the error of its row.
 
         Returns:
-            float32, shape (rows, features); a row adds up to 1, or is 0 where there is no error.
+            float32, shape (rows, features), columns in the order of ``X``. A row adds up to 1, or is 0 where there is
+            no error.
         """
         return _shares(self.reconstruction_errors(X))
 
@@ -110,7 +112,8 @@ class AutoencoderDetector(Autoencoder):
 
         Args:
             X: inputs in original units, rows first.
-            feature_names: one for each feature; None: the columns of ``X`` if it is a table, or ``feature 0`` and on.
+            feature_names: one for each feature, in the order of ``X``; None: the names of its columns, or else those
+                that were trained on, or else ``feature 0`` and on.
             top: how many features are named.
 
         Raises:
@@ -120,7 +123,7 @@ class AutoencoderDetector(Autoencoder):
         threshold = self.threshold
         errors = self.reconstruction_errors(X)
         width = errors.shape[1]
-        names = _column_names(X, width) if feature_names is None else list(feature_names)
+        names = self._feature_names(X, width) if feature_names is None else list(feature_names)
         if len(names) != width:
             raise ArgumentError(
                 f"feature_names holds {counted(len(names), 'name')}, and X has {counted(width, 'feature')}; pass "
@@ -134,6 +137,11 @@ class AutoencoderDetector(Autoencoder):
             Alarm(int(row), float(scores[row]), tuple((names[i], float(share[i])) for i in largest))
             for row, share, largest in zip(rows, shares, order, strict=True)
         ]
+
+    def _feature_names(self, X: object, width: int) -> list[str]:
+        assert self._manifest is not None
+        names = kept_names(names_of("X", X)) or self._manifest.column_names.get("x_train")
+        return list(names) if names else [f"feature {i}" for i in range(width)]
 
     def _extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
         scores = self.score(run.data.x_val)
@@ -174,11 +182,3 @@ def _shares(errors: Array) -> npt.NDArray[np.float32]:
     total = errors.sum(axis=1, keepdims=True, dtype=np.float64)
     shares = np.divide(errors, total, out=np.zeros(errors.shape), where=total > 0)
     return np.asarray(shares, dtype=np.float32)
-
-
-def _column_names(X: Any, width: int) -> list[str]:
-    # pyarrow's tables call them column_names, pandas' columns.
-    for attribute in ("column_names", "columns"):
-        if hasattr(X, attribute):
-            return [str(name) for name in getattr(X, attribute)]
-    return [f"feature {i}" for i in range(width)]

@@ -17,6 +17,7 @@ from raygrid.data_arrays import require_some_weight
 from raygrid.errors import ArgumentError, CorruptArtifactError, DataError
 from raygrid.fingerprint import digest_json
 from raygrid.model import GridSearchModel
+from raygrid.row_labels import check_row_labels
 from raygrid.wording import counted
 from raygrid.zoo.labels import ClassWeight, Label, as_labels, check_class_weight, class_labels, encode, row_weights
 from raygrid.zoo.mlp import MLP_CONFIG, MLP_PARAM_GRID, hidden_stack
@@ -137,7 +138,7 @@ class MLPClassifier(GridSearchModel):
             ArgumentError: ``y`` is missing.
             DataError: labels that the training data has not.
         """
-        return super().evaluate(X, None if y is None else self._encoded(y), run_ids)
+        return super().evaluate(X, None if y is None else self._encoded(X, y), run_ids)
 
     def recall(self, X: object, y: object) -> dict[Label, float]:
         """For each class in ``y``, the fraction of its rows that are recognised.
@@ -149,7 +150,7 @@ class MLPClassifier(GridSearchModel):
         Raises:
             DataError: labels that the training data has not, or another number of rows.
         """
-        codes = self._encoded(y)
+        codes = self._encoded(X, y)
         probabilities = self.predict_proba(X)
         if len(codes) != len(probabilities):
             raise DataError(
@@ -159,12 +160,16 @@ class MLPClassifier(GridSearchModel):
         right = probabilities.argmax(axis=1) == codes
         return {self.fitted_classes[code]: float(right[codes == code].mean()) for code in np.unique(codes).tolist()}
 
-    def _encoded(self, y: object) -> npt.NDArray[np.int32]:
+    def _encoded(self, X: object, y: object) -> npt.NDArray[np.int32]:
+        check_row_labels("X", X, y=y)
         return encode("y", as_labels("y", y), self.classes.tolist())
 
     def _checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
         if others.get("y_train") is None:
             return super()._checked_data(X_train, X_val, **others)
+        # Labels are encoded here, and have lost their index once the other checks see them.
+        check_row_labels("X_train", X_train, y_train=others["y_train"])
+        check_row_labels("X_val", X_val, y_val=others.get("y_val"))
         labels = as_labels("y_train", others["y_train"])
         classes = class_labels(labels)
         others["y_train"] = encode("y_train", labels, classes)
@@ -225,5 +230,6 @@ def _check_split(train: npt.NDArray[Any], val: npt.NDArray[Any], classes: Sequen
         shown = ", ".join(map(repr, only_val))
         raise DataError(
             f"the validation part, the last rows of y_train, has labels that the training part has not: {shown}. "
-            "Shuffle the rows, or choose the validation rows yourself: X_val and y_val."
+            "Pass shuffle_split=True, which draws rows of every class, or choose the validation rows yourself: X_val "
+            "and y_val."
         )

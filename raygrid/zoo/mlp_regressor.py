@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from raygrid.artifacts import ModelArtifacts
 from raygrid.cache import CachedModel
-from raygrid.data import TrainingData, as_targets
+from raygrid.data import TrainingData
 from raygrid.errors import DataError
 from raygrid.model import GridSearchModel
+from raygrid.row_labels import check_row_labels
 from raygrid.zoo.mlp import MLP_CONFIG, MLP_PARAM_GRID, hidden_stack
 from raygrid.zoo.regression_scores import regression_scores
 
@@ -76,8 +77,9 @@ class MLPRegressor(GridSearchModel):
         Raises:
             DataError: ``y`` does not fit to ``X`` or to what was trained on.
         """
+        check_row_labels("X", X, y=y)
         predicted = self.predict(X)
-        return regression_scores(as_targets("y", y, len(predicted)), predicted)
+        return regression_scores(self._targets("y", y, len(predicted)), predicted)
 
     def _checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
         data = super()._checked_data(X_train, X_val, **others)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from raygrid.arguments import local_path, verbosity
 from raygrid.artifacts import check_prefix
+from raygrid.column_names import NamedArray, in_order, names_of
 from raygrid.confirmation import Confirmation
 from raygrid.data import as_features, as_targets
 from raygrid.errors import (
@@ -23,6 +24,7 @@ from raygrid.errors import (
     VersionError,
 )
 from raygrid.fingerprint import digest_array, digest_json
+from raygrid.fit_arguments import explains_arguments
 from raygrid.fit_plan import FitPlan
 from raygrid.model import GridSearchModel
 from raygrid.publishing import read_manifest
@@ -59,6 +61,10 @@ class AutoencoderResidualRegressor:
         PrefixError, ArgumentError: an argument that cannot be right.
     """
 
+    # What the student has, for messages about arguments.
+    DEFAULT_CONFIG: ClassVar[Mapping[str, Any]] = ResidualStudent.DEFAULT_CONFIG
+    USES_TARGETS: ClassVar[bool | None] = False
+
     def __init__(
         self, model_dir: str | Path = "models", cache_prefix: str = "residual", verbose: int = 1, **settings: Any
     ) -> None:
@@ -78,6 +84,7 @@ class AutoencoderResidualRegressor:
 
     # Training
 
+    @explains_arguments
     def train_autoencoder(
         self,
         X_train: object,
@@ -85,6 +92,8 @@ class AutoencoderResidualRegressor:
         autoencoder_param_grid: Mapping[str, Any] | None = None,
         autoencoder_config: Mapping[str, Any] | None = None,
         reset_autoencoder: bool = False,
+        *,
+        shuffle_split: bool = False,
     ) -> keras.Model:
         """Loads the saved teacher if it is what is asked for; otherwise trains and publishes it.
 
@@ -96,6 +105,7 @@ class AutoencoderResidualRegressor:
             autoencoder_param_grid: the grid to search; None, with no config and nothing saved: the default, 288 points.
             autoencoder_config: a single config, trained in this process.
             reset_autoencoder: train anew, ignoring all earlier results.
+            shuffle_split: where ``X_val`` is None, hold out a fifth that is drawn by the seed instead.
 
         Returns:
             The teacher's model; it sees scaled inputs.
@@ -103,13 +113,19 @@ class AutoencoderResidualRegressor:
         Raises:
             As ``GridSearchModel.fit``.
         """
-        x, x_val = _rows("X_train", X_train), None if X_val is None else _rows("X_val", X_val)
+        data = _inputs(X_train, X_val, shuffle_split)
         with _speaking_of_the_teacher():
-            model = self._autoencoder.fit(x, x_val, autoencoder_param_grid, autoencoder_config, reset_autoencoder)
+            model = self._autoencoder.fit(
+                **data,
+                param_grid=autoencoder_param_grid,
+                model_config=autoencoder_config,
+                reset_experiment=reset_autoencoder,
+            )
         if self._regressor.fitted_teacher != _model_digest(self._autoencoder):
             self._regressor = self._new_student()
         return model
 
+    @explains_arguments
     def fit(
         self,
         X_train: object,
@@ -117,6 +133,8 @@ class AutoencoderResidualRegressor:
         param_grid: Mapping[str, Any] | None = None,
         model_config: Mapping[str, Any] | None = None,
         reset_experiment: bool = False,
+        *,
+        shuffle_split: bool = False,
     ) -> keras.Model:
         """Loads the saved student if it is what is asked for; otherwise trains it on the teacher's residuals.
 
@@ -129,6 +147,7 @@ class AutoencoderResidualRegressor:
             param_grid: the grid to search; None, with no config and nothing saved: the default, 216 points.
             model_config: a single config, trained in this process.
             reset_experiment: train the student anew, ignoring all its earlier results; the teacher stays.
+            shuffle_split: as for the teacher.
 
         Returns:
             The student's model; it sees and gives scaled numbers. ``predict`` gives original units.
@@ -139,12 +158,13 @@ class AutoencoderResidualRegressor:
                 published teacher is.
             And as ``GridSearchModel.fit``.
         """
-        data = self._student_data(X_train, X_val)
+        data = self._student_data(X_train, X_val, shuffle_split)
         with self._telling_of_another_teacher():
             return self._regressor.fit(
                 **data, param_grid=param_grid, model_config=model_config, reset_experiment=reset_experiment
             )
 
+    @explains_arguments
     def plan(
         self,
         X_train: object,
@@ -152,6 +172,8 @@ class AutoencoderResidualRegressor:
         param_grid: Mapping[str, Any] | None = None,
         model_config: Mapping[str, Any] | None = None,
         reset_experiment: bool = False,
+        *,
+        shuffle_split: bool = False,
     ) -> FitPlan:
         """What ``fit`` with the same arguments would do; trains nothing and writes nothing.
 
@@ -161,15 +183,25 @@ class AutoencoderResidualRegressor:
         Raises:
             What ``fit`` raises before it trains.
         """
-        data = self._student_data(X_train, X_val)
+        data = self._student_data(X_train, X_val, shuffle_split)
         with self._telling_of_another_teacher():
             return self._regressor.plan(
                 **data, param_grid=param_grid, model_config=model_config, reset_experiment=reset_experiment
             )
 
-    def confirm(self, X_train: object, X_val: object = None, *, seeds: int = 3, within: float = 0.05) -> Confirmation:
+    @explains_arguments
+    def confirm(
+        self,
+        X_train: object,
+        X_val: object = None,
+        *,
+        seeds: int = 3,
+        within: float = 0.05,
+        shuffle_split: bool = False,
+    ) -> Confirmation:
         """Whether the winning student stands with further seeds; see ``GridSearchModel.confirm``."""
-        return self._regressor.confirm(**self._student_data(X_train, X_val), seeds=seeds, within=within)
+        data = self._student_data(X_train, X_val, shuffle_split)
+        return self._regressor.confirm(**data, seeds=seeds, within=within)
 
     @classmethod
     def load(cls, model_dir: str | Path = "models", cache_prefix: str = "residual", verbose: int = 1) -> Self:
@@ -278,26 +310,36 @@ class AutoencoderResidualRegressor:
     def _new_student(self) -> ResidualStudent:
         return ResidualStudent(self.model_dir, f"{self.cache_prefix}_regressor", self.verbose, **self._settings)
 
-    def _student_data(self, X_train: object, X_val: object) -> dict[str, Any]:
+    def _student_data(self, X_train: object, X_val: object, shuffle_split: bool) -> dict[str, Any]:
         """What the student is fitted on, as keywords; the teacher is loaded where there is none yet."""
-        x, x_val = _rows("X_train", X_train), None if X_val is None else _rows("X_val", X_val)
+        data = _inputs(X_train, X_val, shuffle_split)
         if self._autoencoder.best_model is None:
-            self._load_teacher(x, x_val)
-        data = {"X_train": x, "X_val": x_val, "y_train": self._targets("X_train", x)}
-        if x_val is not None:
-            data["y_val"] = self._targets("X_val", x_val)
+            self._load_teacher(data)
+        for name in ("X_train", "X_val"):
+            if data[name] is not None:
+                data[name] = self._as_the_teacher(name, data[name])
+        data["y_train"] = self._targets("X_train", data["X_train"])
+        if X_val is not None:
+            data["y_val"] = self._targets("X_val", data["X_val"])
         self._regressor.fitted_teacher = _model_digest(self._autoencoder)
         return data
 
-    def _load_teacher(self, x: Array, x_val: Array | None) -> None:
+    def _as_the_teacher(self, name: str, x: NamedArray) -> NamedArray:
+        """``x`` with its columns in the teacher's order, so that an array means the same to teacher and student."""
+        order = self._autoencoder._order_of(x, name)
+        assert self._autoencoder._manifest is not None
+        kept = self._autoencoder._manifest.column_names.get("x_train")
+        return NamedArray(in_order(x.array, order), kept or x.names)
+
+    def _load_teacher(self, data: Mapping[str, Any]) -> None:
         paths = self._autoencoder._get_artifacts()
         if not self._autoencoder._cache_exists(paths) and read_manifest(paths) is None:
             raise self._no_teacher()
         with _speaking_of_the_teacher():
             # Nothing in particular is asked for, so what is published is loaded, or refused.
-            self._autoencoder.fit(x, x_val)
+            self._autoencoder.fit(**data)
 
-    def _targets(self, name: str, x: Array) -> FloatArray:
+    def _targets(self, name: str, x: NamedArray) -> FloatArray:
         residuals = self.autoencoder_residuals(_rows(name, x, self._autoencoder))
         too_large = int(np.count_nonzero(~np.isfinite(residuals)))
         if too_large:
@@ -330,8 +372,22 @@ class AutoencoderResidualRegressor:
         )
 
 
-def _rows(name: str, value: object, model: GridSearchModel | None = None) -> FloatArray:
-    """``value`` as checked rows, of the width that ``model`` was trained on."""
+def _inputs(X_train: object, X_val: object, shuffle_split: bool) -> dict[str, Any]:
+    """The inputs of both models as keywords of ``fit``."""
+    return {
+        "X_train": _rows("X_train", X_train),
+        "X_val": None if X_val is None else _rows("X_val", X_val),
+        "shuffle_split": shuffle_split,
+    }
+
+
+def _rows(name: str, value: object, model: GridSearchModel | None = None) -> NamedArray:
+    """``value`` as checked rows, of the columns that ``model`` was trained on."""
+    names = names_of(name, value)
+    if model is not None:
+        # Refuses other columns by the name that the caller knows.
+        model._fitted()
+        model._order_of(value, name)
     x = as_features(name, value)
     if x.ndim != 2:
         raise DataError(f"{name} has shape {x.shape}; it must be (rows, features), such as X.reshape(len(X), -1).")
@@ -342,7 +398,7 @@ def _rows(name: str, value: object, model: GridSearchModel | None = None) -> Flo
                 f"{name} has {counted(x.shape[1], 'feature')}, and {model.cache_prefix!r} was trained on {width}; pass "
                 "the features of the training data, in the same order."
             )
-    return x
+    return NamedArray(x, names)
 
 
 def _one_a_row(residuals: object, rows: int) -> Array:

@@ -90,7 +90,7 @@ def test_f31_a_value_too_large_for_float32_is_told_apart(tmp_path: Path) -> None
         (X.astype(str), DataTypeError, ("dtype <U", "(60, 4)", "features must be numbers")),
         (X.astype(complex), DataTypeError, ("dtype complex128", "(60, 4)", "real and the imaginary part")),
         (X.astype("datetime64[s]"), DataTypeError, ("dtype datetime64[s]", "(60, 4)", "timedelta64")),
-        ("plant.csv", DataTypeError, ("dtype <U9", "from a str")),
+        ("plant.csv", DataTypeError, ("the text 'plant.csv'", "pandas.read_csv")),
         (X[:, 0], DataError, ("shape (60,)", "float32", ".reshape(-1, 1)")),
         (X[:0], DataError, ("shape (0, 4)", "float32", "no rows")),
         (X[:, :0], DataError, ("shape (60, 0)", "float32", "no features")),

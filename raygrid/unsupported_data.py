@@ -1,0 +1,80 @@
+"""Kinds of data that raygrid does not train on, each with what to do instead. Nothing is imported to tell them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from raygrid.errors import DataTypeError
+
+_ARRAYS = "raygrid trains on arrays in memory, or in a memory-mapped .npy file"
+_GATHER = f"{_ARRAYS}; gather its batches with np.concatenate, and pass them as X_train and y_train"
+_DENSE = "pass a dense array, for example {name}.toarray()"
+# Top-level package and name of a class, or of one that it derives from, to what it is and what to do.
+_BY_CLASS = {
+    ("tensorflow", "DatasetV2"): ("a tf.data.Dataset", _GATHER),
+    ("tensorflow", "RaggedTensor"): (
+        "a tf.RaggedTensor",
+        "rows must all have the same shape; pad them, for example with {name}.to_tensor()",
+    ),
+    ("tensorflow", "SparseTensor"): ("a tf.SparseTensor", "pass a dense array, for example tf.sparse.to_dense({name})"),
+    ("keras", "PyDataset"): ("a keras.utils.PyDataset", _GATHER),
+    ("keras", "KerasTensor"): ("a symbol of a Keras model, without values", "pass the data itself"),
+    ("torch", "DataLoader"): ("a DataLoader of torch", _GATHER),
+    ("torch", "Dataset"): ("a Dataset of torch", _GATHER),
+    ("scipy", "_spbase"): ("a sparse matrix", _DENSE),
+    ("scipy", "spmatrix"): ("a sparse matrix", _DENSE),
+    ("polars", "LazyFrame"): ("a frame that is not computed yet", "pass {name}.collect()"),
+    ("ray", "Dataset"): ("a ray.data.Dataset", "pass {name}.to_pandas()"),
+}
+
+
+def refuse_unsupported(name: str, value: object) -> None:
+    """Refuses data of a kind that would otherwise fail without a hint, or be turned into something else.
+
+    Args:
+        name: what the caller calls the data.
+        value: what was passed.
+
+    Raises:
+        DataTypeError: what it is, and what to do.
+    """
+    found = _kind_and_fix(value)
+    if found is not None:
+        kind, fix = found
+        raise DataTypeError(
+            f"{name} is {kind}, which raygrid cannot train on. To fix it: {fix.replace('{name}', name)}."
+        )
+
+
+def _kind_and_fix(value: Any) -> tuple[str, str] | None:
+    if value is None:
+        return "None", "pass an array"
+    if isinstance(value, Mapping):
+        return (
+            f"a {type(value).__name__}",
+            "pass one array; several inputs by name are not supported. Where each entry is a column, pass "
+            "pandas.DataFrame({name}), or np.column_stack(list({name}.values()))",
+        )
+    if isinstance(value, str | bytes | os.PathLike):
+        return (
+            f"the text {value!r}" if isinstance(value, str) else f"a {type(value).__name__}",
+            "read the file first, for example with pandas.read_csv; `raygrid search --data FILE` reads files by itself",
+        )
+    if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value):
+        return (
+            f"a {type(value).__name__} of texts",
+            "turn texts into numbers first, for example with keras.layers.TextVectorization; encode labels as "
+            "integers, for example with classes, y = np.unique(y, return_inverse=True)",
+        )
+    if isinstance(value, Iterator):
+        return f"a {type(value).__name__}, which can be read only once", "pass an array, such as np.stack(list({name}))"
+    for base in type(value).__mro__:
+        package = base.__module__.partition(".")[0]
+        if (package, base.__name__) in _BY_CLASS:
+            return _BY_CLASS[package, base.__name__]
+        is_tensor = (package, base.__name__) == ("torch", "Tensor")
+        if is_tensor and (value.requires_grad or value.device.type != "cpu"):
+            return "a tensor of torch on a GPU, or with a gradient", "pass {name}.detach().cpu().numpy()"
+    return None
