@@ -225,7 +225,7 @@ def as_runs(name: str, value: object, rows: int) -> Array:
     """
     ids = np.asarray(value)
     if ids.shape != (rows,):
-        raise DataError(f"{name} has shape {ids.shape}; it must hold one id per row of the {counted(rows, 'row')}.")
+        raise DataError(f"{name} has shape {ids.shape}; it must hold one id per row ({counted(rows, 'row')}).")
     return run_numbers(ids)
 
 

@@ -338,8 +338,8 @@ def _require_finite(
     too_large = sum(int(np.count_nonzero(np.isfinite(source_column(i)) & ~np.isfinite(table[..., i]))) for i in columns)
     where = _first_of([f"column {i if labels is None else repr(labels[i])} ({counts[i]})" for i in columns])
     message = (
-        f"{name} (shape {array.shape}, dtype {dtype}) holds {counted(counts.sum(), 'value')} missing, NaN or infinite "
-        f"as float32: {where}."
+        f"{name} (shape {array.shape}, dtype {dtype}) holds {counted(counts.sum(), 'value')} that "
+        f"{'is' if counts.sum() == 1 else 'are'} missing, NaN or infinite as float32: {where}."
     )
     if too_large:
         message += (

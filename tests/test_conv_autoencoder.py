@@ -138,7 +138,7 @@ def test_new_data_with_a_run_shorter_than_the_window_is_refused(fitted: Fitted) 
     for method in (fitted.model.predict, fitted.model.evaluate, fitted.model.score):
         with pytest.raises(DataError, match=r"window of 6 rows is longer than a run of X: rows 7 to 10, 4 rows"):
             method(X[:11], run_ids=[0] * 7 + [1] * 4)
-    with pytest.raises(DataError, match=r"run_ids has shape \(3,\); it must hold one id for each of the 8 rows"):
+    with pytest.raises(DataError, match=r"run_ids has shape \(3,\); it must hold one id per row \(8 rows\)"):
         fitted.model.predict(X[:8], [0, 0, 0])
     with pytest.raises(ArgumentError, match="leave y out"):
         fitted.model.evaluate(X_VAL, X_VAL)

@@ -404,9 +404,7 @@ def _rows(name: str, value: object, model: GridSearchModel | None = None) -> Nam
 def _one_a_row(residuals: object, rows: int) -> Array:
     y = as_targets("residuals", residuals, rows)
     if y.size != rows:
-        raise DataError(
-            f"residuals has shape {y.shape}; it must hold one number per row of the {counted(rows, 'row')}."
-        )
+        raise DataError(f"residuals has shape {y.shape}; it must hold one number per row ({counted(rows, 'row')}).")
     return y.reshape(-1)
 
 

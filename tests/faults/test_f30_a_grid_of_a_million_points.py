@@ -79,7 +79,7 @@ def test_f30_on_the_command_line_the_limit_is_an_option(command: Command, folder
     assert "param_grid has 12,000 points" in ended.err and "(--max-points)" in ended.err
     ended = command(*asked, "--max-points", "12000")
     assert ended.code == 0, ended.err
-    assert "points          12000\nalready done    0\nto train        12000\n" in ended.out
+    assert "points          12,000\nalready done    0\nto train        12,000\n" in ended.out
     assert not (folder / "models").exists()
 
 

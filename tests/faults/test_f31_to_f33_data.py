@@ -52,11 +52,12 @@ def test_f31_what_is_not_finite_is_counted_by_column(
     right = {"X_train": X, "y_train": Y, "sample_weight": np.ones(60), "val_sample_weight": np.ones(20), **VAL}
     given_ = right | {key: holed(right[key], *holes, value=value) for key, holes in data.items()}
     count = len(next(iter(data.values())))
+    holds = "1 value that is" if count == 1 else f"{count} values that are"
     for asked in (CONFIG, {"param_grid": {"hidden": [[2], [3]]}}):
         message = refused_by_fit(tmp_path, DataError, **given_, **asked)
         shape = given_[name].shape
         assert message == (
-            f"{name} (shape {shape}, dtype float64) holds {count} values that are missing, NaN or infinite as float32: "
+            f"{name} (shape {shape}, dtype float64) holds {holds} missing, NaN or infinite as float32: "
             f"{columns}. Drop the rows, or fill the values, before training."
         )
     assert issubclass(DataError, ValueError)
