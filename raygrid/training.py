@@ -262,7 +262,7 @@ def _train(
     if program is not None:
         _train_in_graph(program, point, followers, resumption)
         return
-    reason = reason or own_reason
+    reason = reason or own_reason or ""
     if reason not in _told:
         _told.add(reason)
         log.info("Epochs run through model.fit, which is slower: %s.", reason)

@@ -79,7 +79,7 @@ class WatchedConfig(dict[str, Any]):
         return self._value_of(name) if type(value := super().__getitem__(name)) is _Hidden else value
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401 (it would call itself)
 
     def __iter__(self) -> Iterator[str]:
         return super().__iter__()
@@ -97,7 +97,7 @@ def _revealing(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in ("values", "items", "copy", "pop", "popitem", "setdefault", "update", "clear") + tuple(
-    f"__{name}__" for name in ("repr", "eq", "ne", "or", "ror", "ior", "setitem", "delitem")
-):
+_PLAIN = ["values", "items", "copy", "pop", "popitem", "setdefault", "update", "clear"]
+_OPERATORS = ["repr", "eq", "ne", "or", "ror", "ior", "setitem", "delitem"]
+for _name in (*_PLAIN, *(f"__{name}__" for name in _OPERATORS)):
     setattr(WatchedConfig, _name, _revealing(_name))

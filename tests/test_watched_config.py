@@ -62,10 +62,10 @@ READS: dict[str, Callable[[dict[str, Any]], object]] = {
     "as JSON": json.dumps,
     "as text": str,
     "in a text": lambda config: f"{config}",
-    "formatted": lambda config: "%(epochs)s" % config,
+    "formatted": lambda config: "%(epochs)s" % config,  # noqa: UP031
     "formatted as a map": lambda config: "{epochs}".format_map(config),
     "compared": lambda config: config == {},
-    "compared with": lambda config: config == {},
+    "compared with": lambda config: {} == config,  # noqa: SIM300
     "items": lambda config: list(config.items()),
     "values": lambda config: list(config.values()),
     "popped": lambda config: config.pop("epochs"),
