@@ -1,4 +1,4 @@
-"""What raygrid uses of Keras, TensorFlow and Ray though they do not call it public: all of it is there, and in its place.
+"""What raygrid uses of Keras, TensorFlow and Ray though it is not public: all of it is there, and in its place.
 
 ``make test-latest`` runs this against the newest releases: a name that is gone is the first thing to look at.
 """

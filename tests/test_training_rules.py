@@ -1,6 +1,6 @@
 """Numbers that the training rules give. Records of earlier trainings are used again as long as these stay.
 
-Whoever changes a number here must raise ``TRAINING_RULES``: otherwise a search mixes old results with new ones. The last
+Whoever changes a number here must raise ``TRAINING_RULES``, or else a search mixes old results with new ones. The last
 bits differ between processors, and so do versions of TensorFlow; a rule that changes moves far more than that.
 """
 
@@ -58,7 +58,7 @@ TRAININGS: dict[str, tuple[Callable[..., Any], bool]] = {
     ),
     "lstm": (of_layers(f"k.Reshape(({WIDTH}, 1))", "k.LSTM(5)", f"k.Dense({WIDTH})"), False),
     "windows": (
-        of_layers(f"k.Conv1D(5, 3, padding='same', activation='relu')", f"k.Conv1D({WIDTH}, 3, padding='same')"),
+        of_layers("k.Conv1D(5, 3, padding='same', activation='relu')", f"k.Conv1D({WIDTH}, 3, padding='same')"),
         True,
     ),
 }
