@@ -1,4 +1,6 @@
-"""Prints the dependencies of a pyproject.toml, those of its tests among them, without their upper bounds.
+"""Prints what `make test-latest` installs: the dependencies in a pyproject.toml without their upper bounds.
+
+The tools of the tests keep theirs, which say what works with what::
 
     python scripts/without_upper_bounds.py pyproject.toml > requirements.txt
 """
@@ -11,14 +13,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-# Groups of optional dependencies that the tests need.
-_GROUPS = ("cluster", "test")
-
 
 def requirements(project: dict[str, Any]) -> list[str]:
-    """What pip is to install for the tests, as new as there is; ``project`` is the table of that name."""
-    groups = [project["dependencies"], *(project["optional-dependencies"][name] for name in _GROUPS)]
-    return [re.sub(r",?\s*<=?[^,;]+", "", requirement) for group in groups for requirement in group]
+    """What pip is to install for the tests; ``project`` is the table of that name."""
+    extras = project["optional-dependencies"]
+    unbound = [re.sub(r",?\s*<=?[^,;\s]+", "", each) for each in (*project["dependencies"], *extras["cluster"])]
+    return [*unbound, *extras["test"]]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from architectures import falling_by_epochs
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid.plan import Point, make_plan
@@ -97,22 +98,7 @@ def test_a_builder_that_reads_when_to_stop_is_trained_for_each_point(reads: str)
 class _Later:
     """Builders of models that read when to stop only once they are trained, or could."""
 
-    @staticmethod
-    def schedule(config: Any, shape: tuple[int, ...]) -> Any:
-        import keras
-
-        @keras.saving.register_keras_serializable("tests")
-        class Falling(keras.optimizers.schedules.LearningRateSchedule):
-            def __init__(self, config: Any) -> None:
-                self.config = config
-
-            def __call__(self, step: Any) -> Any:
-                return 0.5 * (1 - keras.ops.cast(step, "float32") / (10 * self.config["epochs"]))
-
-            def get_config(self) -> dict[str, Any]:
-                return {"config": dict(self.config)}
-
-        return _dense(shape, optimizer=keras.optimizers.SGD(Falling(config)))
+    schedule = staticmethod(falling_by_epochs)
 
     @staticmethod
     def loss(config: Any, shape: tuple[int, ...]) -> Any:
