@@ -1,6 +1,6 @@
 # Sets up .venv on first use, and again when pyproject.toml or constraints.txt changes.
 #   make search ARGS="--help"     make test ARGS="-k grid"     make test PYTHON=python3.12
-# make bench sets up .venv-bench in the same way.
+# make bench sets up .venv-bench in the same way, make test-latest .venv-latest.
 
 PYTHON ?= python3
 ARGS ?=
@@ -15,23 +15,26 @@ STRESS_READY := $(VENV)/.stress-ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/.ready
 BENCH := $(BENCH_VENV)/base/bin/python
+LATEST_VENV := .venv-latest
+LATEST := $(LATEST_VENV)/bin/python
 
 # Without isolation the build uses the pinned setuptools of the venv, and downloads nothing of its own.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv search test lint stress bench clean
+.PHONY: help venv search test test-latest lint stress bench clean
 
 help:
 	@echo "make search   set up, then run a search       (ARGS= passes options, see ARGS=--help)"
 	@echo "make test     set up, then run the tests      (ARGS= passes pytest options)"
+	@echo "make test-latest  the tests against the newest releases of everything, in a venv of their own (ARGS= as above)"
 	@echo "make lint     set up, then ruff and mypy"
 	@echo "make stress   set up, then kills, races and fuzzing for MINUTES= (default 30; SEED= repeats a run; ARGS=--help)"
 	@echo "make bench    set up, then compare with other tools and run all benchmarks (hours; ARGS= passes options of"
 	@echo "              benchmarks/compare.py and runs that alone)"
 	@echo "make venv     set up only, with the tools for tests and lint"
-	@echo "make clean    remove .venv, .venv-bench and caches; models/ stays"
+	@echo "make clean    remove .venv, .venv-bench, .venv-latest and caches; models/ stays"
 	@echo "PYTHON=...    the interpreter for .venv, 3.11 or newer (default: python3)"
 
 venv: $(DEV_READY)
@@ -41,6 +44,16 @@ search: $(RUN_READY)
 
 test: $(DEV_READY)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+
+# Anew each time: what is newest changes. Without the constraints, and without the upper bounds of pyproject.toml.
+test-latest: $(RUN_READY)
+	@echo "Installing the newest releases into $(LATEST_VENV)"
+	@$(PYTHON) -m venv --clear $(LATEST_VENV)
+	@$(BIN)/python scripts/without_upper_bounds.py pyproject.toml > $(LATEST_VENV)/requirements.txt
+	@$(LATEST) -m pip install --quiet --disable-pip-version-check --upgrade -r $(LATEST_VENV)/requirements.txt setuptools wheel
+	@$(LATEST) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(LATEST) -m pip list --disable-pip-version-check 2>/dev/null | grep -iE '^(keras|tensorflow|ray|numpy|pyarrow) '
+	@$(LATEST) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 lint: $(DEV_READY)
 	@$(BIN)/ruff check .
@@ -89,5 +102,5 @@ $(BENCH_READY): $(RUN_READY) benchmarks/constraints.txt benchmarks/environments.
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) build dist raygrid.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .stress
+	rm -rf $(VENV) $(BENCH_VENV) $(LATEST_VENV) build dist raygrid.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .stress
 	find raygrid tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

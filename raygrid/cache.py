@@ -11,6 +11,7 @@ from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import CorruptArtifactError, StaleCacheError, VersionError
 from raygrid.identity import Identity, installed_version, major
 from raygrid.manifest import Manifest
+from raygrid.plan import STOP_KEYS
 from raygrid.publishing import read_published
 from raygrid.records import tuples
 from raygrid.request import Request
@@ -102,6 +103,22 @@ def _check_keras(paths: ModelArtifacts, manifest: Manifest, warn: bool) -> None:
         log.warning("%s was written by Keras %s; Keras %s loads it.", paths.model_path, written, installed)
 
 
+# Before, a model that kept its config and read when to stop while it trained could get the result of another point.
+_SHARING_IS_PROVED_SINCE = 3
+
+
+def _wrongly_shared(manifest: Manifest) -> list[str]:
+    """A line where a published result may be that of another point, by the training rules of then; else nothing."""
+    rules, grid = manifest.depends_on.get("rules", 0), manifest.request.get("grid") or {}
+    stops = sorted(name for name in STOP_KEYS if len(grid.get(name, ())) > 1)
+    if rules >= _SHARING_IS_PROVED_SINCE or not stops:
+        return []
+    return [
+        f"training rules: an earlier raygrid trained points that differ only in {' or '.join(stops)} in one, also "
+        "where these have an effect on the training itself"
+    ]
+
+
 def require_current(paths: ModelArtifacts, cached: CachedModel, identity: Identity) -> None:
     """Refuses a model of other data, code or settings.
 
@@ -110,7 +127,7 @@ def require_current(paths: ModelArtifacts, cached: CachedModel, identity: Identi
     """
     if cached.legacy:
         return
-    differences = identity.differences(cached.manifest.depends_on)
+    differences = identity.differences(cached.manifest.depends_on) or _wrongly_shared(cached.manifest)
     if differences:
         raise StaleCacheError(
             f"the model saved as {paths.model_path} does not belong to what fit was given:\n  "

@@ -5,21 +5,27 @@ builder, or within its folder where it is in no package. Of other packages only 
 only ``raygrid.zoo`` is followed, because raygrid's training rules have a version number of their own. What
 counts of a function is described in :mod:`raygrid.code_source`.
 
-What is not seen: objects of other packages that hold settings (``L2 = keras.regularizers.L2(1e-4)`` at module
-level counts by its type; inside a function its text counts), and names that are made up at run time
-(``globals()[name]``).
+What is not seen: files and environment variables that the builder reads; settings within objects of packages other
+than Keras (such an object at module level counts by its type; made inside a function, its text counts), and within
+layers and models of Keras; names that are made up at run time (``globals()[name]``).
 """
 
 from __future__ import annotations
 
+import argparse
+import array
+import collections
 import dataclasses
+import datetime
 import enum
 import functools
+import operator
 import re
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
-from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +47,12 @@ CODE_FORMAT = "raygrid-code-1"
 #: Class attributes that are resolved into each config before its key is made: growing them changes no point.
 _RESOLVED_DEFAULTS = ("DEFAULT_CONFIG", "DEFAULT_PARAM_GRID")
 
-_VALUES_BY_REPR = (range, Decimal, Fraction, np.dtype)
+_VALUES_BY_REPR = (
+    *(range, bytearray, array.array, Decimal, Fraction, np.dtype),
+    *(datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo),
+    *(operator.itemgetter, operator.attrgetter, operator.methodcaller),
+)
+_NAMESPACES = (SimpleNamespace, argparse.Namespace)
 
 
 def builder_digest(builder: object, attributes: Mapping[str, object] = MappingProxyType({})) -> str:
@@ -158,7 +169,7 @@ class _Walker:
         if isinstance(value, (int, float, complex, str, bytes)):
             plain = next(base for base in (int, float, complex, str, bytes) if isinstance(value, base))
             return [kind, plain.__repr__(value)]
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, (list, tuple, collections.deque)):
             return [kind, *(self.value(item) for item in value)]
         if isinstance(value, (dict, MappingProxyType)):
             return [kind, *([self.value(key), self.value(item)] for key, item in value.items())]
@@ -180,6 +191,8 @@ class _Walker:
             return [kind, self.value(value.pattern), value.flags]
         if isinstance(value, _VALUES_BY_REPR):
             return [kind, repr(value)]
+        if isinstance(value, _NAMESPACES):
+            return [kind, self.items(vars(value))]
         if isinstance(value, BuiltinFunctionType):
             return [kind, *_name(value)]
         if dataclasses.is_dataclass(value):
@@ -192,9 +205,20 @@ class _Walker:
         if is_model_class(type(value)):
             return [kind]
         if package_of(home_of(type(value))) in self._packages:
-            return [kind, self.items(getattr(value, "__dict__", {}))]
+            return [kind, self.items(_attributes(value))]
+        if package_of(home_of(type(value))) == "keras" and hasattr(value, "get_config"):
+            return [kind, self._keras_config(value)]
         wrapped = getattr(value, "__wrapped__", None)
         return [kind, self.value(wrapped)] if isinstance(wrapped, (FunctionType, type)) else [kind]
+
+    def _keras_config(self, value: Any) -> Token:
+        """Describe a regularizer, schedule or the like of Keras, which the user set up outside of the builder."""
+        try:
+            config = value.get_config()
+        except Exception:  # Not all of them have one.
+            return None
+        # Keras numbers the names that it gives in the order of making; that of a dtype policy is all it has.
+        return self.items({name: item for name, item in config.items() if name != "name" or len(config) == 1})
 
     def _apart(self, value: object) -> str:
         """Digest an element of a set by itself, as a set has no order in which to number its elements."""
@@ -249,6 +273,13 @@ class _Walker:
         reached = self.items(reached_objects(function, tree, self._packages))
         wrapped = getattr(function, "__wrapped__", None)
         return ["function", body, defaults, reached, self.value(wrapped)]
+
+
+def _attributes(value: object) -> dict[str, object]:
+    """What an object of the user's own holds, also where its class has ``__slots__``."""
+    named = (vars(base).get("__slots__", ()) for base in type(value).__mro__)
+    slots = {name for names in named for name in ((names,) if isinstance(names, str) else names) if not is_dunder(name)}
+    return {**{name: getattr(value, name, None) for name in slots}, **getattr(value, "__dict__", {})}
 
 
 def _name(value: object) -> list[Token]:

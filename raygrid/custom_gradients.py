@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.python.framework import ops
+
+from raygrid.keras_internals import registered_gradients
 
 # As custom_gradient names what it registers.
 _PREFIX = "CustomGradient-"
@@ -29,8 +30,8 @@ def release_custom_gradients() -> None:
 
     The registry is not public; where a TensorFlow has it no longer, nothing is done and nothing fails.
     """
-    registered: Any = getattr(getattr(ops, "gradient_registry", None), "_registry", None)
-    if not isinstance(registered, dict):
+    registered = registered_gradients()
+    if registered is None:
         return
     # Names alone: what a list of pairs allocates can set off a collection, which ends graphs, and so changes the
     # registry while it is gone through.

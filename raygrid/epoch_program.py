@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from raygrid.batches import Items, epoch_order
+from raygrid.keras_internals import all_layers, metrics_given_to_compile, metrics_or_logs, runs_under_a_strategy
 
 Logs = dict[str, float]
 
@@ -43,7 +44,7 @@ def why_not(model: keras.Model) -> str | None:
         return "the model is compiled with run_eagerly"
     if model.steps_per_execution != 1:
         return "the model is compiled with steps_per_execution"
-    if tf.distribute.has_strategy() or model._distribute_strategy is not None:
+    if tf.distribute.has_strategy() or runs_under_a_strategy(model):
         return "the model runs under a tf.distribute strategy"
     if tf.config.functions_run_eagerly():
         return "tf.config.run_functions_eagerly is on"
@@ -54,10 +55,8 @@ def why_not(model: keras.Model) -> str | None:
 
 def all_metrics(model: keras.Model) -> list[keras.Metric]:
     """Every metric of a compiled model."""
-    # Those given to compile are among model.metrics only once a step was traced.
-    compiled = model._compile_metrics
-    given = [] if compiled is None else [compiled._user_metrics, compiled._user_weighted_metrics]
-    return [metric for metric in [*model.metrics, *keras.tree.flatten(given)] if isinstance(metric, keras.Metric)]
+    metrics = [*model.metrics, *keras.tree.flatten(metrics_given_to_compile(model))]
+    return [metric for metric in metrics if isinstance(metric, keras.Metric)]
 
 
 class EpochProgram:
@@ -125,7 +124,7 @@ def step_functions(model: keras.Model, train: Items, val: Items, batch_size: int
 
 def make_variables(model: keras.Model) -> None:
     """Makes what can be made before tracing: where a trace makes variables, TensorFlow traces a second time."""
-    if model.built and all(layer.built for layer in model._flatten_layers()) and not model.optimizer.built:
+    if model.built and all(layer.built for layer in all_layers(model)) and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
 
@@ -164,7 +163,7 @@ def _pass(model: keras.Model, step_on: Any, items: Items, order: tf.Tensor, batc
         parallel_iterations=1,
     )
     # As fit: the metrics' results, unless the step returned something else.
-    return _flat(model._get_metrics_result_or_logs(last))
+    return _flat(metrics_or_logs(model, last))
 
 
 def _flat(logs: Mapping[str, Any]) -> dict[str, Any]:

@@ -58,6 +58,11 @@ class Followers:
         self._best_weights: list[tf.Tensor] = []
 
     @property
+    def begun(self) -> bool:
+        """Whether an epoch was taken."""
+        return bool(self._rows)
+
+    @property
     def ended(self) -> bool:
         """Whether no point trains any more."""
         return not self._training

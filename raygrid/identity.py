@@ -33,7 +33,7 @@ class Identity:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the manifest."""
-        return {"data": self.data, "code": self.code, "settings": self.settings}
+        return {"data": self.data, "code": self.code, "settings": self.settings, "rules": TRAINING_RULES}
 
     def context(self, experiment: str) -> str:
         """The digest of all that a point's key holds but its config and seed.

@@ -20,8 +20,9 @@ from raygrid.errors import CorruptArtifactError, RebuildError
 from raygrid.keras_settings import KerasSettings
 from raygrid.records import PointRecord
 from raygrid.storage import MAX_MODEL_BYTES, require_memory
-from raygrid.training import Builder, apply_keras_settings, begin_session, build_checked, user_state_kept
+from raygrid.training import Builder, apply_keras_settings, begin_session, build_checked
 from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.user_state import user_state_kept
 
 log = logging.getLogger("raygrid")
 
@@ -109,7 +110,7 @@ def built_model(build: Builder, config: Mapping[str, Any], input_shape: tuple[in
     Keras warns of a file without the optimizer's variables whenever it is loaded, and does not load a file with them
     into a model without them.
     """
-    model = build_checked(build, config, input_shape)
+    model = build_checked(build, dict(config), input_shape)
     if not model.built:
         # Without an Input, Keras makes the variables when the model first sees a row.
         model(np.zeros((1, *input_shape), np.float32))

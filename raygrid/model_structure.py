@@ -14,16 +14,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from raygrid.keras_internals import (
+    OF_ONE_OBJECT_ALONE,
+    PREFIX_OF_CHECKPOINTS,
+    all_layers,
+    loss_weights_given_to_compile,
+    metrics_given_to_compile,
+)
+
 _PLAIN = (bool, int, float, str, bytes, type(None))
 _CONTAINERS = (list, tuple, set, frozenset)
 
 # Whose code is the same in every process that runs one search.
 _KNOWN_PACKAGES = ("keras", "tensorflow", "builtins", "inspect")
-
-# Hold addresses and running numbers; the configs and the order of the variables say the same. With the prefix begins
-# what TensorFlow notes of attributes for its own checkpoints.
-_OF_THIS_OBJECT_ALONE = ("_nodes", "_trainable_variables_indices")
-_OF_CHECKPOINTS = "_self_"
 
 
 class _UnknownPartError(Exception):
@@ -49,24 +52,19 @@ def structure_of(model: keras.Model) -> str | None:
             "policy": keras.config.dtype_policy().name,
         }
         return json.dumps(text, sort_keys=True)
-    except (_UnknownPartError, TypeError, ValueError, NotImplementedError):
+    except (_UnknownPartError, AttributeError, TypeError, ValueError, NotImplementedError):
         return None
 
 
 def _parts(model: keras.Model) -> Iterator[Any]:
     """Every object whose attributes steps may read."""
-    for layer in model._flatten_layers():
+    for layer in all_layers(model):
         yield layer
         yield from getattr(layer, "operations", ())
     yield model.optimizer
-    yield from keras.tree.flatten(
-        [model.loss, model._compile_loss and model._compile_loss._user_loss_weights, _user_metrics(model)]
-    )
-
-
-def _user_metrics(model: keras.Model) -> list[Any]:
-    compiled = model._compile_metrics
-    return [] if compiled is None else [compiled._user_metrics, compiled._user_weighted_metrics]
+    # In one that scales losses is the one that was given.
+    yield from filter(None, [getattr(model.optimizer, "inner_optimizer", None)])
+    yield from keras.tree.flatten([model.loss, loss_weights_given_to_compile(model), metrics_given_to_compile(model)])
 
 
 def _attributes(part: Any) -> Any:
@@ -79,7 +77,7 @@ def _attributes(part: Any) -> Any:
     values = {
         name: _described(value)
         for name, value in vars(part).items()
-        if name not in _OF_THIS_OBJECT_ALONE and not name.startswith(_OF_CHECKPOINTS)
+        if name not in OF_ONE_OBJECT_ALONE and not name.startswith(PREFIX_OF_CHECKPOINTS)
     }
     return [type(part).__qualname__, values]
 
@@ -94,7 +92,9 @@ def _described(value: Any) -> Any:
         items = [_described(item) for item in value]
         return sorted(items, key=repr) if isinstance(value, set | frozenset) else items
     _require_known(value)
-    return getattr(value, "__qualname__", type(value).__qualname__)
+    # With the module: keras.activations.gelu and keras.ops.gelu are two functions.
+    named = value if hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _require_known(value: Any) -> None:

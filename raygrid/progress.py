@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
@@ -115,6 +116,12 @@ def result_text(record: PointRecord) -> str:
     if record.status == "done" and record.val_loss is not None:
         return f"val_loss {record.val_loss:.6g}"
     return f"{record.status}: {record.cause}"
+
+
+@functools.cache
+def tell_trained_apart(reason: str) -> None:
+    """Says, once for each reason, that points take longer than they would if one training could answer them."""
+    log.info("Points that differ only in epochs or patience are trained one by one, not all in one: %s.", reason)
 
 
 def set_verbosity(verbose: int) -> None:

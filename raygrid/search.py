@@ -233,7 +233,8 @@ def _train_here(
 ) -> list[tuple[str, PointRecord]]:
     load_tensorflow()
     from raygrid.followers import TrainedPoint
-    from raygrid.training import this_device, train_points, user_state_kept
+    from raygrid.training import this_device, train_points
+    from raygrid.user_state import user_state_kept
 
     points = {point.key: point for point in trial.points}
     records = []

@@ -9,30 +9,29 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import random
 import socket
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from tensorflow.python.eager.context import graph_mode
 
 from raygrid.batches import Items, train_items, val_items, validation_data
-from raygrid.checkpoints import Checkpoint, Checkpoints, stops_of, training_key
+from raygrid.checkpoints import Checkpoints, stops_of, training_key
 from raygrid.custom_gradients import release_custom_gradients
 from raygrid.epoch_program import EpochProgram, step_functions, why_not
 from raygrid.errors import BuilderError
 from raygrid.followers import EpochLogs, Followers, OnEpoch, OnFinished, TrainedPoint
+from raygrid.keras_internals import outside_eager_execution
 from raygrid.keras_settings import KerasSettings
-from raygrid.plan import STOP_KEYS, Point
+from raygrid.plan import Point
+from raygrid.progress import tell_trained_apart
 from raygrid.records import PointRecord
 from raygrid.resuming import Resumption
+from raygrid.shared_training import StopsMatterError, built_whatever_the_stops
 from raygrid.traced_programs import TracedPrograms
 from raygrid.training_inputs import TrainingArrays, TrainSettings
-from raygrid.watched_config import WatchedConfig
 
 log = logging.getLogger("raygrid")
 
@@ -57,12 +56,14 @@ def train_points(
     on_finished: OnFinished = lambda trained: None,
     programs: TracedPrograms | None = None,
     checkpoints: Checkpoints | None = None,
+    on_apart: Callable[[str], None] = tell_trained_apart,
 ) -> None:
     """Trains points that differ only in when to stop: clears the session, seeds, builds, trains once, to the longest.
 
-    Each point has its own stop and its own best weights, exactly as if it were trained alone. A builder that reads a
-    config's ``epochs`` or ``patience`` makes them different trainings; then they are trained one by one. What the
-    builder does wrong is recorded and never raised; what ``on_finished`` raises comes out.
+    Each point has its own stop and its own best weights, exactly as if it were trained alone. Where a config's
+    ``epochs`` or ``patience`` may have an effect on the epochs themselves (see ``built_whatever_the_stops``), they are
+    different trainings, and trained one by one. What the builder does wrong is recorded and never raised; what
+    ``on_finished`` raises comes out.
 
     Args:
         build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
@@ -76,6 +77,7 @@ def train_points(
         programs: those of earlier trainings, to be used again; None: there are none.
         checkpoints: where a long training leaves how far it is, and finds it; the one of this training is removed once
             all its points are finished. None: there are none.
+        on_apart: called with the reason where points are trained one by one.
     """
 
     def train(some: Sequence[Point]) -> None:
@@ -90,13 +92,15 @@ def train_points(
             on_finished=on_finished,
             programs=programs,
             checkpoints=checkpoints,
+            on_apart=on_apart,
         )
 
-    apply_keras_settings(settings.keras)
-    if len(points) > 1 and _tells_points_apart(build, points[0], arrays, settings):
+    def train_apart(reason: str) -> None:
+        on_apart(reason)
         for point in points:
             train([point])
-        return
+
+    apply_keras_settings(settings.keras)
     key = training_key(context, points[0])
     found = None if checkpoints is None else checkpoints.read(key)
     served = [] if found is None else [point for point in points if found.serves(point)]
@@ -118,21 +122,42 @@ def train_points(
         trained_with=longest.key if len(points) > 1 else None,
     )
     followers = Followers(points, base, on_epoch, on_finished)
-    if found is not None and not (served and _built_alike(found, build, longest, points, arrays, settings)):
+    shared = len(points) > 1
+    if not served:
         found = None
+    of_another_stop = found is not None and found.stops != stops_of(longest)
     resumption = Resumption(checkpoints, key, found, longest, followers)
     error: str | None = None
     programs = TracedPrograms() if programs is None else programs
 
-    def new_model() -> keras.Model:
+    def built(config: Mapping[str, Any]) -> keras.Model:
         begin_session(longest.seed, settings.dtype_policy, keep_programs=len(programs) > 0)
-        return build_checked(build, longest.config, arrays.input_shape(longest.config, settings))
+        return build_checked(build, config, arrays.input_shape(config, settings))
+
+    def new_model() -> keras.Model:
+        if not shared and (resumption.found is None or not of_another_stop):
+            return built(dict(longest.config))
+        try:
+            return built_whatever_the_stops(built, longest.config)
+        except StopsMatterError:
+            if shared:
+                raise
+            # The checkpoint is of another model.
+            resumption.found = None
+            return built(dict(longest.config))
 
     try:
         _train(new_model, longest, arrays, settings, followers, programs, resumption)
+    except StopsMatterError as stops_matter:
+        train_apart(str(stops_matter))
+        return
     except Exception as raised:
         if raised is followers.caller_error:
             raise
+        if shared and not followers.begun:
+            # In doubt it is for what the config was built from: nothing is recorded yet.
+            train_apart(f"the training of all of them raises {type(raised).__name__}")
+            return
         error = traceback.format_exc(limit=-8)
     followers.end(error)
     if error is None:
@@ -164,33 +189,6 @@ def train_point(
     return finished[0]
 
 
-def _tells_points_apart(build: Builder, point: Point, arrays: TrainingArrays, settings: TrainSettings) -> bool:
-    """Whether the builder reads what these points differ in, or cannot be watched reading."""
-    watched = WatchedConfig(point.config)
-    try:
-        begin_session(point.seed, settings.dtype_policy)
-        build(watched, arrays.input_shape(point.config, settings))
-    except Exception:
-        # It may want a real dict; trained one by one, it gets one, and its own errors are recorded.
-        return True
-    return bool(watched.read & STOP_KEYS)
-
-
-def _built_alike(
-    found: Checkpoint,
-    build: Builder,
-    longest: Point,
-    points: Sequence[Point],
-    arrays: TrainingArrays,
-    settings: TrainSettings,
-) -> bool:
-    """Whether a checkpoint is of the model that the builder gives for ``longest``, and not only for another stop."""
-    if found.stops == stops_of(longest) or len(points) > 1:
-        # Of several points it is known that the builder does not read when they stop.
-        return True
-    return not _tells_points_apart(build, longest, arrays, settings)
-
-
 def this_device() -> str:
     """Where TensorFlow trains in a process that nobody prepared as a worker."""
     found = tf.config.get_visible_devices("GPU")
@@ -209,7 +207,7 @@ def begin_session(seed: int, dtype_policy: str, *, keep_programs: bool = False) 
             and to prepare it again takes as long as several epochs; outside eager execution Keras leaves it alone.
     """
     release_custom_gradients()
-    with graph_mode() if keep_programs else contextlib.nullcontext():
+    with outside_eager_execution() if keep_programs else contextlib.nullcontext():
         keras.utils.clear_session()
     keras.config.set_dtype_policy(dtype_policy)
     keras.utils.set_random_seed(seed)
@@ -222,30 +220,13 @@ def apply_keras_settings(settings: KerasSettings) -> None:
     keras.config.set_image_data_format(settings.image_data_format)
 
 
-@contextlib.contextmanager
-def user_state_kept() -> Iterator[None]:
-    """Gives the user's process its Keras settings and random states back after a training in it."""
-    config = keras.config
-    policy, python_state, numpy_state = config.dtype_policy(), random.getstate(), np.random.get_state()
-    floatx, epsilon, image_data_format = config.floatx(), config.epsilon(), config.image_data_format()
-    try:
-        yield
-    finally:
-        config.set_floatx(floatx)
-        config.set_epsilon(epsilon)
-        config.set_image_data_format(image_data_format)
-        config.set_dtype_policy(policy)
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
-
-
 def build_checked(build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...]) -> keras.Model:
     """The builder's model.
 
     Raises:
         BuilderError: it is not a compiled ``keras.Model``.
     """
-    model = build(dict(config), input_shape)
+    model = build(config, input_shape)
     if not isinstance(model, keras.Model):
         raise BuilderError(
             f"build_model returned {type(model).__name__}, not a keras.Model; does it end with 'return model'?"
@@ -267,20 +248,21 @@ def _train(
     resumption: Resumption,
 ) -> None:
     model = new_model()
-    own_reason = why_not(model)
-    reason = own_reason if arrays.folder is None else f"the data is read from files in {arrays.folder}"
-    if reason is None:
-        try:
+    reason = None if arrays.folder is None else f"the data is read from files in {arrays.folder}"
+    program = None
+    try:
+        own_reason = why_not(model)
+        if own_reason is None and reason is None:
             program = programs.program(model, arrays, point.config, settings)
-        except Exception as error:
-            log.debug("An epoch could not be traced.", exc_info=True)
-            own_reason = f"its epoch cannot be traced ({next(iter(str(error).splitlines()), type(error).__name__)})"
-            reason = own_reason
-            # The trace may have left its marks on the model.
-            model = new_model()
-        else:
-            _train_in_graph(program, point, followers, resumption)
-            return
+    except Exception as error:
+        log.debug("An epoch could not be traced.", exc_info=True)
+        own_reason = f"its epoch cannot be traced ({next(iter(str(error).splitlines()), type(error).__name__)})"
+        # The trace may have left its marks on the model.
+        model = new_model()
+    if program is not None:
+        _train_in_graph(program, point, followers, resumption)
+        return
+    reason = reason or own_reason or ""
     if reason not in _told:
         _told.add(reason)
         log.info("Epochs run through model.fit, which is slower: %s.", reason)

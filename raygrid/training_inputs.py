@@ -14,7 +14,7 @@ from raygrid.keras_settings import KerasSettings
 Array = np.ndarray[Any, Any]
 
 # Part of every point's key. Raise it whenever a change in training.py or stopping.py may change a result.
-TRAINING_RULES = 2
+TRAINING_RULES = 3
 
 
 @dataclass(frozen=True)

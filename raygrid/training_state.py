@@ -14,9 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import op_def_registry
 
 from raygrid.epoch_program import all_metrics, all_variables
+from raygrid.keras_internals import is_stateful, order_of_making
 
 Array = np.ndarray[Any, Any]
 
@@ -63,11 +63,7 @@ def _others(functions: Sequence[Any], known: set[int]) -> list[tf.Variable]:
     In the order in which they were made: a function has them in none, and two may have one name and one shape.
     """
     accessed = {id(variable.handle): variable for function in functions for variable in function.graph.variables}
-    return sorted((variable for handle, variable in accessed.items() if handle not in known), key=_number)
-
-
-def _number(variable: tf.Variable) -> int:
-    return int(variable._unique_id.rpartition("_")[2])
+    return sorted((variable for handle, variable in accessed.items() if handle not in known), key=order_of_making)
 
 
 def _require_no_hidden_state(function: Any, known: set[int]) -> None:
@@ -76,9 +72,8 @@ def _require_no_hidden_state(function: Any, known: set[int]) -> None:
             raise HiddenStateError("a step uses a table or another resource of TensorFlow that is no variable")
     graph = function.graph.as_graph_def()
     for node in itertools.chain(graph.node, *(inner.node_def for inner in graph.library.function)):
-        definition = op_def_registry.get(node.op)
-        # Without a definition it is the call of a function, whose own operations are looked at.
-        if definition is not None and definition.is_stateful and not _KEEPS_NOTHING.fullmatch(node.op):
+        # The call of a function is neither: its own operations are looked at.
+        if is_stateful(node.op) and not _KEEPS_NOTHING.fullmatch(node.op):
             raise HiddenStateError(f"a step uses {node.op}, which may remember something from batch to batch")
 
 

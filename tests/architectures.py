@@ -96,3 +96,21 @@ def of_own_making(config: Any, shape: Any) -> Any:
     optimizer = keras.optimizers.Adam(config["learning_rate"], gradient_accumulation_steps=3)
     model.compile(optimizer, "mse")
     return model
+
+
+def falling_by_epochs(config: Any, shape: Any) -> Any:
+    """Its schedule holds the config, and reads the number of epochs whenever it is called."""
+    import keras
+
+    @keras.saving.register_keras_serializable("tests")
+    class Falling(keras.optimizers.schedules.LearningRateSchedule):
+        def __init__(self, config: Any) -> None:
+            self.config = config
+
+        def __call__(self, step: Any) -> Any:
+            return 0.5 * (1 - keras.ops.cast(step, "float32") / (10 * self.config["epochs"]))
+
+        def get_config(self) -> dict[str, Any]:
+            return {"config": dict(self.config)}
+
+    return chain(keras.layers.Dense(4, "tanh"), optimizer=keras.optimizers.SGD(Falling(config)))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import re
@@ -142,7 +143,7 @@ def test_the_same_data_code_and_settings_are_current(paths: ModelArtifacts) -> N
 
 
 def changed(part: str, value: dict[str, Any]) -> Identity:
-    return Identity(**(IDENTITY.to_json() | {part: value}))
+    return dataclasses.replace(IDENTITY, **{part: value})
 
 
 @pytest.mark.parametrize(
@@ -192,3 +193,28 @@ def test_metrics_keep_null_as_none_and_numbers_to_the_last_bit(paths: ModelArtif
     publish_model(paths, metrics={"val_loss": 0.1 + 0.2, "loss": None})
     assert cached(paths).metrics == {"val_loss": 0.30000000000000004, "loss": None}
     assert json.loads(paths.metrics_path.read_text())["loss"] is None
+
+
+@pytest.mark.parametrize(
+    ("grid", "rules", "refused"),
+    [
+        ({"epochs": [2, 4], "units": [3]}, None, True),
+        ({"epochs": [2], "patience": [1, None]}, 2, True),
+        ({"epochs": [2], "units": [3, 4]}, None, False),
+        (None, None, False),
+        ({"epochs": [2, 4]}, 3, False),
+    ],
+)
+def test_what_earlier_rules_may_have_shared_wrongly_is_refused(
+    paths: ModelArtifacts, grid: Any, rules: int | None, refused: bool
+) -> None:
+    depends_on = {name: value for name, value in IDENTITY.to_json().items() if name != "rules"}
+    depends_on |= {} if rules is None else {"rules": rules}
+    request = {"config": {}} if grid is None else {"grid": grid, "defaults": {}}
+    manifest = Manifest("", {}, depends_on=depends_on, request=request, versions=installed_versions())
+    publish(paths, contents(paths), manifest)
+    if not refused:
+        require_current(paths, cached(paths), IDENTITY)
+        return
+    with pytest.raises(StaleCacheError, match=r"points that differ only in (epochs|patience) in one"):
+        require_current(paths, cached(paths), IDENTITY)

@@ -687,3 +687,60 @@ def test_a_builder_is_described_by_its_module_and_name(load: Load) -> None:
     assert describe_code(module.cached) == "train:cached"
     assert describe_code(model().head) == "models:Base.head"
     assert describe_code(len) == "builtins:len"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "types.SimpleNamespace(depth={})",
+        "argparse.Namespace(depth={})",
+        "collections.deque([{}])",
+        "bytearray([{}])",
+        "array.array('i', [{}])",
+        "datetime.timedelta({})",
+        "operator.itemgetter({})",
+        "Slotted({})",
+        "Named({})",
+    ],
+)
+def test_an_object_that_holds_a_setting_counts_by_what_it_holds(load: Load, setting: str) -> None:
+    source = """
+        import argparse, array, collections, datetime, operator, types
+
+        class Slotted:
+            __slots__ = ("depth",)
+            def __init__(self, depth): self.depth = depth
+
+        class Named(Slotted):
+            pass
+
+        SETTING = {}
+
+        def build(config):
+            return SETTING
+    """
+    one, again, two = (load(source.replace("{}", setting.format(n))).build for n in (1, 1, 2))
+    assert builder_digest(one) == builder_digest(again) != builder_digest(two)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "keras.regularizers.L2(1e-{})",
+        "keras.optimizers.schedules.ExponentialDecay(0.1, {}, 0.5)",
+        "keras.losses.Huber(delta={})",
+        "keras.initializers.RandomNormal(stddev={})",
+        "keras.optimizers.SGD(momentum=0.{})",
+        "[keras.constraints.MaxNorm({})]",
+    ],
+)
+def test_an_object_of_keras_that_holds_a_setting_counts_by_its_config(load: Load, setting: str) -> None:
+    source = "import keras\nSETTING = {}\ndef build(config):\n    return SETTING"
+    one, again, two = (load(source.replace("{}", setting.format(n))).build for n in (1, 1, 2))
+    assert builder_digest(one) == builder_digest(again) != builder_digest(two)
+
+
+def test_a_layer_of_keras_counts_by_its_type(load: Load) -> None:
+    source = "import keras\nLAYER = keras.layers.Dense({})\ndef build(config):\n    return LAYER"
+    digests = {builder_digest(load(source.replace("{}", str(n))).build) for n in (1, 2)}
+    assert len(digests) == 1

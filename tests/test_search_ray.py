@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from architectures import falling_by_epochs
 from child_processes import run_script
 from small_models import WIDTH, LoggedModel, builds, dense_model, small_rows
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
@@ -23,6 +25,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from raygrid import GridSearchModel
 from raygrid.backend import prepare_worker
 from raygrid.errors import AllTrialsFailedError
+from raygrid.plan import Point
+from raygrid.training_inputs import TrainingArrays, TrainSettings
 
 pytestmark = pytest.mark.ray
 
@@ -297,3 +301,26 @@ def test_a_worker_without_gpus_hides_those_that_there_are(monkeypatch: pytest.Mo
     assert hidden == []
     prepare_worker(threads, gpus=0)
     assert hidden == [([], "GPU")]
+
+
+def test_a_schedule_that_reads_epochs_as_it_trains_gives_each_point_its_own_result(
+    ray_session: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from raygrid.progress import tell_trained_apart
+    from raygrid.training import train_point
+
+    tell_trained_apart.cache_clear()
+    model = GridSearchModel(tmp_path, "falling", build_model=falling_by_epochs)
+    caplog.set_level(logging.INFO, "raygrid")
+    model.fit(X, X_VAL, param_grid={"epochs": [2, 4, 8]})
+    found = {row["config.epochs"]: row["val_loss"] for row in model.results.to_pylist()}
+    arrays = TrainingArrays(X, None, X_VAL, None)
+    alone = {}
+    for epochs in (2, 4, 8):
+        point = Point(0, {"batch_size": 32, "epochs": epochs, "patience": None}, 0, "key")
+        alone[epochs] = train_point(
+            falling_by_epochs, point, "c", arrays, TrainSettings(), device="CPU"
+        ).record.val_loss
+    assert found == alone
+    told = "Points that differ only in epochs or patience are trained one by one, not all in one: something that"
+    assert caplog.text.count(told) == 1

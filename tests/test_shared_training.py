@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
 import pytest
-from small_models import dense_model, small_rows
+from architectures import falling_by_epochs
+from small_models import WIDTH, dense_model, small_rows
 
 from raygrid.plan import Point, make_plan
 from raygrid.training_inputs import TrainingArrays, TrainSettings
-from raygrid.watched_config import WatchedConfig
 
 STOPS = [(12, None), (12, 1), (12, 3), (5, None), (1, 1), (5, 2)]
 # Steps this large make val_loss go up and down, so that patience decides.
@@ -68,13 +69,12 @@ def test_a_record_says_whose_training_it_shared() -> None:
 def test_one_training_answers_all_points() -> None:
     builds = []
 
-    def build(config: Any, shape: tuple[int, ...]) -> Any:
-        builds.append(config)
+    def noting(config: Any, shape: tuple[int, ...]) -> Any:
+        builds.append(1)
         return dense_model(config, shape)
 
-    train(points(), build)
-    # One to see what the builder reads, one to train.
-    assert len(builds) == 2
+    train(points(), noting)
+    assert builds == [1]
 
 
 @pytest.mark.parametrize("reads", ["by name", "all of it", "as a dict"])
@@ -93,6 +93,139 @@ def test_a_builder_that_reads_when_to_stop_is_trained_for_each_point(reads: str)
     assert {trained.record.trained_with for trained in together.values()} == {None}
     for point in asked:
         assert bits(together[point.key].weights) == bits(train([point], build)[point.key].weights)
+
+
+class _Later:
+    """Builders of models that read when to stop only once they are trained, or could."""
+
+    schedule = staticmethod(falling_by_epochs)
+
+    @staticmethod
+    def loss(config: Any, shape: tuple[int, ...]) -> Any:
+        import keras
+
+        return _dense(shape, loss=lambda y, z: keras.ops.mean((y - z) ** 2) / config["epochs"])
+
+    @staticmethod
+    def layer(config: Any, shape: tuple[int, ...]) -> Any:
+        import keras
+
+        class Scaled(keras.layers.Layer):
+            def __init__(self, config: Any) -> None:
+                super().__init__()
+                self.stops = lambda: config
+
+            def call(self, x: Any) -> Any:
+                return x / self.stops()["epochs"]
+
+        return _dense(shape, Scaled(config))
+
+    @staticmethod
+    def step(config: Any, shape: tuple[int, ...]) -> Any:
+        import keras
+
+        class Patient(keras.Sequential):
+            def train_step(self, data: Any) -> Any:
+                x, _ = data
+                return super().train_step((x, x / config["epochs"]))
+
+        return _dense(shape, cls=Patient)
+
+    @staticmethod
+    def fit(config: Any, shape: tuple[int, ...]) -> Any:
+        """Its own ``fit`` is told how many epochs there are."""
+        import keras
+
+        class Falling(keras.Sequential):
+            def fit(self, *args: Any, epochs: int, callbacks: Any = (), **others: Any) -> Any:
+                falling = keras.callbacks.LearningRateScheduler(lambda epoch: 0.5 * (1 - epoch / epochs))
+                return super().fit(*args, epochs=epochs, callbacks=[*callbacks, falling], **others)
+
+        return _dense(shape, cls=Falling)
+
+
+def _dense(shape: tuple[int, ...], *layers: Any, cls: Any = None, optimizer: Any = "sgd", loss: Any = "mse") -> Any:
+    import keras
+
+    model = (cls or keras.Sequential)(
+        [keras.Input(shape), *layers, keras.layers.Dense(4, "tanh"), keras.layers.Dense(WIDTH)]
+    )
+    model.compile(optimizer, loss)
+    return model
+
+
+@pytest.mark.parametrize("kind", ["schedule", "loss", "layer", "step", "fit"])
+def test_what_reads_when_to_stop_while_it_trains_is_trained_for_each_point(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    from raygrid.progress import tell_trained_apart
+
+    tell_trained_apart.cache_clear()
+    caplog.set_level(logging.INFO, "raygrid")
+    build = getattr(_Later, kind)
+    asked = [
+        Point(n, {**CONFIG, "epochs": epochs, "patience": None}, 0, f"key{n}") for n, epochs in enumerate((2, 4, 8))
+    ]
+    together = train(asked, build)
+    alone = {key: trained for point in asked for key, trained in train([point], build).items()}
+    for key, expected in alone.items():
+        assert together[key].record.history == expected.record.history
+        assert bits(together[key].weights) == bits(expected.weights)
+        assert together[key].record.trained_with is None
+    # One training would have given the first epochs of the longest.
+    first = {trained.record.history["loss"][:2] for trained in alone.values()}
+    assert len(first) == 3
+    # A layer is called once while the model is built.
+    read_at_once = {"layer": "build_model reads 'epochs' from its config", "fit": "Falling has its own fit"}
+    reason = read_at_once.get(kind, "something that build_model made keeps its config")
+    assert caplog.text.count("Points that differ only in epochs or patience are trained one by one") == 1
+    assert reason in caplog.text
+
+
+def test_a_layer_that_is_given_its_config_and_takes_what_it_needs_is_trained_once() -> None:
+    def build(config: Any, shape: tuple[int, ...]) -> Any:
+        import keras
+
+        class Wide(keras.layers.Dense):
+            def __init__(self, config: Any) -> None:
+                super().__init__(*config["hidden"])
+
+        return _dense(shape, Wide(config))
+
+    asked = points()[:3]
+    together = train(asked, build)
+    assert {trained.record.trained_with for trained in together.values()} == {"key0"}
+    for point in asked:
+        assert bits(together[point.key].weights) == bits(train([point], build)[point.key].weights)
+
+
+@pytest.mark.parametrize("name", ["Autoencoder", "ConvAutoencoder", "MLPClassifier", "MLPRegressor"])
+def test_the_built_in_models_share_trainings(name: str) -> None:
+    import raygrid
+    from raygrid.shared_training import built_whatever_the_stops
+
+    model = getattr(raygrid, name)("models", "shared")
+    model.fitted_outputs = model.fitted_classes = 2
+    shape = (16, WIDTH) if model.WINDOWED else (WIDTH,)
+    built_whatever_the_stops(lambda config: model.build_model(config, shape), model.DEFAULT_CONFIG)
+
+
+def test_what_fails_before_its_first_epoch_only_when_it_is_shared_is_trained_one_by_one() -> None:
+    def build(config: Any, shape: tuple[int, ...]) -> Any:
+        import keras
+
+        plain = type(config) is dict
+
+        class Picky(keras.Sequential):
+            def train_step(self, data: Any) -> Any:
+                if not plain:
+                    raise RuntimeError("no plain dict")
+                return super().train_step(data)
+
+        return _dense(shape, cls=Picky)
+
+    found = train(points()[:2], build)
+    assert [trained.record.status for trained in found.values()] == ["done", "done"]
 
 
 def test_an_error_of_the_builder_is_recorded_for_every_point() -> None:
@@ -122,14 +255,3 @@ def test_points_that_are_done_are_not_trained_again_with_their_siblings() -> Non
     done = {t.record.key: t.record for t in train(points()[:2]).values()}
     plan = make_plan(points(), done, items=lambda config: 160)
     assert [point.key for point in plan.trials[0].points] == ["key2", "key3", "key4", "key5"]
-
-
-def test_a_watched_config_sees_every_way_of_reading() -> None:
-    assert WatchedConfig({"a": 1, "b": 2}).read == set()
-    for look in (lambda c: c["a"], lambda c: c.get("a"), lambda c: {**c}, lambda c: list(c.values()), dict):
-        config = WatchedConfig({"a": 1, "b": 2})
-        look(config)
-        assert "a" in config.read
-    untouched = WatchedConfig({"a": 1, "b": 2})
-    assert list(untouched) == ["a", "b"]
-    assert "a" in WatchedConfig({"a": 1})

@@ -290,6 +290,51 @@ def test_a_model_of_no_known_structure_is_traced_anew(traces: list[str]) -> None
     assert (first, len(traces), len(programs)) == (second, 2, 0)
 
 
+def test_functions_of_one_name_in_two_modules_of_keras_are_two_structures() -> None:
+    import keras
+
+    # One is exact where the other approximates.
+    exact, other = (
+        structure(lambda f=f: chain(layers("Dense", 4, f))) for f in (keras.activations.gelu, keras.ops.gelu)
+    )
+    assert exact != other
+    assert None not in (exact, other)
+
+
+def test_what_is_set_on_an_optimizer_inside_a_scaling_one_is_seen() -> None:
+    import keras
+
+    def scaled() -> Any:
+        inner = optimizer("AdamW")
+        inner.exclude_from_weight_decay(var_names=["bias"])
+        return chain(layers("Dense", 4), optimizer=keras.optimizers.LossScaleOptimizer(inner))
+
+    assert structure(scaled) is None
+
+
+@pytest.mark.parametrize(
+    "private", ["all_layers", "metrics_given_to_compile", "runs_under_a_strategy", "metrics_or_logs"]
+)
+def test_where_keras_renamed_something_epochs_run_through_fit(
+    private: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from raygrid import epoch_program, training
+    from raygrid.traced_programs import TracedPrograms
+
+    expected = bits(train(dense_model, 0.02, 0))
+
+    def renamed(*args: Any) -> Any:
+        raise AttributeError(f"'Sequential' object has no attribute '_{private}'")
+
+    monkeypatch.setattr(training, "_told", set())
+    monkeypatch.setattr(epoch_program, private, renamed)
+    caplog.set_level(logging.INFO, "raygrid")
+    programs = TracedPrograms()
+    assert bits(train(dense_model, 0.02, 0, programs)) == bits(train(dense_model, 0.02, 0, programs)) == expected
+    reason = f"its epoch cannot be traced ('Sequential' object has no attribute '_{private}')"
+    assert caplog.text.count(f"Epochs run through model.fit, which is slower: {reason}") == 1
+
+
 # A trace that fails
 
 

@@ -41,14 +41,19 @@ def train(
     return train_point(build, Point(0, config, seed, "key"), "context", arrays, TrainSettings(shuffle), device="CPU")
 
 
-def plain_fit(arrays: TrainingArrays = UNSUPERVISED, callbacks: Any = (), **changes: Any) -> tuple[Any, Any]:
+def plain_fit(
+    arrays: TrainingArrays = UNSUPERVISED,
+    callbacks: Any = (),
+    build: Callable[..., Any] = dense_model,
+    **changes: Any,
+) -> tuple[Any, Any]:
     """A model trained as Keras' users do, without shuffling, and its ``History``."""
     import keras
 
     config = {**CONFIG, **changes}
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
-    model = dense_model(config, (WIDTH,))
+    model = build(config, (WIDTH,))
     x, y, *weights = arrays.train_columns()
     history = model.fit(
         x,
@@ -83,6 +88,50 @@ def test_without_shuffling_a_training_is_that_of_keras_fit_to_the_last_bit(array
     assert trained.record.history == {name: tuple(column) for name, column in history.history.items()}
     # The last epoch is the best here, so its weights are those that Keras ends with.
     assert trained.record.best_epoch == 4
+    assert bits(trained.weights) == bits(model.get_weights())
+
+
+def cut_in_two(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
+    import keras
+
+    inputs = keras.Input(input_shape)
+    left, right = keras.layers.Dense(5, "relu")(inputs[:, :1]), keras.layers.Dense(3, "tanh")(inputs[:, 1:])
+    model = keras.Model(inputs, keras.layers.Dense(WIDTH)(keras.layers.Concatenate()([left, right])))
+    model.compile(keras.optimizers.Adam(config["learning_rate"]), "mse", metrics=["mae"])
+    return model
+
+
+def with_a_callback_of_its_own(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
+    import keras
+
+    class Slowing(keras.Sequential):
+        def fit(self, *args: Any, callbacks: Any = (), **others: Any) -> Any:
+            slower = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.7 * rate)
+            return super().fit(*args, callbacks=[*callbacks, slower], **others)
+
+    model = Slowing([keras.Input(input_shape), keras.layers.Dense(6, "relu"), keras.layers.Dense(WIDTH)])
+    model.compile(keras.optimizers.Adam(config["learning_rate"]), "mse", metrics=["mae"])
+    return model
+
+
+def layers_of_the_built_in_regressor(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
+    from raygrid import MLPRegressor
+
+    model = MLPRegressor("models", "regressor")
+    model.fitted_outputs = WIDTH
+    return model.build_model({**MLPRegressor.DEFAULT_CONFIG, **config}, input_shape)
+
+
+@pytest.mark.parametrize("batch_size", [25, 32, 60], ids="{} rows a batch".format)
+@pytest.mark.parametrize("build", [cut_in_two, with_a_callback_of_its_own, layers_of_the_built_in_regressor])
+def test_dense_models_are_those_of_keras_fit_to_the_last_bit(build: Callable[..., Any], batch_size: int) -> None:
+    # The last batch of 200 rows, and of 60 for validation, is a whole one in some, and in others a smaller one.
+    trained = train(build, batch_size=batch_size, epochs=3)
+    model, history = plain_fit(build=build, batch_size=batch_size, epochs=3)
+    assert trained.record.status == "done", trained.record.error
+    columns = {name: tuple(column) for name, column in history.history.items() if name != "learning_rate"}
+    assert {name: trained.record.history[name] for name in columns} == columns
+    assert trained.record.best_epoch == 3
     assert bits(trained.weights) == bits(model.get_weights())
 
 
@@ -265,23 +314,79 @@ def test_every_epoch_is_reported_once_in_order() -> None:
     assert tuple(logs["val_loss"] for _, logs in reported) == record.history["val_loss"]
 
 
-def test_the_users_random_states_and_dtype_policy_come_back_after_a_training() -> None:
+def draws() -> list[Any]:
+    import keras
+    import tensorflow as tf
+
+    return [
+        random.random(),
+        np.random.random(),
+        keras.random.uniform(()).numpy(),
+        keras.random.normal((2,)).numpy().tolist(),
+        keras.initializers.GlorotUniform()((2, 2)).numpy().tolist(),
+        tf.random.uniform([2]).numpy().tolist(),
+        tf.random.normal([]).numpy(),
+        tf.random.get_global_generator().normal([]).numpy(),
+        list(tf.data.Dataset.range(50).shuffle(50).as_numpy_iterator()),
+    ]
+
+
+@pytest.mark.parametrize("earlier", [0, 2], ids=["right after the seed", "after some draws"])
+def test_what_is_drawn_after_a_training_is_what_would_have_been_drawn_without(earlier: int) -> None:
+    import keras
+    import tensorflow as tf
+
+    from raygrid.training import train_point
+    from raygrid.user_state import user_state_kept
+
+    def seeded() -> None:
+        keras.utils.set_random_seed(11)
+        tf.random.set_global_generator(tf.random.Generator.from_seed(11))
+        for _ in range(earlier):
+            draws()
+
+    seeded()
+    expected = draws()
+    seeded()
+    with user_state_kept():
+        train_point(dense_model, Point(0, CONFIG, 0, ""), "", UNSUPERVISED, TrainSettings(), device="CPU")
+        inside = draws()
+    assert draws() == expected
+    assert inside[:7] != expected[:7]
+
+
+def test_without_a_seed_what_is_drawn_after_a_training_is_not_that_of_its_seed() -> None:
+    import keras
+    import tensorflow as tf
+
+    from raygrid.training import train_point
+    from raygrid.user_state import user_state_kept
+
+    found = []
+    for _ in range(2):
+        tf.random.set_seed(None)
+        keras.utils.clear_session()
+        with user_state_kept():
+            train_point(dense_model, Point(0, CONFIG, 0, ""), "", UNSUPERVISED, TrainSettings(), device="CPU")
+        found.append(tf.random.uniform([2]).numpy().tolist())
+    assert found[0] != found[1]
+
+
+def test_the_users_dtype_policy_and_names_of_layers_come_back_after_a_training() -> None:
     import keras
 
-    from raygrid.training import train_point, user_state_kept
+    from raygrid.training import train_point
+    from raygrid.user_state import user_state_kept
 
+    keras.utils.clear_session()
     keras.config.set_dtype_policy("mixed_bfloat16")
-    random.seed(11)
-    np.random.seed(11)
     try:
-        expected = [random.random(), np.random.random()]
-        random.seed(11)
-        np.random.seed(11)
+        assert keras.layers.Dense(1).name == "dense"
         with user_state_kept():
             train_point(dense_model, Point(0, CONFIG, 0, ""), "", UNSUPERVISED, TrainSettings(), device="CPU")
             assert keras.config.dtype_policy().name == "float32"
-        assert [random.random(), np.random.random()] == expected
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
+        assert keras.layers.Dense(1).name == "dense_1"
     finally:
         keras.config.set_dtype_policy("float32")
 

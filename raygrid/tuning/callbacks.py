@@ -15,7 +15,7 @@ from ray.tune.experiment import Trial
 from raygrid.failure_causes import NOT_STARTED, with_remedy
 from raygrid.plan import Plan, Point
 from raygrid.point_store import PointStore
-from raygrid.progress import SearchListener
+from raygrid.progress import SearchListener, tell_trained_apart
 from raygrid.records import PointRecord
 from raygrid.stop_signals import HeldBack
 from raygrid.tuning.trial import decode_points, weights_name
@@ -68,6 +68,8 @@ class RecordingCallback(Callback):
     ) -> None:
         if "keys" not in result:
             return
+        if "trained_apart" in result:
+            tell_trained_apart(result["trained_apart"])
         for key in result["keys"] if result["epochs"] else ():
             if key not in self.records:
                 self._listener.point_epochs(self._points[key], result["first_epoch"], result["epochs"])

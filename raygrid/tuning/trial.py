@@ -103,6 +103,7 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | P
             on_finished=report.finish,
             programs=_programs_of_this_worker(),
             checkpoints=job.checkpoints,
+            on_apart=report.trained_apart,
         )
 
 
@@ -136,7 +137,12 @@ class _Report:
         self._keys: list[str] = []
         self._first_epoch = 1
         self._epochs: list[dict[str, float | None]] = []
+        self._trained_apart: str | None = None
         self._last = time.monotonic()
+
+    def trained_apart(self, reason: str) -> None:
+        """Takes why points are trained one by one, for the next report."""
+        self._trained_apart = reason
 
     def add_epoch(self, points: Sequence[Point], epoch: int, logs: dict[str, float | None]) -> None:
         """Takes an epoch's metrics, and reports if the last report is long enough ago."""
@@ -168,7 +174,9 @@ class _Report:
         if not self._epochs and not message:
             return
         epochs = {"keys": self._keys, "first_epoch": self._first_epoch, "epochs": self._epochs}
-        tune.report({**epochs, **message}, checkpoint=checkpoint)
+        apart = {} if self._trained_apart is None else {"trained_apart": self._trained_apart}
+        tune.report({**epochs, **apart, **message}, checkpoint=checkpoint)
+        self._trained_apart = None
         self._epochs = []
         self._last = time.monotonic()
 

@@ -1,0 +1,102 @@
+"""Numbers that the training rules give. Records of earlier trainings are used again as long as these stay.
+
+Whoever changes a number here must raise ``TRAINING_RULES``, or else a search mixes old results with new ones. The last
+bits differ between processors, and so do versions of TensorFlow; a rule that changes moves far more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_models import WIDTH, dense_model, small_rows
+
+from raygrid import MLPRegressor
+from raygrid.plan import Point
+from raygrid.training_inputs import TRAINING_RULES, TrainingArrays, TrainSettings
+
+CONFIG = {
+    "hidden": (8,),
+    "learning_rate": 0.01,
+    "activation": "relu",
+    "batch_size": 32,
+    "epochs": 3,
+    "patience": 2,
+    "window": 6,
+    "stride": 2,
+}
+X, X_VAL = small_rows(210), small_rows(70, seed=1)
+ARRAYS = TrainingArrays(X, None, X_VAL, None)
+
+
+def of_layers(*names: str) -> Callable[..., Any]:
+    """A builder of a model of the layers that are written as Python."""
+
+    def build(config: dict[str, Any], shape: tuple[int, ...]) -> Any:
+        import keras
+        import keras.layers as k  # noqa: F401 (the texts name it)
+
+        model = keras.Sequential([keras.Input(shape), *(eval(name) for name in names)])
+        model.compile(keras.optimizers.Adam(config["learning_rate"]), "mse", metrics=["mae"])
+        return model
+
+    return build
+
+
+TRAININGS: dict[str, tuple[Callable[..., Any], bool]] = {
+    "dense": (dense_model, False),
+    "normalised, with dropout": (
+        of_layers("k.Dense(8, 'relu')", "k.BatchNormalization()", "k.Dropout(0.3)", f"k.Dense({WIDTH})"),
+        False,
+    ),
+    "convolution": (
+        of_layers(f"k.Reshape(({WIDTH}, 1))", "k.Conv1D(3, 2, activation='tanh')", "k.Flatten()", f"k.Dense({WIDTH})"),
+        False,
+    ),
+    "lstm": (of_layers(f"k.Reshape(({WIDTH}, 1))", "k.LSTM(5)", f"k.Dense({WIDTH})"), False),
+    "windows": (
+        of_layers("k.Conv1D(5, 3, padding='same', activation='relu')", f"k.Conv1D({WIDTH}, 3, padding='same')"),
+        True,
+    ),
+}
+# val_loss of the best epoch, and the sum of the sizes of all weights there.
+PINNED = {
+    "dense": (0.0, 0.0),
+    "normalised, with dropout": (0.0, 0.0),
+    "convolution": (0.0, 0.0),
+    "lstm": (0.0, 0.0),
+    "windows": (0.0, 0.0),
+    "scaled targets": (0.0, 0.0),
+}
+
+
+def test_the_rules_are_those_of_the_numbers_below() -> None:
+    assert TRAINING_RULES == 3
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_gives_the_numbers_that_its_rules_gave_before(name: str) -> None:
+    from raygrid.training import train_point
+
+    build, windowed = TRAININGS[name]
+    trained = train_point(
+        build, Point(0, CONFIG, 5, "key"), "c", ARRAYS, TrainSettings(windowed=windowed), device="CPU"
+    )
+    assert trained.record.status == "done", trained.record.error
+    assert (trained.record.val_loss, size_of(trained.weights)) == pytest.approx(PINNED[name], rel=1e-5)
+
+
+def test_scaled_inputs_and_targets_give_the_numbers_that_they_gave_before(tmp_path: Path) -> None:
+    config = {"hidden_layers": (8,), "dropout": 0.1, "learning_rate": 0.01, "batch_size": 32, "epochs": 3}
+    model = MLPRegressor(tmp_path, "pinned", verbose=0, seed=5)
+    fitted = model.fit(1e3 * X[:, 1:] + 50, y_train=30 * X[:, 0] - 7, model_config=config)
+    assert model.best_metrics is not None
+    found = model.best_metrics["val_loss"], size_of(fitted.get_weights())
+    assert found == pytest.approx(PINNED["scaled targets"], rel=1e-5)
+
+
+def size_of(weights: list[np.ndarray[Any, Any]]) -> float:
+    return float(sum(np.abs(weight.astype(np.float64)).sum() for weight in weights))
