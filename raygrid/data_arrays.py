@@ -6,6 +6,8 @@ a memory-mapped file is never in memory as a whole.
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
 import sys
 import tempfile
@@ -17,7 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from raygrid.errors import DataError, DataTypeError
+from raygrid.index_columns import pandas_index
 from raygrid.wording import counted
+
+_LOG = logging.getLogger("raygrid")
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float32]
@@ -180,6 +185,7 @@ def _columns_of(value: object) -> _Columns | None:
         )
     pyarrow = sys.modules.get("pyarrow")
     if pyarrow is not None and isinstance(frame, pyarrow.Table | pyarrow.RecordBatch):
+        frame = _without_index(frame)
         types = [field.type for field in frame.schema]
         return _Columns(
             labels=tuple(frame.schema.names),
@@ -189,6 +195,23 @@ def _columns_of(value: object) -> _Columns | None:
             read=lambda i: _arrow_column(frame.column(i)),
         )
     return None
+
+
+def _without_index(table: Any) -> Any:
+    index = tuple(pandas_index(table.schema.metadata, table.schema.names))
+    if not index:
+        return table
+    _say_left_out(index)
+    return table.drop_columns(list(index))
+
+
+@functools.cache  # once: every part of the data has the same index
+def _say_left_out(index: tuple[str, ...]) -> None:
+    _LOG.warning(
+        "%s of a pyarrow.Table is the index of the pandas frame that it was made of, and not used as data. To use it, "
+        "rename it, and drop pandas' description: table.rename_columns(...).replace_schema_metadata(None).",
+        _first_of([repr(name) for name in index]),
+    )
 
 
 def _is_numeric_series(value: Any) -> bool:
