@@ -178,7 +178,8 @@ class _Reading:
 
         layout = self._layout
         # By number: names may be empty or come twice.
-        places = [str(layout.names.index(name)) for name in self._names]
+        numbers = {name: str(i) for i, name in enumerate(layout.names)}
+        places = [numbers[name] for name in self._names]
         first = [] if not layout.comments or "0" in places else ["0"]
         comments: list[str] = []
 

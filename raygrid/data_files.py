@@ -297,7 +297,8 @@ def _choose(file: Path, names: list[str], asked: _Columns, metadata: Mapping[byt
     twice = [name for name, count in Counter(names).items() if count > 1 and name]
     if twice:
         raise DataError(f"{file} has more than one column named {_quoted(twice)}. Rename them, so that each is unique.")
-    unknown = [name for name in asked.names if name not in names]
+    known = set(names)
+    unknown = [name for name in asked.names if name not in known]
     if unknown:
         near = {name: difflib.get_close_matches(name, names, n=1) for name in unknown}
         hints = "".join(f" Did you mean {match[0]!r} for {name!r}?" for name, match in near.items() if match)
@@ -313,8 +314,9 @@ def _features(file: Path, names: list[str], asked: _Columns, metadata: Mapping[b
     """All columns that play no other part, are named, and are not the index of a pandas frame."""
     others = {*asked.targets, *asked.labels}
     index = [name for name in pandas_index(metadata, names) if name not in others]
-    chosen = [name for name in names if name not in others and name not in index]
-    nameless = [f"column {i}" for i, name in enumerate(names, 1) if name in chosen and is_nameless(name)]
+    others |= set(index)
+    chosen = [name for name in names if name not in others]
+    nameless = [f"column {i}" for i, name in enumerate(names, 1) if name not in others and is_nameless(name)]
     if nameless:
         raise DataError(
             f"{file} has columns without a name: {_first_of(nameless)} of {len(names)}. Such a first column mostly "
@@ -330,8 +332,7 @@ def _features(file: Path, names: list[str], asked: _Columns, metadata: Mapping[b
         )
     if not chosen:
         raise DataError(
-            f"{file} has no columns left for features: all are targets, labels or an index "
-            f"({_quoted(sorted({*others, *index}))})."
+            f"{file} has no columns left for features: all are targets, labels or an index ({_quoted(sorted(others))})."
         )
     return chosen
 
