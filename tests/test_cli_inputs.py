@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -396,6 +397,30 @@ def test_a_file_of_the_working_folder_does_not_take_the_place_of_a_package(folde
     for start in (["-P", "-c", f"from raygrid.cli import main; main({arguments})"], [str(SCRIPT), *arguments[1:]]):
         ended = subprocess.run([sys.executable, *start], cwd=folder, capture_output=True, text=True, timeout=100)
         assert (ended.returncode, "to train" in ended.stdout) == (0, True), ended.stderr
+
+
+def test_a_file_of_the_clone_does_not_take_the_place_of_a_package(tmp_path: Path) -> None:
+    packages = [path for path in sys.path if path.endswith("-packages") and not Path(path, "raygrid").exists()]
+    if not any(Path(path, "click").exists() for path in packages):
+        pytest.skip("raygrid itself is installed beside its packages, so that the clone has to come first")
+    clone = tmp_path / "clone"
+    shutil.copytree(Path(raygrid.__file__).parent, clone / "raygrid", ignore=shutil.ignore_patterns("__pycache__"))
+    (clone / "scripts").mkdir()
+    shutil.copy(SCRIPT, clone / "scripts")
+    for name in ("ray", "keras", "numpy", "yaml", "pyarrow"):
+        write(clone, f"{name}.py", f"raise SystemExit('{name}.py of the clone was run')\n")
+    write(clone, "table.csv", "a,b\n" + "1,2\n3,5\n" * 10)
+    arguments = ["scripts/search.py", "--plan", "--data", "table.csv"]
+    ended = subprocess.run(
+        # Without the paths that a site adds, which may lead to another clone.
+        [sys.executable, "-S", *arguments],
+        cwd=clone,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(packages)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (ended.returncode, "to train" in ended.stdout) == (0, True), ended.stderr
 
 
 def test_the_working_folder_is_searched_for_a_model_of_ones_own_alone_and_last(folder: Path) -> None:
