@@ -19,6 +19,7 @@ from raygrid.csv_layout import (
 )
 from raygrid.errors import DataError
 from raygrid.memory import available_memory, require_memory
+from raygrid.wording import counted
 
 _LOG = logging.getLogger("raygrid")
 # Missing in any column, text as well. Compared in lower case and without spaces around them.
@@ -108,7 +109,7 @@ class CsvFile:
             said.append("the column names in a comment")
         comments = layout.skipped_comments + reading.comments
         if comments:
-            said.append(f"{comments} line{'s' * (comments != 1)} beginning with '#' left out as comments")
+            said.append(f"{counted(comments, 'line')} beginning with '#' left out as comments")
         if said:
             _LOG.warning(
                 "%s is read with %s. If that is wrong, say what is right with delimiter=, decimal= or encoding=, on "
@@ -118,10 +119,9 @@ class CsvFile:
             )
         if reading.rows_like_comments:
             _LOG.warning(
-                "%s: %d rows begin with '#' and have a value for every column; they are taken as data. Delete them if "
-                "they are comments.",
+                "%s: %s with a value for every column begin with '#', and are taken as data. Delete what is a comment.",
                 self._file,
-                reading.rows_like_comments,
+                counted(reading.rows_like_comments, "row"),
             )
 
 
@@ -222,8 +222,8 @@ class _Reading:
         line, values = wrong
         columns = len(self._layout.names)
         message = (
-            f"{self._file} is damaged: line {line:,} has {values} value{'s' * (values != 1)}, and the header has "
-            f"{columns} column{'s' * (columns != 1)} (delimiter {self._layout.delimiter!r}). Correct the line, or name "
+            f"{self._file} is damaged: line {line:,} has {counted(values, 'value')}, and the header has "
+            f"{counted(columns, 'column')} (delimiter {self._layout.delimiter!r}). Correct the line, or name "
             "the right delimiter with delimiter=... (--delimiter ...)."
         )
         if line == self._layout.skipped_lines + 1 and values == columns + 1:
