@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raygrid.errors import DataError
+from raygrid.index_columns import without_index
 
 Array = npt.NDArray[Any]
 Names = tuple[str, ...]
@@ -77,7 +78,7 @@ def names_of(name: str, value: object) -> Names | None:
     elif is_frame(value):
         names = tuple(str(label) for label in data.columns)
     elif (pyarrow := sys.modules.get("pyarrow")) and isinstance(value, pyarrow.Table | pyarrow.RecordBatch):
-        names = tuple(data.schema.names)
+        names = tuple(without_index(data).schema.names)
     elif hasattr(value, "__arrow_c_stream__") and hasattr(value, "columns"):
         names = tuple(data.columns)
     else:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from raygrid.column_names import as_arrow_table, is_frame
 from raygrid.errors import DataError, DataTypeError
+from raygrid.index_columns import without_index
 from raygrid.unsupported_data import refuse_unsupported
 from raygrid.wording import counted
 
@@ -182,6 +183,7 @@ def _columns_of(value: object) -> _Columns | None:
         )
     pyarrow = sys.modules.get("pyarrow")
     if pyarrow is not None and isinstance(frame, pyarrow.Table | pyarrow.RecordBatch):
+        frame = without_index(frame)
         types = [field.type for field in frame.schema]
         return _Columns(
             labels=tuple(frame.schema.names),

@@ -1,4 +1,4 @@
-"""Data files: Parquet, Arrow, CSV and numpy files into checked float32 arrays.
+"""Data files: Parquet, Arrow, CSV and numpy files into checked arrays.
 
 A file that would need more memory than there is, is refused before it is read.
 """
@@ -20,9 +20,12 @@ import numpy.typing as npt
 
 from raygrid.arguments import local_path
 from raygrid.arrow_sizes import decoded_bytes
+from raygrid.csv_files import CsvFile
+from raygrid.csv_layout import CsvOptions, is_number
 from raygrid.data_arrays import as_features, as_targets, is_numeric_arrow_type
 from raygrid.errors import ArgumentError, DataError, DataTypeError
-from raygrid.memory import available_memory, require_memory
+from raygrid.index_columns import NO_INDEX, is_nameless, pandas_index, row_numbers
+from raygrid.memory import require_memory
 from raygrid.numpy_files import read_npy, read_npz
 from raygrid.wording import counted
 
@@ -91,25 +94,38 @@ def read_data(
     features: Sequence[str] | None = None,
     target: Sequence[str] | None = None,
     labels: Sequence[str] | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    missing_values: Sequence[str] | None = None,
 ) -> DataFile:
     """Read a data file, chosen by its suffix.
 
-    ``.parquet``, ``.arrow`` and ``.feather`` (file or stream) and ``.csv`` (comma separated, with a header
-    line) hold columns. ``.npz`` holds ``X`` and ``y``, or ``X_train``, ``y_train``, ``X_val`` and ``y_val``, or
-    one array of any name; ``.npy`` holds ``X``.
+    ``.parquet``, ``.arrow`` and ``.feather`` (file or stream) and ``.csv`` (with a header line) hold columns.
+    ``.npz`` holds ``X`` and ``y``, or ``X_train``, ``y_train``, ``X_val`` and ``y_val``, or one array of any name;
+    ``.npy`` holds ``X``.
 
     Args:
         path: a local file.
-        features: the columns of ``X``, in this order. None: all but the target.
+        features: the columns of ``X``, in this order. None: all but targets, labels and the index of a pandas frame.
         target: the columns of ``y``. None: no targets.
         labels: columns that are kept as they are, such as class labels or run ids, text or numbers.
+        delimiter: of a CSV file. None: a comma, semicolon, tab, ``|`` or space, whichever the file has.
+        decimal: the decimal mark of a CSV file, ``"."`` or ``","``. None: the one that the file has.
+        encoding: of a CSV file, such as ``"latin-1"``. None: what its first bytes say, else UTF-8 or, where it is not
+            that, cp1252. What was found out and is not comma, point and UTF-8 is said in one line of the log.
+        missing_values: texts that stand for a missing value in a CSV file, beside an empty one. None: ``NA``, ``nan``,
+            ``null`` and the like; in columns of numbers also ``?``, ``-``, ``.`` and ``none``.
 
     Raises:
         DataTypeError: a column or array that is not numeric.
         DataError: a file that is missing, empty, damaged, of an unknown kind or too big for the memory; a
-            column that is unknown, chosen twice, or has missing values.
-        ArgumentError: ``path`` is an address such as ``s3://...``, or columns are chosen from a file that has no names.
+            column that is unknown, chosen twice, without a name, or has missing values, or that only numbers the rows.
+        ArgumentError: ``path`` is an address such as ``s3://...``; columns are chosen from a file that has no names; an
+            option that cannot be right, or that is for CSV files.
     """
+    options = CsvOptions(delimiter, decimal, encoding, _texts(missing_values))
+    options.check()
     # The address of a store would be read as a path below this folder.
     local_path("path", path)
     file = Path(path).expanduser()
@@ -118,8 +134,10 @@ def read_data(
     features = _column_list("features", features)
     target = _column_list("target", target)
     labels = _column_list("labels", labels)
+    if options.given and suffix not in _CSV:
+        raise ArgumentError(f"{' and '.join(options.given)}: such options are for .csv files, and {file} is none.")
     if suffix not in _NUMPY:
-        return _read_columns(file, suffix, _Columns(features, target or [], labels or []))
+        return _read_columns(file, suffix, _Columns(features, target or [], labels or []), options)
     if features or target or labels:
         raise ArgumentError(
             f"{file}: a {suffix} file has no column names to choose by. "
@@ -160,12 +178,19 @@ def _column_list(name: str, columns: Sequence[str] | None) -> list[str] | None:
     return listed
 
 
-def _read_columns(file: Path, suffix: str, asked: _Columns) -> DataFile:
+def _texts(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    # One text is a sequence of texts as well, and refused as what it is.
+    return values if values is None or isinstance(values, str) else tuple(values)  # type: ignore[return-value]
+
+
+def _read_columns(file: Path, suffix: str, asked: _Columns, options: CsvOptions) -> DataFile:
     import pyarrow as pa  # slow to import, and not needed for numpy files
 
-    read = _read_csv if suffix in _CSV else _read_parquet if suffix in _PARQUET else _read_ipc
     try:
-        table, chosen = read(file, asked)
+        if suffix in _CSV:
+            table, chosen = _read_csv(file, asked, options)
+        else:
+            table, chosen = (_read_parquet if suffix in _PARQUET else _read_ipc)(file, asked)
     except DataError:
         raise
     except MemoryError as error:
@@ -174,6 +199,10 @@ def _read_columns(file: Path, suffix: str, asked: _Columns) -> DataFile:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file} is damaged, or not a {suffix} file: {reason}. Write the file again.") from error
     names = chosen.features or []
+    if asked.features is None:
+        _refuse_row_numbers(file, table, names)
+    # What was asked for is data, also if pandas used it as an index.
+    table = table.replace_schema_metadata(NO_INDEX)
     X = as_features(f"X of {file.name}", table.select(names))
     labels = {name: _as_labels(file, name, table.column(name)) for name in chosen.labels}
     y = None
@@ -202,30 +231,12 @@ def _as_labels(file: Path, name: str, column: Any) -> npt.NDArray[Any]:
     return np.asarray(column.to_pylist())
 
 
-def _read_csv(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
-    import pyarrow.csv as pa_csv
-
-    size = file.stat().st_size
-    # A number takes six characters or more in most files.
-    require_memory(file, 2 * size)
-    with pa_csv.open_csv(file) as reader:
-        names = reader.schema.names
-    if all(_is_number(name) for name in names):
-        raise DataError(f"{file} has numbers in its first line ({_quoted(names)}). Add a line of column names.")
-    chosen = _choose(file, names, asked)
-    available = available_memory()
-    if available is not None and size * _VALUE_BYTES // 2 > available:
-        # It may hold numbers of one digit: their rows are counted before memory is taken for them.
-        require_memory(file, _lines(file) * len(chosen.names) * _VALUE_BYTES)
-    # The streaming reader takes the types from the first block and fails on a later one that differs.
-    table = pa_csv.read_csv(file, convert_options=pa_csv.ConvertOptions(include_columns=chosen.names))
-    _check_numeric(file, table, chosen)
+def _read_csv(file: Path, asked: _Columns, options: CsvOptions) -> tuple[Any, _Columns]:
+    source = CsvFile(file, options)
+    chosen = _choose(file, source.names, asked)
+    table = source.read([*(chosen.features or []), *chosen.targets], chosen.labels, _VALUE_BYTES)
+    _check_numeric(file, table, chosen, source.decimal)
     return table, chosen
-
-
-def _lines(file: Path) -> int:
-    with file.open("rb") as stream:
-        return sum(block.count(b"\n") for block in iter(lambda: stream.read(2**20), b""))
 
 
 def _read_parquet(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
@@ -241,7 +252,7 @@ def _read_parquet(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
         )
     # Labels stay in the form in which a file repeats one text at no cost.
     with pq.ParquetFile(file, read_dictionary=asked.labels) as parquet:
-        chosen = _choose(file, parquet.schema_arrow.names, asked)
+        chosen = _choose(file, parquet.schema_arrow.names, asked, parquet.schema_arrow.metadata)
         _check_numeric(file, parquet.schema_arrow.empty_table(), chosen)
         require_memory(file, _parquet_rows(parquet, set(chosen.names)) * len(chosen.names) * _VALUE_BYTES)
         return parquet.read(columns=chosen.names), chosen
@@ -269,7 +280,7 @@ def _read_ipc(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
         stream.seek(0)
         # A file is a stream between its first bytes and its list of batches, which shows here that it is whole.
         reader = pa.ipc.open_file(stream) if is_file else pa.ipc.open_stream(stream)
-        chosen = _choose(file, reader.schema.names, asked)
+        chosen = _choose(file, reader.schema.names, asked, reader.schema.metadata)
         _check_numeric(file, reader.schema.empty_table(), chosen)
         start = 8 if is_file else 0
         table_bytes, rows = decoded_bytes(file, start)
@@ -281,11 +292,13 @@ def _read_ipc(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
         return batches.read_all().select(chosen.names), chosen
 
 
-def _choose(file: Path, names: list[str], asked: _Columns) -> _Columns:
-    twice = [name for name, count in Counter(names).items() if count > 1]
+def _choose(file: Path, names: list[str], asked: _Columns, metadata: Mapping[bytes, bytes] | None = None) -> _Columns:
+    # Which of the nameless ones is meant is asked where one is used.
+    twice = [name for name, count in Counter(names).items() if count > 1 and name]
     if twice:
         raise DataError(f"{file} has more than one column named {_quoted(twice)}. Rename them, so that each is unique.")
-    unknown = [name for name in asked.names if name not in names]
+    known = set(names)
+    unknown = [name for name in asked.names if name not in known]
     if unknown:
         near = {name: difflib.get_close_matches(name, names, n=1) for name in unknown}
         hints = "".join(f" Did you mean {match[0]!r} for {name!r}?" for name, match in near.items() if match)
@@ -293,21 +306,52 @@ def _choose(file: Path, names: list[str], asked: _Columns) -> _Columns:
     both = [name for name in asked.features or [] if name in asked.targets]
     if both:
         raise DataError(f"{_quoted(both)} is both a feature and the target. Leave it out of one of the two.")
-    others = {*asked.targets, *asked.labels}
-    chosen = asked.features if asked.features is not None else [name for name in names if name not in others]
-    if not chosen:
-        raise DataError(
-            f"{file} has no columns left for features: all are targets or labels ({_quoted(sorted(others))})."
-        )
+    chosen = asked.features if asked.features is not None else _features(file, names, asked, metadata)
     return _Columns(chosen, asked.targets, asked.labels)
 
 
-def _check_numeric(file: Path, table: Any, chosen: _Columns) -> None:
+def _features(file: Path, names: list[str], asked: _Columns, metadata: Mapping[bytes, bytes] | None) -> list[str]:
+    """All columns that play no other part, are named, and are not the index of a pandas frame."""
+    others = {*asked.targets, *asked.labels}
+    index = [name for name in pandas_index(metadata, names) if name not in others]
+    others |= set(index)
+    chosen = [name for name in names if name not in others]
+    nameless = [f"column {i}" for i, name in enumerate(names, 1) if name not in others and is_nameless(name)]
+    if nameless:
+        raise DataError(
+            f"{file} has columns without a name: {_first_of(nameless)} of {len(names)}. Such a first column mostly "
+            "numbers the rows, and is no feature. Leave it out when you write the file, with df.to_csv(path, "
+            f"index=False) in pandas or row.names=FALSE in R; or name all columns; or {_CHOOSE}."
+        )
+    if index:
+        _LOG.warning(
+            "%s: %s is the index of the pandas frame that was written, and not used as a feature. To use it, name it "
+            "among features=[...] (--features a,b,c); to write the file without it, reset_index(drop=True).",
+            file,
+            _quoted(index),
+        )
+    if not chosen:
+        raise DataError(
+            f"{file} has no columns left for features: all are targets, labels or an index ({_quoted(sorted(others))})."
+        )
+    return chosen
+
+
+def _refuse_row_numbers(file: Path, table: Any, features: list[str]) -> None:
+    counting = row_numbers(table, features)
+    if counting:
+        raise DataError(
+            f"{file}: {_quoted(counting)} counts up by one from row to row, so that it numbers the rows and is no "
+            f"feature. Write the file without it, or {_CHOOSE}; name it there if it is a feature."
+        )
+
+
+def _check_numeric(file: Path, table: Any, chosen: _Columns, decimal: str = ".") -> None:
     features, targets = chosen.features or [], chosen.targets
     wrong = [name for name in features + targets if not is_numeric_arrow_type(table.schema.field(name).type)]
     if not wrong:
         return
-    described = [f"{name!r} ({table.schema.field(name).type}{_examples(table, name)})" for name in wrong]
+    described = [f"{name!r} ({table.schema.field(name).type}{_examples(table, name, decimal)})" for name in wrong]
     fixes = []
     if any(name in features for name in wrong):
         fixes.append(_CHOOSE)
@@ -320,12 +364,12 @@ def _check_numeric(file: Path, table: Any, chosen: _Columns) -> None:
     )
 
 
-def _examples(table: Any, name: str) -> str:
+def _examples(table: Any, name: str, decimal: str) -> str:
     """The first values that made a column of a CSV file something other than numbers."""
     found: list[str] = []
     for value in table.column(name):
         text = None if value.as_py() is None else str(value.as_py())
-        if text is not None and not _is_number(text):
+        if text is not None and not is_number(text, decimal):
             found.append(repr(text))
             if len(found) == _VALUES_IN_MESSAGE:
                 break
@@ -372,14 +416,6 @@ def _roles(file: Path, names: list[str]) -> dict[str, str]:
     if ignored:
         _LOG.warning("%s: arrays %s are not used; known names are %s", file, _quoted(ignored), _quoted(_ROLES))
     return found
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _quoted(names: Any) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from raygrid.artifacts import ModelArtifacts
-from raygrid.errors import CorruptArtifactError, LockTimeoutError, StorageError
+from raygrid.errors import ArgumentError, CorruptArtifactError, LockTimeoutError, StorageError
 from raygrid.storage import (
     link_error,
     make_folder,
@@ -27,6 +27,8 @@ from raygrid.storage import (
 
 _POLL_S = 0.2
 _MAX_HOLDER_BYTES = 1000
+# Where Ray puts the files that came with a job, below the folder of its session.
+_FILES_OF_JOBS = ("runtime_resources/working_dir_files/", "runtime_resources/py_modules_files/")
 # Descriptors of the locks that this process holds.
 _held: set[int] = set()
 
@@ -41,10 +43,12 @@ def prefix_locked(paths: ModelArtifacts, timeout_s: float | None, on_wait: Calla
         on_wait: called once with the holder's name if there is one to wait for.
 
     Raises:
+        ArgumentError: the folder is one that Ray removes after a job.
         CorruptArtifactError: one of raygrid's folders, or the lock file, is a link.
         StorageError: a folder cannot be written, or its file system has no locks.
         LockTimeoutError: the wait limit passed; the message names the holder.
     """
+    _refuse_files_of_jobs(paths.model_dir)
     refuse_links(*paths.folders)
     make_folder(paths.runs_dir)
     for folder in (paths.model_dir, *paths.folders):
@@ -52,6 +56,16 @@ def prefix_locked(paths: ModelArtifacts, timeout_s: float | None, on_wait: Calla
             require_writable(folder)
     with locked(paths.lock_path, timeout_s, on_wait):
         yield
+
+
+def _refuse_files_of_jobs(folder: Path) -> None:
+    """``ray job submit --working-dir`` makes its copy of the files the working folder, and removes it later."""
+    if any(part in f"{folder.resolve()}/" for part in _FILES_OF_JOBS):
+        raise ArgumentError(
+            f"model_dir is {folder.absolute()}, among the files that came with the Ray job, which Ray removes "
+            "after it. Pass an absolute folder on storage that all nodes share, such as model_dir='/shared/models' "
+            "(--model-dir /shared/models)."
+        )
 
 
 @contextlib.contextmanager

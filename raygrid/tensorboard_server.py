@@ -23,6 +23,8 @@ def tensorboard_command(logdir: Path, port: int = 6006, host: str = "127.0.0.1")
     """
     return [
         sys.executable,
+        # Without it, files of the working folder are found before the packages of their name.
+        "-P",
         "-c",
         _MAIN_WITHOUT_TENSORFLOW,
         "--logdir",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -12,9 +11,11 @@ NEEDED = ("click", "keras", "numpy", "pyarrow", "ray", "rich", "tensorboard", "t
 
 if __name__ == "__main__":
     clone = str(Path(__file__).resolve().parent.parent)
-    sys.path.insert(0, clone)
-    # Workers start with the environment of this process, and not with its sys.path.
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [clone, os.environ.get("PYTHONPATH")]))
+    # Last, since a file there may have the name of a package; first where another raygrid would be found.
+    sys.path.append(clone)
+    found = importlib.util.find_spec("raygrid")
+    if found is None or found.origin is None or not Path(found.origin).resolve().is_relative_to(clone):
+        sys.path.insert(0, clone)
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         sys.exit(
             f"raygrid: {sys.executable} does not have {', '.join(missing)}. Run 'make venv' in {clone}, which installs "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,13 @@ VIEWS = ("results", "show", "clean", "tensorboard")
         (["search", "--data", "table.csv", "--features", "a,b", "--run-column", "c"], "sees single rows, not windows"),
         (["search", "--data", "table.csv", "--features", "a,b", "--target", "c"], "leave y_train and y_val out"),
         (["search", "--model", "mlp-regressor", "--data", "table.csv"], "name its column with --target NAME"),
+        (["search", "--delimiter", ";"], "--delimiter: said of a CSV file; name one with --data"),
+        (["search", "--missing-values", ""], "--missing-values: said of a CSV file; name one with --data"),
+        (["search", "--data", "table.csv", "--delimiter", ";;"], "delimiter is ';;'; it must be one character"),
+        (["search", "--data", "table.csv", "--decimal", "x"], "decimal is 'x'; it must be '.' or ','"),
+        (["search", "--data", "table.csv", "--encoding", "ebcdic"], "encoding is 'ebcdic', which Python does not know"),
+        (["search", "--data", "table.csv", "--delimiter", "tab"], "columns that are not numeric: 'a,b,c,kind' (string"),
+        (["search", "--data", "table.csv", "--features", "a,b,c", "--missing-values", "1"], "'b' (7), column 'c' (10)"),
         (["search", "--model", "mlp-classifier", "--data", "table.csv"], "name its column with --target NAME"),
         (["results", "--prefix", "../x"], "cache_prefix is '../x'"),
         (["show", "--prefix", "CON"], "cache_prefix is 'CON'"),
@@ -378,6 +386,67 @@ def test_a_class_and_a_function_of_ones_own_lie_in_the_working_folder(command: C
     ended = command(*arguments)
     assert ended.code == 2
     assert "pass one of them, such as param_grid" in ended.err
+
+
+@pytest.mark.parametrize("model", ["autoencoder", "own_models:Mine"])
+def test_a_file_of_the_working_folder_does_not_take_the_place_of_a_package(folder: Path, model: str) -> None:
+    for name in ("ray", "keras", "numpy", "yaml", "pandas", "pyarrow", "json", "tensorflow"):
+        write(folder, f"{name}.py", f"raise SystemExit('{name}.py of the working folder was run')\n")
+    write(folder, "own_models.py", OWN_MODELS)
+    arguments = ["search", "--plan", "--model", model, "--data", "table.csv", "--features", "a,b"]
+    for start in (["-P", "-c", f"from raygrid.cli import main; main({arguments})"], [str(SCRIPT), *arguments[1:]]):
+        ended = subprocess.run([sys.executable, *start], cwd=folder, capture_output=True, text=True, timeout=100)
+        assert (ended.returncode, "to train" in ended.stdout) == (0, True), ended.stderr
+
+
+def test_a_file_of_the_clone_does_not_take_the_place_of_a_package(tmp_path: Path) -> None:
+    packages = [path for path in sys.path if path.endswith("-packages") and not Path(path, "raygrid").exists()]
+    if not any(Path(path, "click").exists() for path in packages):
+        pytest.skip("raygrid itself is installed beside its packages, so that the clone has to come first")
+    clone = tmp_path / "clone"
+    shutil.copytree(Path(raygrid.__file__).parent, clone / "raygrid", ignore=shutil.ignore_patterns("__pycache__"))
+    (clone / "scripts").mkdir()
+    shutil.copy(SCRIPT, clone / "scripts")
+    for name in ("ray", "keras", "numpy", "yaml", "pyarrow"):
+        write(clone, f"{name}.py", f"raise SystemExit('{name}.py of the clone was run')\n")
+    write(clone, "table.csv", "a,b\n" + "1,2\n3,5\n" * 10)
+    arguments = ["scripts/search.py", "--plan", "--data", "table.csv"]
+    ended = subprocess.run(
+        # Without the paths that a site adds, which may lead to another clone.
+        [sys.executable, "-S", *arguments],
+        cwd=clone,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(packages)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (ended.returncode, "to train" in ended.stdout) == (0, True), ended.stderr
+
+
+def test_the_working_folder_is_searched_for_a_model_of_ones_own_alone_and_last(folder: Path) -> None:
+    before = list(sys.path)
+    find_model("autoencoder")
+    assert sys.path == before
+    write(folder, "own_models.py", OWN_MODELS)
+    find_model("own_models:Mine")
+    assert sys.path == [*before, str(folder)]
+
+
+def test_a_module_that_another_one_hides_is_named_with_its_file(command: Command, folder: Path) -> None:
+    write(folder, "colorsys.py", OWN_MODELS)
+    ended = command("search", "--model", "colorsys:Mine")
+    assert ended.code == 2
+    assert re.search(r"colorsys has no 'Mine' \(it is .*/colorsys\.py\)", ended.err)
+
+
+def test_how_a_csv_file_is_written_can_be_said(command: Command, folder: Path) -> None:
+    write(folder, "other.csv", "a\tb\n" + "1,5\t2\n3,5\t4\n" * 10)
+    arguments = ["search", "--data", "other.csv", "--plan"]
+    found = command(*arguments)
+    assert (found.code, "to train" in found.out) == (0, True)
+    assert "other.csv is read with delimiter '\\t', decimal ','." in found.err.replace("\n", " ")
+    said = command(*arguments, "--delimiter", "tab", "--decimal", ",", "--encoding", "utf-8", "--missing-values", "x,y")
+    assert (said.code, said.out, said.err) == (0, found.out, "")
 
 
 @pytest.mark.parametrize(

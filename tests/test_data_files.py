@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.feather as pa_feather
 import pyarrow.parquet as pq
 import pytest
 
-from raygrid.data_files import available_memory, read_data
+from raygrid.data_arrays import _say_left_out, as_features, as_targets
+from raygrid.data_files import read_data
 from raygrid.errors import ArgumentError, DataError, DataTypeError
+from raygrid.memory import available_memory
 
 
 def f32(values: Any) -> np.ndarray:
@@ -243,6 +246,101 @@ def test_column_lists_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
         read_data(path, target="label")
     with pytest.raises(DataError, match="features is an empty list"):
         read_data(path, features=[])
+
+
+# Columns that pandas uses as an index
+
+FRAME = pd.DataFrame({"a": [1.5, 2.5, 3.5, 4.5], "b": [4, 1, 3, 2]})
+INDEXED: dict[str, tuple[pd.DataFrame, list[str]]] = {
+    "that counts": (FRAME, []),
+    "after a filter": (FRAME[FRAME.b > 1], ["__index_level_0__"]),
+    "after a shuffle": (FRAME.iloc[[2, 0, 3, 1]], ["__index_level_0__"]),
+    "with a name": (FRAME.set_index(pd.Index([10, 20, 30, 50], name="time")), ["time"]),
+    "of texts": (FRAME.set_index(pd.Index(list("wxyz"), name="tag")), ["tag"]),
+    "of two": (FRAME.set_index([pd.Index([1, 1, 2, 2], name="run"), [1, 2, 1, 2]]), ["run", "__index_level_1__"]),
+}  # fmt: skip
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    table = pa.Table.from_pandas(frame)
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    elif path.suffix == ".feather":
+        pa_feather.write_feather(table, path)
+    else:
+        write_stream(table, path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather", ".arrow"])
+@pytest.mark.parametrize("kind", INDEXED)
+def test_the_index_of_a_frame_is_no_feature_and_that_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, kind: str
+) -> None:
+    frame, index = INDEXED[kind]
+    path = tmp_path / f"data{suffix}"
+    write_frame(path, frame)
+    data = read_data(path)
+    assert data.feature_names == ("a", "b")
+    np.testing.assert_array_equal(data.X, frame.to_numpy(np.float32))
+    assert len(caplog.records) == bool(index)
+    assert not index or f"{', '.join(map(repr, index))} is the index of the pandas frame" in caplog.text
+
+
+def test_an_index_that_is_asked_for_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "data.parquet"
+    frame, _ = INDEXED["with a name"]
+    frame.to_parquet(path)
+    assert read_data(path, features=["time", "a"]).X[:, 0].tolist() == [10, 20, 30, 50]
+    data = read_data(path, features=["b", "a"], target=["time"])
+    assert data.feature_names == ("b", "a") and data.y is not None and data.y.tolist() == [10, 20, 30, 50]
+    data = read_data(path, labels=["time"])
+    assert data.feature_names == ("a", "b") and data.labels["time"].tolist() == [10, 20, 30, 50]
+    FRAME[FRAME.b > 1].to_parquet(path)
+    assert read_data(path, features=["__index_level_0__"]).X.tolist() == [[0], [2], [3]]
+    assert not caplog.records
+
+
+def test_an_unnamed_index_is_known_by_its_name_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = pa.Table.from_pandas(FRAME[FRAME.b > 1]).replace_schema_metadata()
+    for path in (tmp_path / "data.parquet", tmp_path / "data.csv"):
+        (pq.write_table if path.suffix == ".parquet" else pa_csv.write_csv)(table, path)
+        assert read_data(path).feature_names == ("a", "b")
+        assert f"{path.name}: '__index_level_0__' is the index" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "described", [b"", b"{", b"[]", b"{}", b'{"index_columns": 3}', b'{"index_columns": [1]}', b"\xff"]
+)
+def test_a_damaged_description_of_the_frame_says_nothing(tmp_path: Path, described: bytes) -> None:
+    path = tmp_path / "data.parquet"
+    pq.write_table(TABLE.select(["a", "b"]).replace_schema_metadata({b"pandas": described}), path)
+    assert read_data(path).feature_names == ("a", "b")
+
+
+def test_a_file_of_nothing_but_an_index_has_no_features(tmp_path: Path) -> None:
+    FRAME.set_index("b")[[]].to_parquet(tmp_path / "data.parquet")
+    with pytest.raises(DataError, match=r"no columns left for features: .* an index \('b'\)"):
+        read_data(tmp_path / "data.parquet")
+
+
+def test_row_numbers_that_became_a_column_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    FRAME.reset_index().to_parquet(path)
+    with pytest.raises(DataError, match=r"'index' counts up by one.*--features a,b,c; name it there"):
+        read_data(path)
+    assert read_data(path, features=["index"]).X.shape == (4, 1)
+
+
+def test_a_table_that_was_made_of_a_frame_has_no_index_either(caplog: pytest.LogCaptureFixture) -> None:
+    _say_left_out.cache_clear()
+    frame = FRAME[FRAME.b > 1]
+    table = pa.Table.from_pandas(frame)
+    for value in (table, table.combine_chunks().to_batches()[0]):
+        np.testing.assert_array_equal(as_features("X", value), frame.to_numpy(np.float32))
+    targets = as_targets("y", table.select(["b", "__index_level_0__"]), 3)
+    np.testing.assert_array_equal(targets.reshape(-1), frame.b)
+    assert len(caplog.records) == 1
+    assert "'__index_level_0__' of a pyarrow.Table is the index of the pandas frame" in caplog.text
 
 
 # numpy files

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from child_processes import started
+from small_models import SmallModel, small_rows
 
-from raygrid.errors import LockTimeoutError
+from raygrid.cli import main
+from raygrid.errors import ArgumentError, LockTimeoutError
 from raygrid.prefix_lock import locked
 
 
@@ -88,3 +90,28 @@ def test_the_name_of_the_holder_is_not_written_through_a_link(tmp_path: Path) ->
     with locked(tmp_path / "lock", 0, never):
         assert (tmp_path / "lock.holder").read_text() == f"process {os.getpid()} on {os.uname().nodename}"
     assert outside.read_text() == "precious"
+
+
+# Folders that Ray removes
+
+
+@pytest.mark.parametrize("kind", ["working_dir_files", "py_modules_files"])
+def test_nothing_is_trained_into_the_files_of_a_ray_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    package = tmp_path / "session_latest" / "runtime_resources" / kind / "_ray_pkg_0123456789abcdef"
+    package.mkdir(parents=True)
+    monkeypatch.chdir(package)
+    (package / "table.csv").write_text("a,b\n" + "1,2\n3,5\n" * 10)
+    message = re.escape(f"model_dir is {package / 'models'}, among the files that came with the Ray job")
+    with pytest.raises(ArgumentError, match=message + r".*model_dir='/shared/models' \(--model-dir"):
+        SmallModel().fit(small_rows(), model_config={"epochs": 1})
+    with pytest.raises(SystemExit) as ended:
+        main(["search", "--data", "table.csv"])
+    assert ended.value.code == 2
+    assert f"raygrid: model_dir is {package / 'models'}, among the files" in capsys.readouterr().err
+    assert sorted(path.name for path in package.iterdir()) == ["table.csv"]
+    # A link into it is no way round.
+    (tmp_path / "link").symlink_to(package)
+    with pytest.raises(ArgumentError, match="among the files that came with the Ray job"):
+        SmallModel(tmp_path / "link" / "models").fit(small_rows(), model_config={"epochs": 1})

@@ -297,8 +297,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     running = PointRun(logdir / "running", configs[2], as_text)
     running.start()
 
+    # Files of the working folder are not what is imported.
+    here = tmp_path_factory.mktemp("here")
+    for name in ("tensorboard", "numpy", "werkzeug", "google"):
+        (here / f"{name}.py").write_text(f"raise SystemExit('{name}.py of the working folder was run')\n")
     process = subprocess.Popen(
         tensorboard_command(logdir, port=0),
+        cwd=here,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -388,7 +393,7 @@ def test_the_table_can_be_sorted_by_each_column(server: str, rows: dict[str, dic
 def test_the_server_listens_on_this_machine_only_unless_asked() -> None:
     command = tensorboard_command(Path("/logs"), port=7000)
     assert command[0] == sys.executable
-    assert command[3:] == [
+    assert command[4:] == [
         "--logdir",
         "/logs",
         "--host",
@@ -396,4 +401,4 @@ def test_the_server_listens_on_this_machine_only_unless_asked() -> None:
         "--port",
         "7000",
     ]
-    assert tensorboard_command(Path("/logs"), host="0.0.0.0")[6] == "0.0.0.0"
+    assert tensorboard_command(Path("/logs"), host="0.0.0.0")[7] == "0.0.0.0"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,17 @@ class SearchData:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-def load_file(path: Path, columns: Columns) -> SearchData:
+def load_file(path: Path, columns: Columns, layout: Mapping[str, Any]) -> SearchData:
     """The columns of a file.
+
+    Args:
+        path: of the file.
+        columns: which are asked for.
+        layout: what is said about a CSV file, as keywords of ``read_data``.
 
     Raises:
         DataError: it cannot be read, or a column is not there or not numeric.
+        ArgumentError: what is asked for contradicts itself, or is not of such a file.
     """
     target = list(columns.target or [])
     if columns.target_is_label and len(target) > 1:
@@ -71,6 +77,7 @@ def load_file(path: Path, columns: Columns) -> SearchData:
         features=columns.features,
         target=None if columns.target_is_label or not target else target,
         labels=labels or None,
+        **layout,
     )
     y: Array | NamedArray | None = data.labels[target[0]] if columns.target_is_label and target else data.y
     X: Array | NamedArray = data.X

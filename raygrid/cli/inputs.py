@@ -203,9 +203,10 @@ def find_model(name: str) -> Any:
         raise ArgumentError(
             f"--model {name!r} is not known; use one of {', '.join(sorted(MODELS))}, or package.module:Class."
         )
-    # A module of one's own lies in the folder where the command is given, as with `python -m`.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    if name not in MODELS and os.getcwd() not in sys.path:
+        # A module of one's own lies in the folder where the command is given. Last, since a file there may have the
+        # name of a package that is installed.
+        sys.path.append(os.getcwd())
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -219,4 +220,6 @@ def find_model(name: str) -> Any:
     try:
         return getattr(module, attribute)
     except AttributeError:
-        raise ArgumentError(f"--model {name!r}: {module_name} has no {attribute!r}.") from None
+        raise ArgumentError(
+            f"--model {name!r}: {module_name} has no {attribute!r} (it is {getattr(module, '__file__', None)})."
+        ) from None

@@ -20,6 +20,16 @@ def _names(context: click.Context, parameter: click.Parameter, value: str | None
     return [name.strip() for name in value.split(",") if name.strip()] if value else None
 
 
+def _delimiter(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    # A shell makes it hard to type them.
+    return None if value is None else {"tab": "\t", "\\t": "\t", "space": " "}.get(value, value)
+
+
+def _texts(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
+    # An empty one is given where no text stands for a missing value.
+    return None if value is None else [text.strip() for text in value.split(",") if text.strip()]
+
+
 model_dir_option = click.option(
     "--model-dir",
     type=LocalPath(folder=True),
@@ -50,6 +60,17 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--shuffle-split",
     is_flag=True,
     help="Hold out rows drawn by the seed instead of the last ones; of each class alike, where targets are labels.",
+)
+@click.option(
+    "--delimiter", callback=_delimiter, metavar="CHAR", help="Of a CSV file; also: tab, space. Default: found out."
+)
+@click.option("--decimal", metavar="CHAR", help="Decimal mark of a CSV file, . or , . Default: found out.")
+@click.option("--encoding", metavar="NAME", help="Of a CSV file, such as latin-1. Default: found out.")
+@click.option(
+    "--missing-values",
+    callback=_texts,
+    metavar="A,B,...",
+    help="What stands for a missing value in a CSV file. Default: NA, nan, null, ? and the like.",
 )
 @click.option(
     "--model", default="autoencoder", show_default=True, help="A built-in model, or package.module:Class of your own."
@@ -91,6 +112,10 @@ def search(
     features: list[str] | None,
     target: list[str] | None,
     shuffle_split: bool,
+    delimiter: str | None,
+    decimal: str | None,
+    encoding: str | None,
+    missing_values: list[str] | None,
     model: str,
     grid: Path | None,
     settings: tuple[str, ...],
@@ -139,7 +164,9 @@ def search(
     )
     file = grid or config
     asked = Asked(None if file is None else read_mapping(file), parse_settings(settings), single=config is not None)
-    arrays = _load(found, model, data, features, target, runs).arguments()
+    layout = {"delimiter": delimiter, "decimal": decimal, "encoding": encoding, "missing_values": missing_values}
+    said = {name: value for name, value in layout.items() if value is not None}
+    arrays = _load(found, model, data, features, target, runs, said).arguments()
     if shuffle_split:
         arrays["shuffle_split"] = True
     workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
@@ -165,6 +192,7 @@ def _load(
     features: list[str] | None,
     target: list[str] | None,
     runs: str | None,
+    layout: dict[str, Any],
 ) -> SearchData:
     from raygrid.cli.data import Columns, load_embedded, load_file
     from raygrid.errors import ArgumentError
@@ -175,9 +203,12 @@ def _load(
     if getattr(found, "USES_TARGETS", None) is True and target is None and (data is None or data.suffix != ".npz"):
         raise ArgumentError(f"--model {model} predicts a target; name its column with --target NAME.")
     columns = Columns(features, target, getattr(found, "TARGET_IS_LABEL", False), runs)
+    if data is None and layout:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in layout)
+        raise ArgumentError(f"{options}: said of a CSV file; name one with --data.")
     if data is None:
         return load_embedded(columns, windowed=getattr(found, "WINDOWED", False))
-    return load_file(data, columns)
+    return load_file(data, columns, layout)
 
 
 def _make_model(found: Any, model_dir: Path, prefix: str, **settings: Any) -> Any:

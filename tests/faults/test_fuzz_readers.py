@@ -88,7 +88,7 @@ PARQUET = base64.b64decode(
         ("data.npy", (NPY_OF % b"10**12,").ljust(128), "DataError"),
         ("data.npy", (NPY_OF % b"999999999999999, 3").ljust(128), "DataError"),
         ("data.npy", (NPY_OF % b"(((").ljust(128), "DataError"),
-        ("data.csv", b"a,\x8b\n1,2\n", "DataError"),
+        ("data.csv", b"a,b\n1,\0\n", "DataError"),
         ("data.parquet", PARQUET, "DataError"),
         ("metrics", b'{"val_loss": "\\ud800"}', "CorruptArtifactError"),
         ("detector", b'{"format": 1, "threshold": 0.5}', "CorruptArtifactError"),
