@@ -13,9 +13,10 @@ import pyarrow.feather as pa_feather
 import pyarrow.parquet as pq
 import pytest
 
-from raygrid.data_arrays import _say_left_out, as_features, as_targets
+from raygrid.data_arrays import as_features, as_targets
 from raygrid.data_files import read_data
 from raygrid.errors import ArgumentError, DataError, DataTypeError
+from raygrid.index_columns import _say_left_out
 from raygrid.memory import available_memory
 
 
