@@ -318,9 +318,8 @@ def test_a_schedule_that_reads_epochs_as_it_trains_gives_each_point_its_own_resu
     alone = {}
     for epochs in (2, 4, 8):
         point = Point(0, {"batch_size": 32, "epochs": epochs, "patience": None}, 0, "key")
-        alone[epochs] = train_point(
-            falling_by_epochs, point, "c", arrays, TrainSettings(), device="CPU"
-        ).record.val_loss
+        trained = train_point(falling_by_epochs, point, "c", arrays, TrainSettings(), device="CPU")
+        alone[epochs] = trained.record.val_loss
     assert found == alone
     told = "Points that differ only in epochs or patience are trained one by one, not all in one: something that"
     assert caplog.text.count(told) == 1
