@@ -54,6 +54,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "scaling",
         "space",
         "storage",
+        "time_left",
     ),
     3: (
         "array_files",
@@ -145,7 +146,7 @@ AT_IMPORT = {
         "training",
         "training_state",
     },
-    "ray": {"tuning.callbacks", "tuning.waves"},
+    "ray": {"tuning.callbacks", "tuning.head_watch", "tuning.neighbours", "tuning.waves"},
     "pyarrow": set(),
     "pandas": set(),
     "matplotlib": set(),
