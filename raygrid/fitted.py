@@ -9,6 +9,7 @@ import numpy as np
 
 from raygrid.arguments import whole_number
 from raygrid.artifacts import ModelArtifacts
+from raygrid.backend import quiet_tensorflow
 from raygrid.column_names import column_order, in_order, names_of, put_back
 from raygrid.data import as_features, as_runs, as_targets
 from raygrid.errors import ArgumentError, DataError, NotFittedError
@@ -99,7 +100,8 @@ class FittedModel:
         if y is None and not self._targets_are_inputs(model):
             raise ArgumentError("evaluate needs y: the model was trained with targets. Pass the targets of X as y.")
         target = x if y is None else self._scaling.scale_targets(self._targets("y", y, len(x)))
-        metrics = model.evaluate(x, target, batch_size=_PREDICT_BATCH_SIZE, verbose=0, return_dict=True)
+        with quiet_tensorflow():
+            metrics = model.evaluate(x, target, batch_size=_PREDICT_BATCH_SIZE, verbose=0, return_dict=True)
         return {name: float(value) for name, value in metrics.items()}
 
     @property
@@ -194,7 +196,8 @@ class FittedModel:
         if self._windowed:
             assert self.best_config is not None
             return x, reproduce_rows(model, x, runs, self.best_config["window"])
-        return x, np.asarray(model.predict(x, batch_size=_PREDICT_BATCH_SIZE, verbose=0))
+        with quiet_tensorflow():
+            return x, np.asarray(model.predict(x, batch_size=_PREDICT_BATCH_SIZE, verbose=0))
 
     def _targets_are_inputs(self, model: keras.Model) -> bool:
         assert self._manifest is not None

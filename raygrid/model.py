@@ -65,7 +65,7 @@ class GridSearchModel(ConfiguredModel):
         model_dir: the folder of the artifacts; made when something is saved. A relative one lies in the working folder
             of the moment when the object is made, and stays there. Addresses such as ``s3://...`` are refused.
         cache_prefix: what all file names begin with; a plain file name.
-        verbose: 0: warnings only; 1: progress; 2: also Ray's and Tune's own messages.
+        verbose: 0: warnings only; 1: progress; 2: also the messages of Ray, Tune and TensorFlow.
         build_model: a function ``(config, input_shape) -> compiled keras.Model`` instead of a subclass.
         seed: seeds weights, dropout and shuffling of every point, 0 to 2**32 - 1.
         scaler: ``"standard"`` scales inputs to mean 0 and standard deviation 1, fitted on the training data; None

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from raygrid.backend import quiet_tensorflow
 from raygrid.batches import val_items
 from raygrid.errors import CorruptArtifactError, RebuildError
 from raygrid.keras_settings import KerasSettings
@@ -40,6 +41,7 @@ def model_bytes(model: keras.Model) -> bytes:
         return path.read_bytes()
 
 
+@quiet_tensorflow()
 def model_from_bytes(data: bytes, source: Path, rebuild: Rebuild | None) -> keras.Model:
     """The model in ``data``, which was read from ``source`` and verified.
 
@@ -131,6 +133,7 @@ def built_as_trained(
         return built_model(build, config, input_shape)
 
 
+@quiet_tensorflow()
 def rebuild_winner(
     build: Builder,
     record: PointRecord,

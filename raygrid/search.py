@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raygrid.backend import load_tensorflow
+from raygrid.backend import load_tensorflow, quiet_tensorflow
 from raygrid.errors import AllTrialsFailedError, SearchInterrupted
 from raygrid.failure_causes import with_remedy
 from raygrid.keras_settings import workers_do_without
@@ -228,6 +228,7 @@ def _while_telling(
     return records
 
 
+@quiet_tensorflow()
 def _train_here(
     run: SearchRun, build: Builder, trial: PlannedTrial, arrays: TrainingArrays, listener: SearchListener
 ) -> list[tuple[str, PointRecord]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raygrid.backend import quiet_tensorflow
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 from raygrid.windows import check_window, window_starts
 
@@ -20,6 +21,7 @@ _BLOCK_WINDOWS = 1024
 _BLOCK_BYTES = 16 * 2**20
 
 
+@quiet_tensorflow()
 def reproduce_rows(model: keras.Model, x: Array, runs: Array | None, window: int) -> Array:
     """Each row as the model reproduces it: the mean over all windows, one row apart, that hold the row.
 
@@ -52,6 +54,7 @@ def reproduce_rows(model: keras.Model, x: Array, runs: Array | None, window: int
     return (sums / counts.reshape(-1, *[1] * (x.ndim - 1))).astype(np.float32)
 
 
+@quiet_tensorflow()
 def evaluate_windows(model: keras.Model, x: Array, runs: Array | None, config: Mapping[str, Any]) -> dict[str, float]:
     """Loss and metrics over the windows of a series, ``config["stride"]`` rows apart, as ``val_loss`` is measured.
 

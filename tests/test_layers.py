@@ -62,6 +62,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "space",
         "splitting",
         "storage",
+        "time_left",
     ),
     3: (
         "array_files",
@@ -177,7 +178,7 @@ AT_IMPORT = {
         "training_state",
         "user_state",
     },
-    "ray": {"tuning.callbacks", "tuning.waves"},
+    "ray": {"tuning.callbacks", "tuning.head_watch", "tuning.neighbours", "tuning.waves"},
     "pyarrow": set(),
     "pandas": set(),
     "matplotlib": set(),

@@ -251,14 +251,25 @@ _TWO_GPUS = """
     import os, time
     from pathlib import Path
     import ray
-    from raygrid.errors import ResourceError
+    from raygrid.errors import AllTrialsFailedError, ResourceError
     from raygrid.tuning.resources import Resources
     from small_models import SmallModel, dense_model, small_rows
 
     DRIVER = os.getpid()
     SEEN = Path("seen").absolute()
 
+    def two_gpus(kind=None):
+        return ["/physical_device:GPU:0"] if kind == "GPU" else []
+
     class Meeting(SmallModel):
+        def __setstate__(self, state):
+            self.__dict__ |= state
+            # There are none: in the workers TensorFlow is made to see the one that each was granted.
+            if os.getpid() != DRIVER:
+                import tensorflow as tf
+
+                tf.config.list_physical_devices = two_gpus
+
         def build_model(self, config, input_shape):
             if os.getpid() != DRIVER:
                 (SEEN / str(config["hidden"][0])).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "unset"))
@@ -278,6 +289,10 @@ _TWO_GPUS = """
                 small_rows(), param_grid={"hidden": [(4,), (5,)]})
         except ResourceError as error:
             print("refused:", error)
+        try:
+            SmallModel("models", "unseen", 0).fit(small_rows(), param_grid={"hidden": [(4,), (5,)]})
+        except AllTrialsFailedError as error:
+            print("unseen:", error)
         ray.shutdown()
 """
 
@@ -288,13 +303,18 @@ def test_two_trials_at_once_get_a_gpu_each_by_default(tmp_path: Path) -> None:
     )
     assert "devices ['0', '1']" in output
     assert "refused: a trial asks for 1 CPU and 3 GPUs" in output
+    # Not trained on the CPU without a word.
+    unseen = output.partition("unseen: none of the 2 points has a result")[2]
+    assert "ResourceError: Ray granted this trial 1 GPU on" in unseen
+    assert "(CUDA_VISIBLE_DEVICES is '" in unseen
+    assert "and TensorFlow sees none. Fix: install CUDA" in unseen
 
 
 def test_a_worker_without_gpus_hides_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow as tf
 
     hidden: list[tuple[list[str], str]] = []
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["/physical_device:GPU:0"])
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["/physical_device:GPU:0"])
     monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: hidden.append((devices, kind)))
     threads = tf.config.threading.get_intra_op_parallelism_threads()
     prepare_worker(threads, gpus=1)

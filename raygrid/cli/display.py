@@ -7,12 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from raygrid.cli.failures import in_options
 from raygrid.plan import Plan, Point
 from raygrid.progress import BestSoFar, SearchListener, result_text
 from raygrid.records import PointRecord
+from raygrid.time_left import TimeLeft
 from raygrid.wording import counted
 
 # How often a search that finishes no point says in plain lines that it is alive.
@@ -43,6 +44,7 @@ class _Work(BestSoFar):
         self.epochs_total = self.epochs_done = 0
         self.running: dict[str, int] = {}
         self._planned: dict[str, int] = {}
+        self._time_left = TimeLeft(0)
 
     def search_started(self, plan: Plan) -> None:
         super().search_started(plan)
@@ -50,20 +52,29 @@ class _Work(BestSoFar):
         self._planned = {point.key: int(point.config["epochs"]) for point in points}
         self.epochs_total, self.epochs_done = sum(self._planned.values()), 0
         self.running = {}
+        self._time_left = TimeLeft(self.epochs_total)
 
     def point_started(self, point: Point) -> None:
         # A point whose worker died begins again.
         self.epochs_done -= self.running.get(point.key, 0)
+        self._time_left.begun_again(self.running.get(point.key, 0))
         self.running[point.key] = 0
 
     def point_epochs(self, point: Point, first_epoch: int, rows: Sequence[Mapping[str, float | None]]) -> None:
         self.running[point.key] = self.running.get(point.key, 0) + len(rows)
         self.epochs_done += len(rows)
+        self._time_left.trained(len(rows), time.monotonic())
 
     def point_finished(self, point: Point, record: PointRecord) -> None:
         super().point_finished(point, record)
+        planned, trained = self._planned[point.key], self.running.pop(point.key, 0)
         # A point that stopped early leaves the rest of its epochs behind.
-        self.epochs_done += self._planned[point.key] - self.running.pop(point.key, 0)
+        self.epochs_done += planned - trained
+        self._time_left.finished(planned, record.epochs_run, trained)
+
+    def _left(self) -> str:
+        text = self._time_left.text(time.monotonic())
+        return f"  {text}" if text else ""
 
 
 class LiveBar(_Work):
@@ -81,12 +92,11 @@ class LiveBar(_Work):
             BarColumn(bar_width=24),
             TextColumn("{task.description}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=self._console,
             transient=True,
         )
-        self._task = self._progress.add_task("", total=self.epochs_total)
+        self._task = self._progress.add_task("", total=self.epochs_total, left="")
         self._progress.start()
         self._update()
 
@@ -114,6 +124,7 @@ class LiveBar(_Work):
             self._progress.update(
                 self._task,
                 completed=self.epochs_done,
+                left=self._left().strip(),
                 description=f"{self.finished}/{self.total} points  {len(self.running)} running  best {self.best_text}",
             )
 
@@ -124,11 +135,10 @@ class PlainLines(_Work):
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
-        self._begin = self._last = time.monotonic()
+        self._last = time.monotonic()
 
     def search_started(self, plan: Plan) -> None:
         super().search_started(plan)
-        self._begin = self._last = time.monotonic()
         self._print(f"{counted(self.total, 'point')}, {self.finished} already done, {plan.to_train} to train")
 
     def point_epochs(self, point: Point, first_epoch: int, rows: Sequence[Mapping[str, float | None]]) -> None:
@@ -142,12 +152,6 @@ class PlainLines(_Work):
             f"{self.finished}/{self.total}  point {point.number}  {result_text(record)}  "
             f"({counted(record.epochs_run, 'epoch')}, {record.seconds:.1f} s)  best {self.best_text}{self._left()}"
         )
-
-    def _left(self) -> str:
-        if not self.epochs_done or self.epochs_done >= self.epochs_total:
-            return ""
-        seconds = (time.monotonic() - self._begin) * (self.epochs_total / self.epochs_done - 1)
-        return f"  about {seconds:.0f} s left"
 
     def _print(self, line: str) -> None:
         self._last = time.monotonic()

@@ -21,6 +21,7 @@ _FALSE_ALARMS = 0.01
 def print_plan(found: FitPlan, workers: int) -> None:
     """What a search would do: load, or train points, and how long that may take."""
     from raygrid.plan import estimate
+    from raygrid.time_left import duration
 
     run, plan = found.run, found.plan
     click.echo(f"points          {len(plan.points):,}")
@@ -36,7 +37,7 @@ def print_plan(found: FitPlan, workers: int) -> None:
     if plan.to_train:
         guess = estimate(plan, run.recorded(), run.items, workers)
         basis = "from the speed of earlier points" if guess.measured else "a guess: nothing is measured yet"
-        click.echo(f"estimated time  at most {_duration(guess.seconds)} on {counted(workers, 'worker')} ({basis})")
+        click.echo(f"estimated time  at most {duration(guess.seconds)} on {counted(workers, 'worker')} ({basis})")
 
 
 def print_outcome(searcher: GridSearchModel) -> None:
@@ -73,11 +74,3 @@ def print_detection(searcher: GridSearchModel) -> None:
         for name, score in scorers.items()
     }
     click.echo("\nFaults of the simulated Tennessee Eastman process that are found: " + detection_table(found))
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

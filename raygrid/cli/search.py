@@ -137,6 +137,7 @@ def search(
     """Train every point of a grid in parallel and keep the best, or load it if that is done already."""
     from rich.console import Console
 
+    from raygrid.backend import quiet_import_of_tensorflow
     from raygrid.cli.display import ConsoleHandler, make_display
     from raygrid.cli.inputs import Asked, find_model, parse_settings, read_mapping
     from raygrid.cli.reports import print_detection, print_outcome, print_plan
@@ -150,7 +151,9 @@ def search(
     log = logging.getLogger("raygrid")
     log.handlers = [ConsoleHandler(console)]
     log.propagate = False
-    found = find_model(model)
+    log.setLevel(logging.DEBUG if verbose else logging.INFO)
+    with quiet_import_of_tensorflow():
+        found = find_model(model)
     searcher = _make_model(
         found,
         model_dir,

@@ -33,6 +33,7 @@ from raygrid.tuning.worker_memory import GROWTH_LIMIT_BYTES, WorkerGrowth
 
 if TYPE_CHECKING:
     from raygrid.tuning.callbacks import KilledForMemory, RecordingCallback
+    from raygrid.tuning.head_watch import HeadWatch
 
 log = logging.getLogger("raygrid")
 
@@ -91,7 +92,8 @@ def run_search(
     """
     # What a killed search left there; nothing in it is needed to go on.
     shutil.rmtree(tune_dir, ignore_errors=True)
-    with RaySession(address, user_modules, verbose) as session:
+    # What Ray says of a worker that died may come when Tune has ended.
+    with _quiet(verbose), RaySession(address, user_modules, verbose) as session:
         # Takes a second, which Ray needs to start as well.
         importlib.import_module("ray.tune")
         meanwhile()
@@ -102,7 +104,9 @@ def run_search(
         if granted.concurrent is not None:
             plan = replace(plan, trials=bundled(plan.trials, granted.concurrent))
         data = _shared(prepare(shortage_on_a_node(resources, granted, nodes, data_bytes)))
-        job = TrialJob(secrets.token_hex(6), build, context, settings, granted.cpus, granted.gpus, store, checkpoints)
+        job = TrialJob(
+            secrets.token_hex(6), build, context, settings, granted.cpus, granted.gpus, store, checkpoints, verbose
+        )
         return run_trials(plan, job, data, granted, store, tune_dir, listener, verbose)
 
 
@@ -132,25 +136,30 @@ def run_trials(
     Args:
         run_trial: what a trial does in its worker, with the arguments and the reports of ``trial.run_trial``.
     """
+    import ray
     from ray import tune
 
     from raygrid.tuning.callbacks import RecordingCallback
+    from raygrid.tuning.head_watch import HeadWatch
 
     recorder = RecordingCallback(plan, job.context, store, listener)
     # The data goes into the object store here, once for all waves.
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, job=job, data=data), {"CPU": granted.cpus, "GPU": granted.gpus}
     )
+    head = HeadWatch(ray.get_runtime_context().gcs_address)
     try:
-        with signals_held_back() as held:
-            _Waves(trainable, granted, tune_dir, recorder, held, verbose).run(plan.trials)
+        with _quiet(verbose), head, signals_held_back() as held:
+            _Waves(trainable, granted, tune_dir, recorder, held, head, verbose).run(plan.trials)
     except Exception:
         # Tune wraps what a callback raises.
-        if recorder.recording_error is None:
+        if recorder.recording_error is None and not head.lost:
             raise
     if recorder.recording_error is not None:
         raise recorder.recording_error
     missing = plan.to_train - len(recorder.records)
+    if head.lost:
+        raise head.error()
     if missing:
         raise search_stopped(missing, plan.to_train)
     return recorder.records
@@ -165,6 +174,7 @@ class _Waves:
     tune_dir: Path
     recorder: RecordingCallback
     held: HeldBack
+    head: HeadWatch
     verbose: bool
 
     def run(self, trials: Sequence[PlannedTrial]) -> None:
@@ -197,6 +207,8 @@ class _Waves:
         from ray import tune
 
         from raygrid.tuning.callbacks import GrowthCallback, KilledForMemory, RunningTrials
+        from raygrid.tuning.head_watch import LostHeadCallback
+        from raygrid.tuning.neighbours import NeighbourWatch
         from raygrid.tuning.waves import InOrder, Wave
 
         # A name that was used before would make Tune overwrite that run's state.
@@ -217,14 +229,19 @@ class _Waves:
             run_config=tune.RunConfig(
                 name=name,
                 storage_path=str(self.tune_dir),
-                callbacks=[self.recorder, running, GrowthCallback(growth)],
+                callbacks=[
+                    self.recorder,
+                    running,
+                    GrowthCallback(growth),
+                    LostHeadCallback(self.head),
+                ],
                 verbose=1 if self.verbose else 0,
                 failure_config=tune.FailureConfig(max_failures=_WORKER_RETRIES),
             ),
         )
         killed = KilledForMemory()
         try:
-            with _quiet(self.verbose):
+            with NeighbourWatch(wave, self.granted):
                 tuner.fit()
         except Exception as error:
             if self.held.number is None:
@@ -256,7 +273,7 @@ def _trial_name(trial: Any) -> str:
 
 @contextlib.contextmanager
 def _quiet(verbose: bool) -> Iterator[None]:
-    """Keeps Tune's own lines out of the output: it prints some of them whatever its verbosity."""
+    """Keeps what Tune and Ray print whatever their verbosity out of the output."""
     if verbose:
         yield
         return

@@ -1,4 +1,4 @@
-"""What the nodes of a cluster have, and those that its autoscaler may start."""
+"""What the nodes of a cluster have, those that its autoscaler may start, and what is asked of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raygrid.memory import available_memory
+from raygrid.tuning.sharing import JobDemand
 
 log = logging.getLogger("raygrid")
 
@@ -44,6 +45,25 @@ def nodes_to_come() -> list[dict[str, float]]:
     return _of_types(
         (node.get("resources", {}), node.get("max_workers", 0)) for node in _bootstrap_node_types().values()
     )
+
+
+def demands_by_job() -> dict[str, JobDemand]:
+    """What each job of the cluster has asked for in placement groups, as all trials of Tune do, by the job's id."""
+    from ray._private.state import state
+    from ray.core.generated.gcs_pb2 import PlacementGroupTableData as Group
+
+    found: dict[str, JobDemand] = {}
+    # Ray's own table of them does not say whose they are.
+    for data in state._connect_and_get_accessor().get_placement_group_table():
+        group = Group.FromString(data)
+        job = group.creator_job_id.hex()
+        before = found.get(job, JobDemand())
+        if group.state == Group.CREATED:
+            found[job] = JobDemand(before.given + 1, before.waiting)
+        elif group.state != Group.REMOVED:
+            bundles = [dict(bundle.unit_resources) for bundle in group.bundles]
+            found[job] = JobDemand(before.given, [*before.waiting, *bundles])
+    return found
 
 
 def _of_types(types: Iterable[tuple[Mapping[str, Any], int]]) -> list[dict[str, float]]:

@@ -5,37 +5,21 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import stat
-import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import Self
 
-from raygrid.errors import ClusterError
-from raygrid.tuning.cluster_address import check_cluster
+from raygrid.tuning.environment import environment, variables_for_workers
+from raygrid.tuning.joining import join_cluster
+from raygrid.tuning.local_ray import StartError, local_ray, tokens_are_used
 
 log = logging.getLogger("raygrid")
 
-# For workers: TensorFlow's start-up messages stay out of the output; Tune's snapshots of its own state are not
-# needed to resume, since finished points are recorded by raygrid, which also answers Ctrl-C sooner than Tune.
-_ENVIRONMENT = {
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "KERAS_BACKEND": "tensorflow",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "60",
-    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-
-# Ray listens on all interfaces of a Linux machine unless clusters are switched off, whatever address it is given.
-_LOCALHOST_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# Ray shuts down in a second or two; on a busy machine in ten.
+SHUTDOWN_LIMIT_S = 60.0
 
 
 class RaySession:
@@ -43,7 +27,7 @@ class RaySession:
 
     A Ray that this process has initialised already is used as it is, and stays. Otherwise ``address`` or
     ``RAY_ADDRESS`` names a cluster to join; without either a Ray of its own is started, which listens on localhost
-    only, with a token that no file holds, and without a dashboard.
+    only, with a token that no file holds, and without a dashboard. One that does not start is tried once more.
 
     Ray starts on a thread of its own, since that is mostly waiting, and this process has other things to do meanwhile.
     The thread lives as long as Ray: the kernel ends Ray's processes when the thread that started them ends.
@@ -56,7 +40,11 @@ class RaySession:
         self._up = threading.Event()
         self._over = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._live, name="raygrid-ray")
+        self._thread = self._new_thread(first_try=True)
+
+    def _new_thread(self, first_try: bool) -> threading.Thread:
+        # A daemon: where Ray's shutdown hangs, the end of this process does not wait for it.
+        return threading.Thread(target=self._live, args=(first_try,), name="raygrid-ray", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -65,31 +53,51 @@ class RaySession:
     def __exit__(self, *exception: object) -> None:
         self._over.set()
         # Ray ends the process if an object of it is touched while it shuts down.
-        self._thread.join()
+        thread = self._thread
+        thread.join(SHUTDOWN_LIMIT_S)
+        if self._thread is not thread:
+            # That of the second try has taken its place.
+            self._thread.join(SHUTDOWN_LIMIT_S)
+        if self._thread.is_alive():
+            log.warning(
+                "Ray has not shut down within %g s, and is left to itself: what was started for this search ends with "
+                "this process.",
+                SHUTDOWN_LIMIT_S,
+            )
 
     def wait(self) -> None:
         """Returns once Ray is up.
 
         Raises:
-            ClusterError: there is no cluster at the address, or it runs other versions.
+            ClusterError: there is no cluster at the address, or it runs other versions; or Ray does not start here.
         """
         self._up.wait()
         if self._error is not None:
             raise self._error
 
-    def _live(self) -> None:
+    def _live(self, first_try: bool) -> None:
         try:
             with self._running():
                 self._up.set()
                 self._over.wait()
+        except StartError as error:
+            if first_try and error.may_pass and not self._over.is_set():
+                # On a thread of its own: what the first try has started ends with this one.
+                second = self._new_thread(first_try=False)
+                second.start()
+                self._thread = second
+                return
+            self._fail(error)
         except BaseException as error:
-            self._error = error
-        finally:
-            self._up.set()
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = error
+        self._up.set()
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[None]:
-        with _environment(_ENVIRONMENT):
+        with environment(variables_for_workers(self._verbose)):
             import ray
 
             if ray.is_initialized():
@@ -100,47 +108,20 @@ class RaySession:
                 return
             _warn_of_open_token()
             address = self._address or os.environ.get("RAY_ADDRESS")
-            with contextlib.ExitStack() as undo:
-                if address is None or address in ("", "local"):
-                    undo.enter_context(_token_of_its_own())
-                    undo.enter_context(_environment(_LOCALHOST_ONLY))
-                    _start_local(self._verbose)
-                else:
-                    _join(address, self._user_modules, self._verbose)
-                undo.callback(ray.shutdown)
+            if address is None or address in ("", "local"):
+                with local_ray(self._verbose):
+                    yield
+                return
+            join_cluster(address, self._user_modules, self._verbose)
+            try:
                 yield
-
-
-@contextlib.contextmanager
-def _token_of_its_own() -> Iterator[None]:
-    """A token for a local Ray where the user has none: Ray would write one, readable by all, into the home folder."""
-    from ray._raylet import AuthenticationTokenLoader, Config
-
-    loader = AuthenticationTokenLoader.instance()
-
-    def read_settings_again() -> None:
-        # Ray read them when it was imported.
-        Config.initialize("")
-        loader.reset_cache()
-
-    if not _tokens_are_used() or loader.has_token(ignore_auth_mode=True):
-        yield
-        return
-    try:
-        with _environment({"RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_AUTH_MODE": "token"}):
-            read_settings_again()
-            yield
-    finally:
-        read_settings_again()
-
-
-def _tokens_are_used() -> bool:
-    return os.environ.get("RAY_AUTH_MODE", "token").lower() == "token"
+            finally:
+                ray.shutdown()
 
 
 def _warn_of_open_token() -> None:
     """Ray writes its token file readable by all, and whoever reads it can run code on the cluster."""
-    if os.environ.get("RAY_AUTH_TOKEN") or not _tokens_are_used():
+    if os.environ.get("RAY_AUTH_TOKEN") or not tokens_are_used():
         return
     path = Path(os.path.expanduser(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token"))
     try:
@@ -155,99 +136,3 @@ def _warn_of_open_token() -> None:
             mode,
             path,
         )
-
-
-def _start_local(verbose: bool) -> None:
-    import ray
-    from ray._private import ray_constants
-
-    # Read from the environment when Ray was imported, which may have been before this call.
-    clusters = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=verbose,
-            logging_level=logging.INFO if verbose else logging.ERROR,
-            job_config=_importing_as_here(),
-        )
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = clusters
-
-
-def _importing_as_here() -> Any:
-    """The job whose workers find modules where this process finds them, in the same order.
-
-    Ray by itself gives them the working folder, before the standard library, and nothing that was added to
-    ``sys.path``.
-    """
-    from ray.job_config import JobConfig
-
-    # A worker puts one after the other at the front of its own.
-    path = [os.path.abspath(entry) for entry in reversed(sys.path) if isinstance(entry, str)]
-    # A job of Ray's client is not given the working folder.
-    return JobConfig(_client_job=True, _py_driver_sys_path=path)
-
-
-def _join(address: str, user_modules: tuple[ModuleType, ...], verbose: bool) -> None:
-    import ray
-
-    check_cluster(address if address != "auto" else _cluster_of_this_machine())
-    runtime_env: dict[str, Any] = {
-        "env_vars": {k: v for k, v in _ENVIRONMENT.items() if not k.startswith("RAY_USAGE")},
-        "py_modules": _code_to_carry(user_modules),
-    }
-    try:
-        ray.init(
-            address=address,
-            runtime_env=runtime_env,
-            log_to_driver=verbose,
-            logging_level=logging.INFO if verbose else logging.ERROR,
-        )
-    except (RuntimeError, ConnectionError, ValueError, ray.exceptions.RayError) as error:
-        raise ClusterError(
-            f"the Ray cluster at {address} cannot be joined: {error} (this process: Ray {ray.__version__}, Python "
-            f"{sys.version.split()[0]}; all nodes must have the same versions)"
-        ) from error
-
-
-def _cluster_of_this_machine() -> str:
-    """What ``auto`` stands for: the address of the cluster that this machine is a node of."""
-    from ray._private.services import canonicalize_bootstrap_address_or_die
-
-    try:
-        return str(canonicalize_bootstrap_address_or_die("auto"))
-    except ConnectionError as error:
-        raise ClusterError(
-            "address 'auto' stands for the Ray cluster that this machine is a node of, and it is a node of none. Start "
-            "one with 'ray start', name the cluster as 'HOST:6379', or leave the address out to search on this machine."
-        ) from error
-
-
-def _code_to_carry(user_modules: tuple[ModuleType, ...]) -> list[str]:
-    """raygrid itself and the top-level packages or files of the user's modules."""
-    import raygrid
-
-    carried = [Path(raygrid.__file__).parent]
-    for module in user_modules:
-        top = sys.modules.get(module.__name__.partition(".")[0], module)
-        file = getattr(top, "__file__", None)
-        if file is None or top.__name__ in ("__main__", "raygrid"):
-            # Ray pickles what is defined in __main__ by value.
-            continue
-        path = Path(file)
-        carried.append(path.parent if path.name == "__init__.py" else path)
-    return [str(path.resolve()) for path in dict.fromkeys(carried)]
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update({name: value for name, value in values.items() if before[name] is None})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)

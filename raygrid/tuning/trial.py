@@ -42,6 +42,7 @@ class TrialJob:
         gpus: GPUs granted to a trial.
         store: where the driver records what trials report.
         checkpoints: where trials leave how far they are.
+        verbose: whether TensorFlow's own messages are to be seen.
     """
 
     search: str
@@ -52,6 +53,7 @@ class TrialJob:
     gpus: float
     store: PointStore
     checkpoints: Checkpoints
+    verbose: bool = False
 
 
 def encode_points(points: tuple[Point, ...]) -> str:
@@ -87,7 +89,7 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | P
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
     from raygrid.backend import prepare_worker
 
-    prepare_worker(job.cpus, job.gpus)
+    prepare_worker(job.cpus, job.gpus, job.verbose)
     from raygrid.training import this_device, train_points
 
     report = _Report()

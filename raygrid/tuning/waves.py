@@ -32,6 +32,15 @@ class Wave(BasicVariantGenerator):
         self.given = 0
         self._growth = growth
 
+    @property
+    def at_most(self) -> int:
+        """How many trials run at the same time; 0 leaves that to Ray."""
+        return int(self.max_concurrent)
+
+    def run_at_most(self, trials: int) -> None:
+        """Changes how many trials run at the same time; those that run beyond that end as usual."""
+        self.max_concurrent = trials
+
     def next_trial(self) -> Trial | None:
         """The next trial to queue; None where there is none now, or no more in this wave."""
         if self._growth.is_enough:
