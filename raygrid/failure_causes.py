@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from raygrid.common_mistakes import mistake_remedy
+from raygrid.error_lines import WHAT_HELPS, what_happened
 from raygrid.records import PointRecord
 
 MEMORY_REMEDY = (
@@ -35,8 +39,19 @@ def with_remedy(record: PointRecord) -> PointRecord:
     """``record``, whose error ends with what to do about it, where that is known."""
     if record.status != "failed" or record.error is None:
         return record
-    remedy = _memory_remedy(record.error) or _import_remedy(record.error) or _death_remedy(record.error)
+    remedy = remedy_of(record.error, record.config)
     return record if remedy is None else replace(record, error=f"{record.error.rstrip()}\n{remedy}")
+
+
+def remedy_of(error: str, config: Mapping[str, Any]) -> str | None:
+    """A line that says what happened and what to do about it; None where that is not known."""
+    return _memory_remedy(error) or _import_remedy(error) or _death_remedy(error) or _remedy_of_a_mistake(error, config)
+
+
+def _remedy_of_a_mistake(error: str, config: Mapping[str, Any]) -> str | None:
+    cause = what_happened(error)
+    remedy = mistake_remedy(cause, error, config)
+    return None if remedy is None else f"{cause.removesuffix('.')}. {WHAT_HELPS}: {remedy}."
 
 
 def _memory_remedy(error: str) -> str | None:

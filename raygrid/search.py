@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raygrid.backend import load_tensorflow
+from raygrid.error_lines import same_causes
 from raygrid.errors import AllTrialsFailedError, SearchInterrupted
 from raygrid.failure_causes import with_remedy
 from raygrid.keras_settings import workers_do_without
@@ -273,9 +273,7 @@ def _why_all_failed(plan: Plan, records: dict[str, PointRecord]) -> str:
     if len(plan.points) == 1:
         record = records[plan.points[0].key]
         return f"the config {record.config} {record.status}: {record.error}"
-    causes: Counter[str] = Counter()
-    for point in plan.points:
-        record = records[point.key]
-        causes[f"{record.status}: {record.cause}"] += 1
-    lines = "\n".join(f"  {count} x {cause}" for cause, count in causes.most_common())
+    ended = [records[point.key] for point in plan.points]
+    causes = [f"{record.status}: {record.cause}" for record in ended]
+    lines = "\n".join(f"  {len(alike)} x {causes[alike[0]]}" for alike in same_causes(causes))
     return f"none of the {len(plan.points)} points has a result that could win, and nothing was published:\n{lines}"
