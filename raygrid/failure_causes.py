@@ -78,8 +78,13 @@ def _import_remedy(error: str) -> str | None:
     )
 
 
+def worker_died(error: str) -> bool:
+    """Whether a worker ended without a word, rather than with an error."""
+    return error.startswith(NOT_STARTED) and _WORKER_DIED in error
+
+
 def _death_remedy(error: str) -> str | None:
-    if not error.startswith(NOT_STARTED) or _WORKER_DIED not in error:
+    if not worker_died(error):
         return None
     return f"its worker died each time, which may be for want of memory. What helps then: {MEMORY_REMEDY}."
 

@@ -17,6 +17,7 @@ from raygrid.backend import load_tensorflow
 from raygrid.error_lines import same_causes
 from raygrid.errors import AllTrialsFailedError, SearchInterrupted
 from raygrid.failure_causes import with_remedy
+from raygrid.first_failures import FirstFailures
 from raygrid.keras_settings import workers_do_without
 from raygrid.memory import available_memory, data_shortage
 from raygrid.plan import Plan, PlannedTrial, Point
@@ -28,6 +29,7 @@ from raygrid.stop_signals import search_stopped, sigterm_as_interrupt
 from raygrid.tensorboard_listener import TensorBoardListener
 from raygrid.training_inputs import TrainingArrays
 from raygrid.tuning.resources import Resources
+from raygrid.wording import counted
 
 if TYPE_CHECKING:
     import keras
@@ -188,7 +190,7 @@ def _train_and_pick(
     if weights is None:
         # Those of all but the last winner are dropped when a winner is published.
         log.info("The weights of point %d, the best, are not kept; it is trained again with the same seed.", number)
-        again = replace(plan, trials=(PlannedTrial((plan.points[number],), 0),))
+        again = replace(plan, trials=(PlannedTrial((plan.points[number],), 0),), failed_before=0)
         record = train(again)[record.key]
         weights = run.store.weights(record)
         if weights is None:
@@ -209,8 +211,14 @@ def _while_telling(
         return {}
     run.checkpoints.remove_leftovers()
     views = TensorBoardListener(run.paths.tensorboard_dir, run.recorded(), run.request.varying, run.store.get)
-    counted = BestSoFar()
-    audience = Audience(counted, progress, views)
+    best = BestSoFar()
+    if plan.failed_before:
+        log.info(
+            "%s tried again (retry_failed=False, or --keep-failed, leaves %s)",
+            counted(plan.failed_before, "failed point is", "failed points are"),
+            "it" if plan.failed_before == 1 else "them",
+        )
+    audience = Audience(best, progress, views, FirstFailures())
     with sigterm_as_interrupt():
         audience.search_started(plan)
         try:
@@ -221,7 +229,7 @@ def _while_telling(
             with contextlib.suppress(OSError):
                 run.write_ledger()
             if isinstance(error, KeyboardInterrupt) and not isinstance(error, SearchInterrupted):
-                raise search_stopped(counted.total - counted.finished, plan.to_train) from error
+                raise search_stopped(best.total - best.finished, plan.to_train) from error
             raise
         audience.search_ended()
         run.write_ledger()

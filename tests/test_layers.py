@@ -81,7 +81,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "training",
         "training_state",
     ),
-    4: ("fit_plan", "housekeeping", "tensorboard_listener", "tuning", "window_prediction"),
+    4: ("first_failures", "fit_plan", "housekeeping", "retries", "tensorboard_listener", "tuning", "window_prediction"),
     5: ("configured", "confirmation", "fitted", "model", "search"),
     6: ("plots", "zoo"),
     7: ("cli",),

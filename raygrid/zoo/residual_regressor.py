@@ -85,6 +85,7 @@ class AutoencoderResidualRegressor:
         autoencoder_param_grid: Mapping[str, Any] | None = None,
         autoencoder_config: Mapping[str, Any] | None = None,
         reset_autoencoder: bool = False,
+        retry_failed: bool = True,
     ) -> keras.Model:
         """Loads the saved teacher if it is what is asked for; otherwise trains and publishes it.
 
@@ -96,6 +97,7 @@ class AutoencoderResidualRegressor:
             autoencoder_param_grid: the grid to search; None, with no config and nothing saved: the default, 288 points.
             autoencoder_config: a single config, trained in this process.
             reset_autoencoder: train anew, ignoring all earlier results.
+            retry_failed: whether points that failed before are tried again, see ``GridSearchModel.fit``.
 
         Returns:
             The teacher's model; it sees scaled inputs.
@@ -105,7 +107,14 @@ class AutoencoderResidualRegressor:
         """
         x, x_val = _rows("X_train", X_train), None if X_val is None else _rows("X_val", X_val)
         with _speaking_of_the_teacher():
-            model = self._autoencoder.fit(x, x_val, autoencoder_param_grid, autoencoder_config, reset_autoencoder)
+            model = self._autoencoder.fit(
+                x,
+                x_val,
+                autoencoder_param_grid,
+                autoencoder_config,
+                reset_autoencoder,
+                retry_failed=retry_failed,
+            )
         if self._regressor.fitted_teacher != _model_digest(self._autoencoder):
             self._regressor = self._new_student()
         return model
@@ -117,6 +126,8 @@ class AutoencoderResidualRegressor:
         param_grid: Mapping[str, Any] | None = None,
         model_config: Mapping[str, Any] | None = None,
         reset_experiment: bool = False,
+        *,
+        retry_failed: bool = True,
     ) -> keras.Model:
         """Loads the saved student if it is what is asked for; otherwise trains it on the teacher's residuals.
 
@@ -129,6 +140,7 @@ class AutoencoderResidualRegressor:
             param_grid: the grid to search; None, with no config and nothing saved: the default, 216 points.
             model_config: a single config, trained in this process.
             reset_experiment: train the student anew, ignoring all its earlier results; the teacher stays.
+            retry_failed: whether points that failed before are tried again, see ``GridSearchModel.fit``.
 
         Returns:
             The student's model; it sees and gives scaled numbers. ``predict`` gives original units.
@@ -142,7 +154,11 @@ class AutoencoderResidualRegressor:
         data = self._student_data(X_train, X_val)
         with self._telling_of_another_teacher():
             return self._regressor.fit(
-                **data, param_grid=param_grid, model_config=model_config, reset_experiment=reset_experiment
+                **data,
+                param_grid=param_grid,
+                model_config=model_config,
+                reset_experiment=reset_experiment,
+                retry_failed=retry_failed,
             )
 
     def plan(
@@ -152,6 +168,8 @@ class AutoencoderResidualRegressor:
         param_grid: Mapping[str, Any] | None = None,
         model_config: Mapping[str, Any] | None = None,
         reset_experiment: bool = False,
+        *,
+        retry_failed: bool = True,
     ) -> FitPlan:
         """What ``fit`` with the same arguments would do; trains nothing and writes nothing.
 
@@ -164,7 +182,11 @@ class AutoencoderResidualRegressor:
         data = self._student_data(X_train, X_val)
         with self._telling_of_another_teacher():
             return self._regressor.plan(
-                **data, param_grid=param_grid, model_config=model_config, reset_experiment=reset_experiment
+                **data,
+                param_grid=param_grid,
+                model_config=model_config,
+                reset_experiment=reset_experiment,
+                retry_failed=retry_failed,
             )
 
     def confirm(self, X_train: object, X_val: object = None, *, seeds: int = 3, within: float = 0.05) -> Confirmation:
@@ -294,8 +316,8 @@ class AutoencoderResidualRegressor:
         if not self._autoencoder._cache_exists(paths) and read_manifest(paths) is None:
             raise self._no_teacher()
         with _speaking_of_the_teacher():
-            # Nothing in particular is asked for, so what is published is loaded, or refused.
-            self._autoencoder.fit(x, x_val)
+            # Nothing in particular is asked for, so what is published is loaded as it is, or refused.
+            self._autoencoder.fit(x, x_val, retry_failed=False)
 
     def _targets(self, name: str, x: Array) -> FloatArray:
         residuals = self.autoencoder_residuals(_rows(name, x, self._autoencoder))
