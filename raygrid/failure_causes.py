@@ -31,6 +31,9 @@ _NO_MODULE = re.compile(r"^\s*ModuleNotFoundError: No module named '([\w.]+)'", 
 # Ray, of a worker that ended without a word: killed by the kernel, or aborted by C++ code that had no memory.
 _WORKER_DIED = "Worker exit type: SYSTEM_ERROR"
 
+# Ray, of a worker that could not unpickle what it has to run; it ends the worker after that.
+_NOT_LOADED = "failed to import on the worker"
+
 # What the error of a point begins with that never reached the code of raygrid in a worker.
 NOT_STARTED = "its worker died or could not start"
 
@@ -80,7 +83,7 @@ def _import_remedy(error: str) -> str | None:
 
 def worker_died(error: str) -> bool:
     """Whether a worker ended without a word, rather than with an error."""
-    return error.startswith(NOT_STARTED) and _WORKER_DIED in error
+    return error.startswith(NOT_STARTED) and _WORKER_DIED in error and _NOT_LOADED not in error
 
 
 def _death_remedy(error: str) -> str | None:
