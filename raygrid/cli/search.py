@@ -137,7 +137,7 @@ def search(
     asked = Asked(None if file is None else read_mapping(file), parse_settings(settings), single=config is not None)
     arrays = _load(found, model, data, features, target, runs).arguments()
     workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
-    how = {"reset_experiment": reset, "retry_failed": not keep_failed}
+    how: dict[str, Any] = {"reset_experiment": reset, "retry_failed": not keep_failed}
     if hasattr(searcher, "train_autoencoder"):
         search_teacher_and_student(searcher, arrays, asked, how, workers if plan_only else None)
     elif plan_only:

@@ -20,7 +20,7 @@ def search_teacher_and_student(
     searcher: AutoencoderResidualRegressor,
     arrays: dict[str, Any],
     asked: Asked,
-    how: dict[str, bool],
+    how: dict[str, Any],
     plan_workers: int | None,
 ) -> None:
     """Trains the autoencoder, then the regressor of its residuals, or loads them.
