@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from raygrid.common_mistakes import mistake_remedy
+from raygrid.error_lines import WHAT_HELPS, what_happened
 from raygrid.records import PointRecord
 
 MEMORY_REMEDY = (
@@ -27,6 +31,9 @@ _NO_MODULE = re.compile(r"^\s*ModuleNotFoundError: No module named '([\w.]+)'", 
 # Ray, of a worker that ended without a word: killed by the kernel, or aborted by C++ code that had no memory.
 _WORKER_DIED = "Worker exit type: SYSTEM_ERROR"
 
+# Ray, of a worker that could not unpickle what it has to run; it ends the worker after that.
+_NOT_LOADED = "failed to import on the worker"
+
 # What the error of a point begins with that never reached the code of raygrid in a worker.
 NOT_STARTED = "its worker died or could not start"
 
@@ -35,8 +42,19 @@ def with_remedy(record: PointRecord) -> PointRecord:
     """``record``, whose error ends with what to do about it, where that is known."""
     if record.status != "failed" or record.error is None:
         return record
-    remedy = _memory_remedy(record.error) or _import_remedy(record.error) or _death_remedy(record.error)
+    remedy = remedy_of(record.error, record.config)
     return record if remedy is None else replace(record, error=f"{record.error.rstrip()}\n{remedy}")
+
+
+def remedy_of(error: str, config: Mapping[str, Any]) -> str | None:
+    """A line that says what happened and what to do about it; None where that is not known."""
+    return _memory_remedy(error) or _import_remedy(error) or _death_remedy(error) or _remedy_of_a_mistake(error, config)
+
+
+def _remedy_of_a_mistake(error: str, config: Mapping[str, Any]) -> str | None:
+    cause = what_happened(error)
+    remedy = mistake_remedy(cause, error, config)
+    return None if remedy is None else f"{cause.removesuffix('.')}. {WHAT_HELPS}: {remedy}."
 
 
 def _memory_remedy(error: str) -> str | None:
@@ -63,8 +81,13 @@ def _import_remedy(error: str) -> str | None:
     )
 
 
+def worker_died(error: str) -> bool:
+    """Whether a worker ended without a word, rather than with an error."""
+    return error.startswith(NOT_STARTED) and _WORKER_DIED in error and _NOT_LOADED not in error
+
+
 def _death_remedy(error: str) -> str | None:
-    if not error.startswith(NOT_STARTED) or _WORKER_DIED not in error:
+    if not worker_died(error):
         return None
     return f"its worker died each time, which may be for want of memory. What helps then: {MEMORY_REMEDY}."
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 from raygrid.cache import CachedModel
 from raygrid.plan import Plan, Point
-from raygrid.records import pick_best
+from raygrid.records import PointRecord, pick_best
 from raygrid.request import Request
 from raygrid.search_run import SearchRun
 
@@ -20,11 +21,18 @@ class Task:
         request: the points that are asked for, all defaults filled in.
         cached: the published model where it is what is asked for; None: something is to be trained or published.
         experiment: the experiment that records belong to.
+        failed: the points, by key, that are tried again although there is a published model.
     """
 
     request: Request
     cached: CachedModel | None
     experiment: str
+    failed: Mapping[str, PointRecord] = field(default_factory=dict)
+
+    @property
+    def loads(self) -> bool:
+        """Whether the published model is all there is to it."""
+        return self.cached is not None and not self.failed
 
 
 @dataclass(frozen=True)

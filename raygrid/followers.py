@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from raygrid.checkpoints import Checkpoint, stops_of
+from raygrid.errors import BuilderError
 from raygrid.plan import Point
 from raygrid.records import PointRecord, finite_or_none
 from raygrid.stopping import EarlyStop
@@ -70,6 +71,12 @@ class Followers:
     def take(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> bool:
         """Takes the metrics of ``epoch`` (from 1); returns whether no point trains any more."""
         row = {name: float(value) for name, value in logs.items()}
+        if "val_loss" not in row:
+            raise BuilderError(
+                f"the model's test_step logs no 'loss' (an epoch gave {', '.join(sorted(row)) or 'nothing'}), so there "
+                "is no val_loss to choose by. It must return {'loss': ..., ...}; keras.metrics.Mean(name='loss') "
+                "gives the mean over an epoch's batches."
+            )
         better, _ = self._best.update(epoch, row["val_loss"])
         if better:
             self._best_weights = [tf.identity(variable.value) for variable in model.weights]

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raygrid.artifacts import ModelArtifacts
+from raygrid.error_lines import cause_of, same_causes
 from raygrid.errors import CorruptArtifactError
-from raygrid.records import PointRecord, last_line
+from raygrid.records import PointRecord
 from raygrid.storage import read_bytes, write_bytes
 from raygrid.wording import counted
 
@@ -164,11 +165,25 @@ def results_text(table: pa.Table, rows: int = 10) -> str:
     lines = _aligned([header, *body]) if body else []
     counts = {status: sum(p["status"] == status for p in points) for status in ("done", "diverged", "failed")}
     lines.append(f"{counted(len(points), 'point')}: " + ", ".join(f"{n} {status}" for status, n in counts.items() if n))
-    causes = [p for p in points if p["status"] != "done"]
-    lines += [f"  {p['status']}: {_describe(p, names)}: {last_line(p['error'])}" for p in causes[:rows]]
-    if len(causes) > rows:
-        lines.append(f"  and {len(causes) - rows} more")
+    lines += _causes([p for p in points if p["status"] != "done"], names, rows)
     return "\n".join(lines)
+
+
+def _causes(points: Sequence[Mapping[str, Any]], names: Sequence[str], rows: int) -> list[str]:
+    """Why ``points`` have no result: a line for each cause, in the order of its first point."""
+    causes = [f"{p['status']}: {cause_of(p['error'])}" for p in points]
+    lines = []
+    together = sorted(same_causes(causes))
+    for alike in together[:rows]:
+        status, _, cause = causes[alike[0]].partition(": ")
+        some = ", ".join(_describe(points[i], names) for i in alike[:rows])
+        if len(alike) == 1:
+            lines.append(f"  {status}: {some}: {cause}")
+        else:
+            lines.append(f"  {status}: {len(alike)} points: {cause}")
+            lines.append(f"    {some}" + (f" and {len(alike) - rows} more" if len(alike) > rows else ""))
+    left = sum(len(alike) for alike in together[rows:])
+    return [*lines, f"  and {left} more"] if left else lines
 
 
 def _varies(points: Sequence[Mapping[str, Any]], name: str) -> bool:

@@ -16,7 +16,7 @@ from raygrid.cache import CachedModel, read_cached, require_current
 from raygrid.configured import ConfiguredModel
 from raygrid.confirmation import Confirmation, confirm_winner
 from raygrid.data import TrainingData
-from raygrid.errors import ArgumentError, MissingArtifactError, NotFittedError
+from raygrid.errors import AllTrialsFailedError, ArgumentError, MissingArtifactError, NotFittedError
 from raygrid.experiments import begin_reset, current_experiment, end_reset, reset_experiment_id
 from raygrid.fingerprint import digest_json
 from raygrid.fit_arguments import explains_arguments
@@ -30,6 +30,7 @@ from raygrid.manifest import Manifest
 from raygrid.progress import set_verbosity
 from raygrid.publishing import publish, published_exists, read_manifest
 from raygrid.request import Request
+from raygrid.retries import failed_points, same_failures
 from raygrid.search import Outcome, search_grid, train_config
 from raygrid.search_run import SearchRun
 from raygrid.storage import decode_json, encode_json, make_folder
@@ -108,6 +109,7 @@ class GridSearchModel(ConfiguredModel):
         val_run_ids: object = None,
         validation_split: float = 0.2,
         shuffle_split: bool = False,
+        retry_failed: bool = True,
     ) -> keras.Model:
         """Loads the saved model if it is what is asked for; otherwise trains, publishes and returns the best.
 
@@ -129,6 +131,8 @@ class GridSearchModel(ConfiguredModel):
             validation_split: the fraction of rows, from the end, that is held out where ``X_val`` is None.
             shuffle_split: hold out rows that are drawn by the model's seed instead of the last ones. Where targets are
                 labels (whole numbers that each come often, truth values, one-hot rows), each class gives its share.
+            retry_failed: whether points of the grid that failed before are tried again, also where a model is
+                published; it stays as it is where they fail again. False: they are left, and it is loaded.
 
         Returns:
             The model with the lowest ``val_loss``, also in ``best_model``. It sees scaled inputs; ``predict`` and
@@ -144,7 +148,7 @@ class GridSearchModel(ConfiguredModel):
         """
         set_verbosity(self.verbose)
         check_backend()
-        reset = flag("reset_experiment", reset_experiment)
+        reset, retry = flag("reset_experiment", reset_experiment), flag("retry_failed", retry_failed)
         asked = self._space().asked(param_grid, model_config)
         paths = self._get_artifacts()
         data = self._checked_data(
@@ -161,20 +165,33 @@ class GridSearchModel(ConfiguredModel):
             kept={} if reset else self._kept_names(paths),
         )
         identity = self._identity(data)
-        task = self._task(paths, data, identity, asked, reset)
-        if task.cached is not None:
+        task = self._task(paths, data, identity, asked, reset, retry)
+        if task.cached is not None and task.loads:
             return self._load_from_cache(paths, task.cached)
+        failed = task.failed
         with self._locked(paths):
-            # Another process may have trained it while this one waited for the lock.
-            task = self._task(paths, data, identity, asked, reset, warn=False)
-            if task.cached is not None:
-                return self._load_from_cache(paths, task.cached)
+            # While this one waited for the lock, another process may have trained it, or tried again what had failed.
+            task = self._task(paths, data, identity, asked, reset, retry, warn=False)
+            cached = task.cached
+            if cached is not None and not same_failures(failed, task.failed):
+                return self._load_from_cache(paths, cached)
             experiment = begin_reset(paths, _asked_digest(identity, task.request)) if reset else task.experiment
-            run = SearchRun(paths, data, identity, experiment, task.request)
-            if run.request.grid is not None:
-                result = self._run_grid_search(data.x_train, data.x_val, run.request.grid, run=run)
-            else:
-                result = self._train_single(data.x_train, data.x_val, run.request.config or {}, run=run)
+            run = SearchRun(paths, data, identity, experiment, task.request, retry)
+            try:
+                if run.request.grid is not None:
+                    result = self._run_grid_search(data.x_train, data.x_val, run.request.grid, run=run)
+                else:
+                    result = self._train_single(data.x_train, data.x_val, run.request.config or {}, run=run)
+            except AllTrialsFailedError as error:
+                if cached is None:
+                    raise
+                log.warning("What failed before could not be tried again: %s", error)
+                return self._load_from_cache(paths, cached)
+            if cached is not None and self._is_published(cached):
+                # To publish it again would change nothing.
+                run.store.drop_weights(keep={str(cached.manifest.winner["key"])})
+                run.checkpoints.drop_all()
+                return self._load_from_cache(paths, cached)
             self.best_config, self.best_model, self.best_metrics = result
             self._run = run
             self._save_model(paths)
@@ -190,6 +207,8 @@ class GridSearchModel(ConfiguredModel):
         param_grid: Mapping[str, Any] | None = None,
         model_config: Mapping[str, Any] | None = None,
         reset_experiment: bool = False,
+        *,
+        retry_failed: bool = True,
         **data: Any,
     ) -> FitPlan:
         """What ``fit`` with the same arguments would do; trains nothing and writes nothing.
@@ -199,14 +218,14 @@ class GridSearchModel(ConfiguredModel):
         """
         set_verbosity(self.verbose)
         check_backend()
-        reset = flag("reset_experiment", reset_experiment)
+        reset, retry = flag("reset_experiment", reset_experiment), flag("retry_failed", retry_failed)
         asked = self._space().asked(param_grid, model_config)
         paths = self._get_artifacts()
         checked = self._checked_data(X_train, X_val, **data, kept={} if reset else self._kept_names(paths))
         identity = self._identity(checked)
-        task = self._task(paths, checked, identity, asked, reset)
-        run = SearchRun(paths, checked, identity, task.experiment, task.request)
-        return FitPlan.of(run, loads=task.cached is not None)
+        task = self._task(paths, checked, identity, asked, reset, retry)
+        run = SearchRun(paths, checked, identity, task.experiment, task.request, retry)
+        return FitPlan.of(run, task.loads)
 
     @explains_arguments
     def confirm(
@@ -320,6 +339,7 @@ class GridSearchModel(ConfiguredModel):
         identity: Identity,
         asked: Request | None,
         reset: bool,
+        retry: bool,
         warn: bool = True,
     ) -> Task:
         """What a call has to do: ``fit`` and ``plan`` both ask here, and nowhere else."""
@@ -327,7 +347,9 @@ class GridSearchModel(ConfiguredModel):
             request = asked or self._published_request(paths)
             cached = self._current(paths, identity, request, warn)
             if cached is not None:
-                return Task(request or cached.request, cached, cached.manifest.experiment)
+                request = request or cached.request
+                failed = failed_points(paths, cached.manifest, request) if retry and not cached.legacy else {}
+                return Task(request, cached, cached.manifest.experiment, failed)
         else:
             request = asked
         request = request or self._space().default()
@@ -362,6 +384,10 @@ class GridSearchModel(ConfiguredModel):
             return None
         require_current(paths, cached, identity)
         return cached if cached.answers(request) else None
+
+    def _is_published(self, cached: CachedModel) -> bool:
+        """Whether the last training ended with the winner of ``cached``."""
+        return self._outcome is not None and self._outcome.record.key == cached.manifest.winner.get("key")
 
     def _load_from_cache(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         log.info("Loaded from cache: %s (val_loss %s)", paths.model_path, cached.metrics.get("val_loss"))

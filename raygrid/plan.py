@@ -164,11 +164,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Plan:
-    """All points of the grid, the records of those that are done, and the trials for the others."""
+    """All points of the grid, the records of those that are done, and the trials for the others.
+
+    ``failed_before``: how many of the others are recorded as failed.
+    """
 
     points: Sequence[Point]
     done: dict[str, PointRecord]
     trials: Sequence[PlannedTrial]
+    failed_before: int = 0
 
     @property
     def workload(self) -> Workload:
@@ -187,7 +191,11 @@ def training_steps(config: Mapping[str, Any], items: int) -> int:
 
 
 def make_plan(
-    points: Sequence[Point], recorded: Mapping[str, PointRecord], items: Callable[[Mapping[str, Any]], int]
+    points: Sequence[Point],
+    recorded: Mapping[str, PointRecord],
+    items: Callable[[Mapping[str, Any]], int],
+    *,
+    retry_failed: bool = True,
 ) -> Plan:
     """The plan for ``points``: those with a final record are done, the others are trained, longest first.
 
@@ -197,8 +205,9 @@ def make_plan(
         points: all of them.
         recorded: the records of those that have one, by key.
         items: how many rows or windows a config trains on.
+        retry_failed: whether points that failed are trained again; otherwise they count as done.
     """
-    done = {key: record for key, record in recorded.items() if record.final}
+    done = {key: record for key, record in recorded.items() if record.final or not retry_failed}
 
     def planned() -> Iterator[PlannedTrial]:
         for group in points.trainings() if isinstance(points, Points) else trainings(points):
@@ -206,7 +215,7 @@ def make_plan(
             if missing:
                 yield PlannedTrial(missing, max(training_steps(p.config, items(p.config)) for p in missing))
 
-    return Plan(points, done, PlannedTrials(planned))
+    return Plan(points, done, PlannedTrials(planned), len(recorded) - len(done))
 
 
 def trainings(points: Iterable[Point]) -> list[tuple[Point, ...]]:
@@ -233,6 +242,11 @@ def bundled(trials: Sequence[PlannedTrial], workers: int) -> tuple[PlannedTrial,
         for group in alike.values()
         for i in range(0, len(group), most)
     )
+
+
+def single_trainings(trials: Iterable[PlannedTrial]) -> list[PlannedTrial]:
+    """``trials``, each in as many as it has trainings."""
+    return [PlannedTrial(points, trial.steps) for trial in trials for points in trainings(trial.points)]
 
 
 def _config_without(names: frozenset[str], point: Point) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from raygrid.error_lines import cause_of
 from raygrid.errors import CorruptArtifactError
 
 Status = Literal["done", "diverged", "failed"]
@@ -21,12 +22,6 @@ def tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: tuples(item) for key, item in value.items()}
     return value
-
-
-def last_line(error: str | None) -> str:
-    """The line of a traceback that says what happened."""
-    lines = (error or "").strip().splitlines()
-    return lines[-1] if lines else "no cause was recorded"
 
 
 def finite_or_none(value: float) -> float | None:
@@ -96,8 +91,8 @@ class PointRecord:
 
     @property
     def cause(self) -> str:
-        """The last line of the error: why the point failed or diverged."""
-        return last_line(self.error)
+        """The line of the error that says why the point failed or diverged, with what helps where that is known."""
+        return cause_of(self.error)
 
     def without_history(self) -> PointRecord:
         """The record without its epochs, which take most of its memory; the point store keeps them."""

@@ -58,6 +58,14 @@ class Request:
         """Whether a manifest's request asks for the same points."""
         return canonical_json(self.to_json()) == canonical_json(dict(saved))
 
+    def asks_for(self, config: Mapping[str, Any]) -> bool:
+        """Whether ``config``, a whole one, is that of one of the points."""
+        fixed = self.config or {} if self.grid is None else self.defaults
+        choices = {**{name: (value,) for name, value in fixed.items()}, **(self.grid or {})}
+        return config.keys() == choices.keys() and all(
+            canonical_json(value) in map(canonical_json, choices[name]) for name, value in config.items()
+        )
+
     def configs(self) -> Iterator[Config]:
         """The whole config of each point, in the order of the points' numbers."""
         if self.grid is None:

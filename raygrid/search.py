@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raygrid.backend import load_tensorflow, quiet_tensorflow
+from raygrid.error_lines import same_causes
 from raygrid.errors import AllTrialsFailedError, SearchInterrupted
 from raygrid.failure_causes import with_remedy
+from raygrid.first_failures import FirstFailures
 from raygrid.keras_settings import workers_do_without
 from raygrid.memory import available_memory, data_shortage
 from raygrid.plan import Plan, PlannedTrial, Point
@@ -28,6 +29,7 @@ from raygrid.stop_signals import search_stopped, sigterm_as_interrupt
 from raygrid.tensorboard_listener import TensorBoardListener
 from raygrid.training_inputs import TrainingArrays
 from raygrid.tuning.resources import Resources
+from raygrid.wording import counted
 
 if TYPE_CHECKING:
     import keras
@@ -188,7 +190,7 @@ def _train_and_pick(
     if weights is None:
         # Those of all but the last winner are dropped when a winner is published.
         log.info("The weights of point %d, the best, are not kept; it is trained again with the same seed.", number)
-        again = replace(plan, trials=(PlannedTrial((plan.points[number],), 0),))
+        again = replace(plan, trials=(PlannedTrial((plan.points[number],), 0),), failed_before=0)
         record = train(again)[record.key]
         weights = run.store.weights(record)
         if weights is None:
@@ -209,8 +211,14 @@ def _while_telling(
         return {}
     run.checkpoints.remove_leftovers()
     views = TensorBoardListener(run.paths.tensorboard_dir, run.recorded(), run.request.varying, run.store.get)
-    counted = BestSoFar()
-    audience = Audience(counted, progress, views)
+    best = BestSoFar()
+    if plan.failed_before:
+        log.info(
+            "%s tried again (retry_failed=False, or --keep-failed, leaves %s)",
+            counted(plan.failed_before, "failed point is", "failed points are"),
+            "it" if plan.failed_before == 1 else "them",
+        )
+    audience = Audience(best, progress, views, FirstFailures())
     with sigterm_as_interrupt():
         audience.search_started(plan)
         try:
@@ -221,7 +229,7 @@ def _while_telling(
             with contextlib.suppress(OSError):
                 run.write_ledger()
             if isinstance(error, KeyboardInterrupt) and not isinstance(error, SearchInterrupted):
-                raise search_stopped(counted.total - counted.finished, plan.to_train) from error
+                raise search_stopped(best.total - best.finished, plan.to_train) from error
             raise
         audience.search_ended()
         run.write_ledger()
@@ -275,9 +283,7 @@ def _why_all_failed(plan: Plan, records: dict[str, PointRecord]) -> str:
     if len(plan.points) == 1:
         record = records[plan.points[0].key]
         return f"the config {record.config} {record.status}: {record.error}"
-    causes: Counter[str] = Counter()
-    for point in plan.points:
-        record = records[point.key]
-        causes[f"{record.status}: {record.cause}"] += 1
-    lines = "\n".join(f"  {count} x {cause}" for cause, count in causes.most_common())
+    ended = [records[point.key] for point in plan.points]
+    causes = [f"{record.status}: {record.cause}" for record in ended]
+    lines = "\n".join(f"  {len(alike)} x {causes[alike[0]]}" for alike in same_causes(causes))
     return f"none of the {len(plan.points)} points has a result that could win, and nothing was published:\n{lines}"

@@ -72,6 +72,7 @@ class SearchRun:
         identity: what the results depend on.
         experiment: the experiment that records belong to.
         request: what is asked for.
+        retry_failed: whether points that are recorded as failed are trained again.
     """
 
     def __init__(
@@ -81,12 +82,14 @@ class SearchRun:
         identity: Identity,
         experiment: str,
         request: Request,
+        retry_failed: bool = True,
     ) -> None:
         self.paths = paths
         self.data = data
         self.identity = identity
         self.experiment = experiment
         self.request = request
+        self.retry_failed = retry_failed
         self.context = identity.context(experiment)
         self.store = PointStore(paths.points_dir)
         self.checkpoints = Checkpoints(paths.checkpoints_dir)
@@ -188,7 +191,8 @@ class SearchRun:
 
     def plan_for(self, points: Sequence[Point]) -> Plan:
         """Which of ``points`` are done, and the trials for the others."""
-        return make_plan(points, self.store.get_all(p.key for p in points), self.items)
+        recorded = self.store.get_all(p.key for p in points)
+        return make_plan(points, recorded, self.items, retry_failed=self.retry_failed)
 
     def plan(self) -> Plan:
         """Which of the points that are asked for are done, and the trials for the others."""

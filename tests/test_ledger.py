@@ -271,6 +271,19 @@ def test_only_so_many_rows_are_printed_of_the_best_and_of_what_failed() -> None:
 def test_a_table_without_a_usable_point_has_no_header() -> None:
     assert text(failed("a", None), failed("b", "\n")).splitlines() == [
         "2 points: 2 failed",
-        "  failed: point 0: no cause was recorded",
-        "  failed: point 1: no cause was recorded",
+        "  failed: 2 points: no cause was recorded",
+        "    point 0, point 1",
+    ]
+    assert text(failed("a", "e")).splitlines()[0] == "1 point: 1 failed"
+
+
+def test_points_of_one_cause_are_printed_together_whatever_their_layers_are_called() -> None:
+    errors = [f"ValueError: Input 0 of layer 'functional_{i}' is incompatible" for i in range(4)]
+    bad = [failed(f"f{i}", error, config={"units": i}) for i, error in enumerate(errors)]
+    lines = text(bad[0], failed("g", "IndexError: other", config={"units": 9}), *bad[1:], rows=3).splitlines()
+    assert lines == [
+        "5 points: 5 failed",
+        "  failed: 4 points: ValueError: Input 0 of layer 'functional_0' is incompatible",
+        "    point 0 (units=0), point 2 (units=1), point 3 (units=2) and 1 more",
+        "  failed: point 1 (units=9): IndexError: other",
     ]

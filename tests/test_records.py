@@ -93,7 +93,7 @@ def test_a_failure_is_tried_again_and_a_divergence_is_not() -> None:
     assert [record(status=status).final for status in ("done", "diverged", "failed")] == [True, True, False]
 
 
-def test_the_cause_is_the_last_line_of_the_error() -> None:
+def test_the_cause_is_the_line_of_the_error_that_says_what_happened() -> None:
     assert record(error="Traceback\n  line\nValueError: units is -1\n").cause == "ValueError: units is -1"
     assert record(error=None).cause == record(error=" \n").cause == "no cause was recorded"
 

@@ -203,11 +203,16 @@ def _hparams(values: list[tuple[int, Any]], tag: str) -> HParamsPluginData:
     return HParamsPluginData.FromString(content)
 
 
-def test_the_same_grid_again_loads_without_training(searched_copy: Searched) -> None:
-    before = len(builds(searched_copy.build_log))
+def test_the_same_grid_again_loads_without_training_but_for_what_failed(searched_copy: Searched) -> None:
+    before = builds(searched_copy.build_log)
     model = searched_copy.model
-    best = model.fit(X, X_VAL, param_grid=GRID)
-    assert len(builds(searched_copy.build_log)) == before
+    manifest = searched_copy.folder / "small_manifest.json"
+    published = manifest.read_bytes()
+    best = model.fit(X, X_VAL, param_grid=GRID, retry_failed=False)
+    assert builds(searched_copy.build_log) == before
+    assert same_weights(model.fit(X, X_VAL, param_grid=GRID), best)
+    assert [hidden for _, hidden in builds(searched_copy.build_log)[len(before) :]] == [(-1,)] * 4
+    assert manifest.read_bytes() == published
     saved = GridSearchModel.load(searched_copy.folder, "small")
     assert model.best_config == saved.best_config
     assert model.best_metrics == saved.best_metrics

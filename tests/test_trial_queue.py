@@ -7,7 +7,20 @@ from raygrid.tuning.trial_queue import TrialQueue
 
 
 def trial(*keys: str) -> PlannedTrial:
-    return PlannedTrial(tuple(Point(0, {}, 0, key) for key in keys), 1)
+    """A single training; its points differ only in when to stop."""
+    return PlannedTrial(tuple(Point(0, {"epochs": n}, 0, key) for n, key in enumerate(keys)), 1)
+
+
+def bundle(*trainings: str) -> PlannedTrial:
+    """A trial of several trainings; of each, the keys of its points."""
+    return PlannedTrial(
+        tuple(
+            Point(0, {"learning_rate": i, "epochs": n}, 0, key)
+            for i, keys in enumerate(trainings)
+            for n, key in enumerate(keys)
+        ),
+        1,
+    )
 
 
 def keys(trials: object) -> list[str]:
@@ -50,3 +63,30 @@ def test_of_a_trial_of_several_points_only_those_without_a_result_come_back() ->
     assert keys(queue.next_wave()) == ["e"]
     queue.ended(1, {"a", "d", "e"}, ())
     assert keys(queue.next_wave()) == ["bc"]
+
+
+def test_a_trial_of_several_trainings_whose_worker_died_comes_back_at_the_end_one_training_at_a_time() -> None:
+    queue = TrialQueue([bundle("ab", "c", "d"), trial("e"), trial("f")], per_wave=2)
+    assert keys(queue.next_wave()) == ["abcd", "e"]
+    # The first point of the first training was recorded before.
+    assert queue.ended(2, {"a", "e"}, lost={"b", "c", "d"}) == []
+    assert not queue.alone
+    assert keys(queue.next_wave()) == ["f", "b"]
+    assert queue.ended(2, set("abef"), ()) == []
+    assert keys(queue.next_wave()) == ["c", "d"]
+    assert queue.ended(2, set("abcdef")) == []
+    assert not queue.next_wave()
+
+
+def test_a_trial_of_several_trainings_that_was_killed_for_its_memory_comes_back_one_training_at_a_time_alone() -> None:
+    queue = TrialQueue([bundle("a", "bc", "d"), bundle("e", "f")], per_wave=2)
+    # Its neighbour's worker died at the same time, of something else.
+    assert keys(queue.ended(2, {"a"}, {"a", "b", "c", "d"}, lost={"e", "f"})) == ["bcd"]
+    assert not queue.alone
+    assert keys(queue.next_wave()) == ["e", "f"]
+    queue.ended(2, set("aef"))
+    for left in ("bc", "d"):
+        assert queue.alone
+        assert keys(queue.next_wave()) == [left]
+        queue.ended(1, set("aef"), set(left))
+    assert not queue.next_wave()

@@ -26,7 +26,8 @@ def print_plan(found: FitPlan, workers: int) -> None:
     run, plan = found.run, found.plan
     click.echo(f"points          {len(plan.points):,}")
     click.echo(f"already done    {len(plan.points) - plan.to_train:,}")
-    click.echo(f"to train        {plan.to_train:,}")
+    before = f", {plan.failed_before:,} of them again (--keep-failed leaves these)" if plan.failed_before else ""
+    click.echo(f"to train        {plan.to_train:,}{before}")
     if found.loads:
         click.echo(f"nothing to do   {run.paths.model_path} is what is asked for; it is loaded")
         return

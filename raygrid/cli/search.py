@@ -88,6 +88,7 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--model-dir", type=LocalPath(folder=True), default=Path("models"), show_default=True)
 @click.option("--prefix", help="What the files' names begin with. Default: the model's name.")
 @click.option("--reset", is_flag=True, help="Train anew, ignoring earlier results.")
+@click.option("--keep-failed", is_flag=True, help="Leave points that failed before. Default: try them again.")
 @click.option(
     "--confirm", type=click.IntRange(min=1), metavar="N", help="Train the best points again with N further seeds."
 )
@@ -123,6 +124,7 @@ def search(
     model_dir: Path,
     prefix: str | None,
     reset: bool,
+    keep_failed: bool,
     confirm: int | None,
     max_points: int | None,
     plan_only: bool,
@@ -173,12 +175,13 @@ def search(
     if shuffle_split:
         arrays["shuffle_split"] = True
     workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
+    how: dict[str, Any] = {"reset_experiment": reset, "retry_failed": not keep_failed}
     if hasattr(searcher, "train_autoencoder"):
-        search_teacher_and_student(searcher, arrays, asked, reset, workers if plan_only else None)
+        search_teacher_and_student(searcher, arrays, asked, how, workers if plan_only else None)
     elif plan_only:
-        print_plan(searcher.plan(**arrays, **asked.of(searcher), reset_experiment=reset), workers)
+        print_plan(searcher.plan(**arrays, **asked.of(searcher), **how), workers)
     else:
-        searcher.fit(**arrays, **asked.of(searcher), reset_experiment=reset)
+        searcher.fit(**arrays, **asked.of(searcher), **how)
         print_outcome(searcher)
     if plan_only:
         return

@@ -20,7 +20,7 @@ def search_teacher_and_student(
     searcher: AutoencoderResidualRegressor,
     arrays: dict[str, Any],
     asked: Asked,
-    reset: bool,
+    how: dict[str, Any],
     plan_workers: int | None,
 ) -> None:
     """Trains the autoencoder, then the regressor of its residuals, or loads them.
@@ -29,7 +29,7 @@ def search_teacher_and_student(
         searcher: owns both models.
         arrays: ``X_train`` and, where there is one, ``X_val``.
         asked: ``autoencoder.NAME`` is meant for the teacher, all else for the student.
-        reset: train both anew.
+        how: ``reset_experiment`` and ``retry_failed``, of both.
         plan_workers: say what would be trained on so many workers, and train nothing; None: train.
     """
     of_teacher, of_student = asked.split(TEACHER)
@@ -38,11 +38,11 @@ def search_teacher_and_student(
     asked_of_student = searcher.regressor._space().asked(student.get("param_grid"), student.get("model_config"))
     if plan_workers is not None:
         click.echo("autoencoder")
-        of_autoencoder = searcher.autoencoder.plan(**arrays, **teacher, reset_experiment=reset)
+        of_autoencoder = searcher.autoencoder.plan(**arrays, **teacher, **how)
         print_plan(of_autoencoder, plan_workers)
         click.echo("\nregressor of the autoencoder's residuals")
         if of_autoencoder.loads:
-            print_plan(searcher.plan(**arrays, **student, reset_experiment=reset), plan_workers)
+            print_plan(searcher.plan(**arrays, **student, **how), plan_workers)
         else:
             points = (asked_of_student or searcher.regressor._space().default()).count
             click.echo(f"{counted(points, 'point')}; what is done is known once the autoencoder is trained")
@@ -52,11 +52,12 @@ def search_teacher_and_student(
         **arrays,
         autoencoder_param_grid=teacher.get("param_grid"),
         autoencoder_config=teacher.get("model_config"),
-        reset_autoencoder=reset,
+        reset_autoencoder=how["reset_experiment"],
+        retry_failed=how["retry_failed"],
     )
     print_outcome(searcher.autoencoder)
     click.echo("\nregressor of the autoencoder's residuals")
-    searcher.fit(**arrays, **student, reset_experiment=reset)
+    searcher.fit(**arrays, **student, **how)
     print_outcome(searcher.regressor)
     X = arrays.get("X_val", arrays["X_train"])
     measured = ", ".join(f"{name} {value:.4g}" for name, value in searcher.evaluate(X).items())

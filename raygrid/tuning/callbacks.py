@@ -12,12 +12,14 @@ from ray.exceptions import OutOfMemoryError, RayError
 from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
+from raygrid.errors import AllTrialsFailedError
 from raygrid.failure_causes import NOT_STARTED, with_remedy
-from raygrid.plan import Plan, Point
+from raygrid.plan import Plan, Point, trainings
 from raygrid.point_store import PointStore
 from raygrid.progress import SearchListener, tell_trained_apart
 from raygrid.records import PointRecord
 from raygrid.stop_signals import HeldBack
+from raygrid.tuning.startup_faults import StartupFaults
 from raygrid.tuning.trial import decode_points, weights_name
 from raygrid.tuning.worker_memory import WorkerGrowth
 
@@ -32,11 +34,13 @@ class ToldToStopError(Exception):
 class RecordingCallback(Callback):
     """Records every finished point the moment its trial reports it.
 
-    An error while recording (a full disk) ends the search: going on would lose what is trained.
+    An error while recording (a full disk) ends the search: going on would lose what is trained. So does a fault of
+    every worker.
 
     Attributes:
         records: what was recorded, by key, without the histories: those of many points take hundreds of MB.
         recording_error: why the search was ended.
+        startup: what is known of faults of every worker.
     """
 
     def __init__(self, plan: Plan, context: str, store: PointStore, listener: SearchListener) -> None:
@@ -47,6 +51,8 @@ class RecordingCallback(Callback):
         self._store = store
         self._listener = listener
         self._awaiting_checkpoint: dict[str, PointRecord] = {}
+        self._lost: set[str] = set()
+        self.startup = StartupFaults()
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks into a file that nothing here reads; live displays cannot be pickled.
@@ -56,8 +62,11 @@ class RecordingCallback(Callback):
         # Tune logs and forgets what is raised while it handles a checkpoint; here it ends the search.
         if self.recording_error is not None:
             raise self.recording_error
+        if self.startup.cause is not None:
+            raise AllTrialsFailedError(self.startup.cause)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.startup.began(trial.trial_id)
         for point in decode_points(trial.config["points"]):
             # A trial whose worker died begins again, with points that were recorded before.
             if point.key not in self.records:
@@ -66,6 +75,7 @@ class RecordingCallback(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
+        self.startup.worker_is_ready()
         if "keys" not in result:
             return
         if "trained_apart" in result:
@@ -89,9 +99,28 @@ class RecordingCallback(Callback):
         with checkpoint.as_directory() as folder:
             self._record(self._points[record.key], record, Path(folder, weights_name(record.key)))
 
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.startup.failed(trial.trial_id, _error_of(trial))
+
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        error = f"{NOT_STARTED}: {_last_failure(trial)}"
-        self.record_failure((point.key for point in decode_points(trial.config["points"])), error)
+        error = _error_of(trial)
+        self.startup.failed(trial.trial_id, error)
+        if self.startup.cause is not None:
+            # Told once, of all points.
+            return
+        keys = [point.key for point in decode_points(trial.config["points"])]
+        if has_several_trainings(trial):
+            self._lost.update(key for key in keys if key not in self.records)
+        else:
+            self.record_failure(keys, error)
+
+    def take_lost(self) -> set[str]:
+        """The keys of the points that have no result since their worker died, and had other trainings in their trial.
+
+        Only one of the trainings is at fault. Asked again, only those of since then.
+        """
+        lost, self._lost = self._lost, set()
+        return lost
 
     def record_failure(self, keys: Iterable[str], error: str) -> None:
         """Records those points of ``keys`` as failed that have no record yet."""
@@ -198,6 +227,15 @@ class RunningTrials(Callback):
                 continue
         keys = frozenset().union(*(asked[answer] for answer in found or asked))
         return KilledForMemory(keys, next(iter(found.values()), ""))
+
+
+def has_several_trainings(trial: Trial) -> bool:
+    """Whether more than one training travels in a trial."""
+    return len(trainings(decode_points(trial.config["points"]))) > 1
+
+
+def _error_of(trial: Trial) -> str:
+    return f"{NOT_STARTED}: {_last_failure(trial)}"
 
 
 def _last_failure(trial: Trial) -> str:

@@ -8,13 +8,14 @@ import io
 import logging
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from raygrid.checkpoints import Checkpoints
+from raygrid.errors import AllTrialsFailedError
 from raygrid.failure_causes import MEMORY_REMEDY, out_of_memory_alone
 from raygrid.memory import Shortage
 from raygrid.plan import Plan, PlannedTrial, bundled
@@ -30,10 +31,12 @@ from raygrid.tuning.shared_folder import check_shared_folder
 from raygrid.tuning.trial import TrialJob, encode_points, run_trial
 from raygrid.tuning.trial_queue import TrialQueue
 from raygrid.tuning.worker_memory import GROWTH_LIMIT_BYTES, WorkerGrowth
+from raygrid.wording import counted
 
 if TYPE_CHECKING:
     from raygrid.tuning.callbacks import KilledForMemory, RecordingCallback
     from raygrid.tuning.head_watch import HeadWatch
+    from raygrid.tuning.startup_faults import StartupFaults
 
 log = logging.getLogger("raygrid")
 
@@ -153,8 +156,10 @@ def run_trials(
             _Waves(trainable, granted, tune_dir, recorder, held, head, verbose).run(plan.trials)
     except Exception:
         # Tune wraps what a callback raises.
-        if recorder.recording_error is None and not head.lost:
+        if recorder.recording_error is None and recorder.startup.cause is None and not head.lost:
             raise
+    if recorder.startup.cause is not None:
+        raise _no_worker_starts(recorder.startup, plan.to_train)
     if recorder.recording_error is not None:
         raise recorder.recording_error
     missing = plan.to_train - len(recorder.records)
@@ -183,18 +188,24 @@ class _Waves:
         while (wave := queue.next_wave()) and self.held.number is None:
             alone = queue.alone
             given, killed = self._run_wave(wave, 1 if alone else self.granted.concurrent)
-            left = queue.ended(given, self.recorder.records, killed.keys)
+            lost = self.recorder.take_lost()
+            left = queue.ended(given, self.recorder.records, killed.keys, lost)
             if left and not killed.keys:
                 # Tune ended by itself: SIGUSR1 does that.
                 return
+            if lost:
+                log.warning(
+                    "A worker died that had more than one training to do. To be trained again at the end, each on a "
+                    "worker of its own: %s.",
+                    _numbered(wave, lost),
+                )
             if alone:
                 self.recorder.record_failure(killed.keys, out_of_memory_alone(killed.cause))
             elif killed.keys:
-                numbers = [point.number for trial in left for point in trial.points if point.key in killed.keys]
                 log.warning(
                     "Ray ended a worker, since its node was short of memory. To be trained again at the end, each with "
                     "no other trial beside it: %s. What avoids this: %s.",
-                    ", ".join(f"point {number}" for number in numbers),
+                    _numbered(left, killed.keys),
                     MEMORY_REMEDY,
                 )
 
@@ -206,7 +217,7 @@ class _Waves:
         """
         from ray import tune
 
-        from raygrid.tuning.callbacks import GrowthCallback, KilledForMemory, RunningTrials
+        from raygrid.tuning.callbacks import GrowthCallback, KilledForMemory, RunningTrials, has_several_trainings
         from raygrid.tuning.head_watch import LostHeadCallback
         from raygrid.tuning.neighbours import NeighbourWatch
         from raygrid.tuning.waves import InOrder, Wave
@@ -214,7 +225,8 @@ class _Waves:
         # A name that was used before would make Tune overwrite that run's state.
         name = f"search-{secrets.token_hex(6)}"
         growth = WorkerGrowth(GROWTH_LIMIT_BYTES)
-        wave = Wave(growth, concurrent)
+        # A trial of several trainings is not tried again as it is: each of them is, by itself.
+        wave = Wave(growth, concurrent, retries=lambda trial: 0 if has_several_trainings(trial) else _WORKER_RETRIES)
         running = RunningTrials(self.held)
         tuner = tune.Tuner(
             self.trainable,
@@ -236,7 +248,6 @@ class _Waves:
                     LostHeadCallback(self.head),
                 ],
                 verbose=1 if self.verbose else 0,
-                failure_config=tune.FailureConfig(max_failures=_WORKER_RETRIES),
             ),
         )
         killed = KilledForMemory()
@@ -253,6 +264,20 @@ class _Waves:
             shutil.rmtree(self.tune_dir / name, ignore_errors=True)
         log.debug("A wave of %d trials; its largest worker held %.0f MB.", wave.given, growth.largest_bytes / 1e6)
         return wave.given, killed
+
+
+def _numbered(trials: Iterable[PlannedTrial], keys: Collection[str]) -> str:
+    """The points of ``trials`` under ``keys``, for people."""
+    return ", ".join(f"point {point.number}" for trial in trials for point in trial.points if point.key in keys)
+
+
+def _no_worker_starts(startup: StartupFaults, points: int) -> AllTrialsFailedError:
+    """The error of a search none of whose workers has come as far as the user's code."""
+    return AllTrialsFailedError(
+        f"no worker can start, so the search was stopped; {counted(startup.tries, 'try', 'tries')} for the first of "
+        f"{counted(points, 'point')} ended alike, before any code of the model ran:\n  {startup.cause}\n"
+        "Nothing of this is final: the same again tries these points anew. What was finished before is kept."
+    )
 
 
 def _is_out_of_memory(error: BaseException | None) -> bool:

@@ -93,6 +93,10 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | P
     from raygrid.training import this_device, train_points
 
     report = _Report()
+    if job.search not in _kept:
+        # The first trial of the search here: nothing that could keep a worker from starting is left.
+        kept_arrays(job.search, data)
+        report.worker_is_ready()
     for points in trainings(unrecorded(decode_points(config["points"]), job.store)):
         train_points(
             job.build,
@@ -145,6 +149,12 @@ class _Report:
     def trained_apart(self, reason: str) -> None:
         """Takes why points are trained one by one, for the next report."""
         self._trained_apart = reason
+
+    def worker_is_ready(self) -> None:
+        """Reports that this worker is about to run code of the user's."""
+        from ray import tune
+
+        tune.report({"ready": True})
 
     def add_epoch(self, points: Sequence[Point], epoch: int, logs: dict[str, float | None]) -> None:
         """Takes an epoch's metrics, and reports if the last report is long enough ago."""

@@ -5,6 +5,7 @@ A worker never gives back all the memory that it took.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -22,15 +23,17 @@ class Wave(BasicVariantGenerator):
     Args:
         growth: of the workers, kept up to date by whoever hears of it.
         concurrent: trials at the same time; None: as many as Ray takes.
+        retries: how often Tune tries a trial again whose worker died.
 
     Attributes:
         given: how many trials Tune was given.
     """
 
-    def __init__(self, growth: WorkerGrowth, concurrent: int | None) -> None:
+    def __init__(self, growth: WorkerGrowth, concurrent: int | None, retries: Callable[[Trial], int]) -> None:
         super().__init__(max_concurrent=concurrent or 0)
         self.given = 0
         self._growth = growth
+        self._retries = retries
 
     @property
     def at_most(self) -> int:
@@ -48,6 +51,7 @@ class Wave(BasicVariantGenerator):
         trial = super().next_trial()
         if trial is not None:
             self.given += 1
+            trial.max_failures = self._retries(trial)
         return trial
 
 

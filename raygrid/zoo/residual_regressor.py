@@ -94,6 +94,7 @@ class AutoencoderResidualRegressor:
         reset_autoencoder: bool = False,
         *,
         shuffle_split: bool = False,
+        retry_failed: bool = True,
     ) -> keras.Model:
         """Loads the saved teacher if it is what is asked for; otherwise trains and publishes it.
 
@@ -106,6 +107,7 @@ class AutoencoderResidualRegressor:
             autoencoder_config: a single config, trained in this process.
             reset_autoencoder: train anew, ignoring all earlier results.
             shuffle_split: where ``X_val`` is None, hold out a fifth that is drawn by the seed instead.
+            retry_failed: whether points that failed before are tried again, see ``GridSearchModel.fit``.
 
         Returns:
             The teacher's model; it sees scaled inputs.
@@ -120,6 +122,7 @@ class AutoencoderResidualRegressor:
                 param_grid=autoencoder_param_grid,
                 model_config=autoencoder_config,
                 reset_experiment=reset_autoencoder,
+                retry_failed=retry_failed,
             )
         if self._regressor.fitted_teacher != _model_digest(self._autoencoder):
             self._regressor = self._new_student()
@@ -135,6 +138,7 @@ class AutoencoderResidualRegressor:
         reset_experiment: bool = False,
         *,
         shuffle_split: bool = False,
+        retry_failed: bool = True,
     ) -> keras.Model:
         """Loads the saved student if it is what is asked for; otherwise trains it on the teacher's residuals.
 
@@ -148,6 +152,7 @@ class AutoencoderResidualRegressor:
             model_config: a single config, trained in this process.
             reset_experiment: train the student anew, ignoring all its earlier results; the teacher stays.
             shuffle_split: as for the teacher.
+            retry_failed: whether points that failed before are tried again, see ``GridSearchModel.fit``.
 
         Returns:
             The student's model; it sees and gives scaled numbers. ``predict`` gives original units.
@@ -161,7 +166,11 @@ class AutoencoderResidualRegressor:
         data = self._student_data(X_train, X_val, shuffle_split)
         with self._telling_of_another_teacher():
             return self._regressor.fit(
-                **data, param_grid=param_grid, model_config=model_config, reset_experiment=reset_experiment
+                **data,
+                param_grid=param_grid,
+                model_config=model_config,
+                reset_experiment=reset_experiment,
+                retry_failed=retry_failed,
             )
 
     @explains_arguments
@@ -174,6 +183,7 @@ class AutoencoderResidualRegressor:
         reset_experiment: bool = False,
         *,
         shuffle_split: bool = False,
+        retry_failed: bool = True,
     ) -> FitPlan:
         """What ``fit`` with the same arguments would do; trains nothing and writes nothing.
 
@@ -186,7 +196,11 @@ class AutoencoderResidualRegressor:
         data = self._student_data(X_train, X_val, shuffle_split)
         with self._telling_of_another_teacher():
             return self._regressor.plan(
-                **data, param_grid=param_grid, model_config=model_config, reset_experiment=reset_experiment
+                **data,
+                param_grid=param_grid,
+                model_config=model_config,
+                reset_experiment=reset_experiment,
+                retry_failed=retry_failed,
             )
 
     @explains_arguments
@@ -336,8 +350,8 @@ class AutoencoderResidualRegressor:
         if not self._autoencoder._cache_exists(paths) and read_manifest(paths) is None:
             raise self._no_teacher()
         with _speaking_of_the_teacher():
-            # Nothing in particular is asked for, so what is published is loaded, or refused.
-            self._autoencoder.fit(**data)
+            # Nothing in particular is asked for, so what is published is loaded as it is, or refused.
+            self._autoencoder.fit(**data, retry_failed=False)
 
     def _targets(self, name: str, x: NamedArray) -> FloatArray:
         residuals = self.autoencoder_residuals(_rows(name, x, self._autoencoder))
