@@ -189,3 +189,14 @@ def test_the_privates_of_ray_exist() -> None:
     assert Group.CREATED != Group.REMOVED
     # waves: how many trials run at once is read at each of them.
     assert "self.max_concurrent" in inspect.getsource(ray.tune.search.BasicVariantGenerator.next_trial)
+
+
+def test_a_head_is_lost_well_before_ray_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    from raygrid.tuning.head_watch import lost_after_s
+
+    limit = "RAY_gcs_rpc_server_reconnect_timeout_s"
+    for value, seconds in (("300", 200), ("nonsense", 40)):
+        monkeypatch.setenv(limit, value)
+        assert lost_after_s() == seconds
+    monkeypatch.delenv(limit)
+    assert lost_after_s() == 40

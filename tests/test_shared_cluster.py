@@ -42,7 +42,7 @@ _SEARCH = """
         def point_started(self, point):
             print("began", point.number, file=sys.stderr)
 
-    head_watch.LOST_AFTER_S = 4.0
+    head_watch.lost_after_s = lambda: 4.0
     set_verbosity(1)
     config = {{"epochs": 1, "batch_size": 1}}
     points = [Point(n, {{**config, "x": n}}, 0, f"{name}{{n}}") for n in range({points})]

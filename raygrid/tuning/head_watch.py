@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import threading
 import time
@@ -19,12 +20,22 @@ from raygrid.errors import ClusterError
 
 log = logging.getLogger("raygrid")
 
-# Ray itself gives up after 60 s, counted from the first call that fails.
-LOST_AFTER_S = 20.0
+# After that time without the head Ray ends this process; a head that is started again, as where its state is kept in
+# Redis, may come back until then.
+_RAYS_LIMIT = "RAY_gcs_rpc_server_reconnect_timeout_s"
+_RAYS_DEFAULT_S = 60.0
 _ASK_EVERY_S = 2.0
 _ANSWER_WITHIN_S = 5.0
 # What Tune takes to end then, if Ray lets it.
 _END_WITHIN_S = 5.0
+
+
+def lost_after_s() -> float:
+    """How long a head may be silent: two thirds of Ray's own limit, so that there is time to say so."""
+    try:
+        return 2 / 3 * float(os.environ.get(_RAYS_LIMIT, _RAYS_DEFAULT_S))
+    except ValueError:
+        return 2 / 3 * _RAYS_DEFAULT_S
 
 
 class HeadWatch:
@@ -34,7 +45,7 @@ class HeadWatch:
         address: ``HOST:PORT`` of the head.
 
     Attributes:
-        lost: whether it has not taken a connection for ``LOST_AFTER_S``.
+        lost: whether it has not taken a connection for ``lost_after_s()``.
     """
 
     def __init__(self, address: str) -> None:
@@ -42,6 +53,7 @@ class HeadWatch:
         self.address = address
         self.lost = False
         self._where = (host.strip("[]"), int(port))
+        self._limit_s = lost_after_s()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="raygrid-head", daemon=True)
 
@@ -58,7 +70,7 @@ class HeadWatch:
             with contextlib.suppress(OSError):
                 socket.create_connection(self._where, _ANSWER_WITHIN_S).close()
                 answered = time.monotonic()
-            if time.monotonic() - answered > LOST_AFTER_S:
+            if time.monotonic() - answered > self._limit_s:
                 self.lost = True
                 break
         if self.lost and not self._over.wait(_END_WITHIN_S):
@@ -68,7 +80,7 @@ class HeadWatch:
     def error(self) -> ClusterError:
         """What to tell the user."""
         return ClusterError(
-            f"the head of the Ray cluster at {self.address} has not answered for {LOST_AFTER_S:g} s: its node, or Ray "
+            f"the head of the Ray cluster at {self.address} has not answered for {self._limit_s:g} s: its node, or Ray "
             f"on it, has died. Finished points are kept. Once a cluster runs "
             "('ray start --head'), run the same again with its address, or without one on this machine, to train only "
             "what is missing."

@@ -34,6 +34,7 @@ class NeighbourWatch:
     def __init__(self, wave: Wave, granted: TrialResources) -> None:
         self._wave = wave
         self._granted = granted
+        self._slots = wave.at_most
         self._said = -_SAY_EVERY_S
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="raygrid-neighbours", daemon=True)
@@ -53,8 +54,8 @@ class NeighbourWatch:
                 own = others.pop(own_job, JobDemand())
                 if own.waiting and not own.given:
                     self._say_that_it_waits(sum(1 for job in others.values() if job.given))
-                if self._granted.concurrent is not None:
-                    self._share(self._granted.concurrent, list(others.values()))
+                if self._slots:
+                    self._share(list(others.values()))
             except Exception:
                 # A search is not ended for it, and shares no more.
                 log.debug("The other jobs of the cluster are not known.", exc_info=True)
@@ -67,10 +68,10 @@ class NeighbourWatch:
             total, free = ray.cluster_resources(), ray.available_resources()
             log.warning("%s", waiting_text(self._granted.cpus, self._granted.gpus, total, free, other_jobs))
 
-    def _share(self, slots: int, others: list[JobDemand]) -> None:
+    def _share(self, others: list[JobDemand]) -> None:
         now = self._wave.at_most
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        keep = trials_to_keep(slots, now, others, nodes, self._granted.gpus)
+        keep = trials_to_keep(self._slots, now, others, nodes, self._granted.gpus)
         if keep != now:
             self._wave.run_at_most(keep)
             why = "another job waits" if keep < now else "no other job waits any more"
