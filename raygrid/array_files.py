@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from raygrid.data_arrays import row_blocks
+from raygrid.row_blocks import row_blocks
 from raygrid.storage import make_folder, room_for
 from raygrid.training_inputs import TrainingArrays
 

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import tensorflow as tf
 
-from raygrid.data_arrays import row_blocks
+from raygrid.row_blocks import row_blocks
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 from raygrid.windows import window_starts
 

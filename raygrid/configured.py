@@ -30,6 +30,7 @@ from raygrid.grid import (
 )
 from raygrid.identity import Identity
 from raygrid.keras_settings import global_dtype_policy, keras_settings
+from raygrid.precision import check_unscaled
 from raygrid.prefix_lock import prefix_locked
 from raygrid.progress import LogProgress, SearchListener
 from raygrid.request import Request
@@ -177,6 +178,11 @@ class ConfiguredModel(FittedModel):
             }
             check_window_configs(type(self).__name__, request.configs(), series)
 
+    def _check_precision(self, data: TrainingData) -> None:
+        """Warns of what is lost where the data is cast and not scaled, and refuses what cannot be cast."""
+        inputs_scaled, targets_scaled = self.scaler_kind is not None, self.target_scaler_kind is not None
+        check_unscaled(data.unscaled(inputs_scaled=inputs_scaled, targets_scaled=targets_scaled))
+
     def _identity(self, data: TrainingData) -> Identity:
         builder: object = self._build_function or type(self)
         own = {
@@ -185,7 +191,7 @@ class ConfiguredModel(FittedModel):
             if name not in _BASE_ATTRIBUTES and not name.startswith("fitted_")
         }
         return Identity(
-            data={**data.digests(), **self._extra_digests()},
+            data={**data.digests(inputs_scaled=self.scaler_kind is not None), **self._extra_digests()},
             code={"name": describe_code(builder), "digest": builder_digest(builder, own)},
             settings={
                 "seed": self.seed,

@@ -7,7 +7,7 @@ on empty or NaN data without an error.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -20,12 +20,15 @@ from raygrid.data_arrays import (
     Array,
     FloatArray,
     as_features,
+    as_floats,
     as_sample_weights,
     as_targets,
     require_some_weight,
 )
 from raygrid.errors import ArgumentError, DataError, DataTypeError
-from raygrid.fingerprint import digest_array
+from raygrid.fingerprint import digest_array, digest_values
+from raygrid.missing_values import MissingValues
+from raygrid.precision import FLOAT32, Unscaled, unscaled_dtype
 from raygrid.row_labels import check_row_labels
 from raygrid.splitting import check_validation_split, split_shuffled, split_tail
 from raygrid.target_classes import target_classes, unseen_classes
@@ -41,12 +44,12 @@ _ARRAYS = ("x_train", "y_train", "x_val", "y_val", "w_train", "w_val", "runs_tra
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The arrays of one search, checked, in original units. Nobody may write into them.
+    """The checked arrays of one search, in original units and with the values that were given. They are never changed.
 
     Attributes:
-        x_train: float32, shape (rows, ..., features).
-        y_train: float32, int32 or int64, shape (rows,) or (rows, ...). None: the inputs are the targets.
-        x_val: float32, of the trailing shape of ``x_train``.
+        x_train: float32, float64, bool, or integers of any size; shape (rows, ..., features).
+        y_train: float32, float64, int32 or int64, shape (rows,) or (rows, ...). None: the inputs are the targets.
+        x_val: of the trailing shape of ``x_train``; floats where it holds floats, integers where it holds integers.
         y_val: of the dtype and trailing shape of ``y_train``, or None.
         w_train: sample weights, float32, shape (rows,), or None.
         w_val: sample weights of the validation data, or None.
@@ -56,9 +59,9 @@ class TrainingData:
         target_names: those of ``y_train`` and ``y_val`` where there are several columns with names, or None.
     """
 
-    x_train: FloatArray
+    x_train: Array
     y_train: Array | None
-    x_val: FloatArray
+    x_val: Array
     y_val: Array | None
     w_train: FloatArray | None = None
     w_val: FloatArray | None = None
@@ -72,43 +75,71 @@ class TrainingData:
         """Whether there are targets apart from the inputs."""
         return self.y_train is not None
 
-    @property
-    def nbytes(self) -> int:
-        """What the arrays take in memory together; scaled, they take no more."""
-        return self._bytes_of(_ARRAYS)
-
-    @property
-    def val_nbytes(self) -> int:
-        """What the arrays for validation take of it."""
-        return self._bytes_of(("x_val", "y_val", "w_val", "runs_val"))
-
     def arrays(self) -> dict[str, Array]:
         """The arrays that are there, by attribute name."""
         return {name: array for name in _ARRAYS if (array := getattr(self, name)) is not None}
 
-    def _bytes_of(self, names: Iterable[str]) -> int:
-        present = self.arrays()
-        arrays = {id(present[name]): present[name] for name in names if name in present}
-        return sum(array.nbytes for array in arrays.values())
+    def fed_dtypes(self, *, inputs_scaled: bool, targets_scaled: bool) -> dict[str, np.dtype[Any]]:
+        """The dtype of each array as a model is fed it: what is scaled is float32, see ``unscaled_dtype`` for the rest.
 
-    def digests(self) -> dict[str, dict[str, Any]]:
-        """Return ``{"digest", "shape", "dtype"}`` for each array that is there, by attribute name.
+        Training and validation data have one dtype.
 
-        ``x_train`` and ``y_train`` have ``"names"`` as well where their columns have names. The arrays are read once,
-        at the first call.
+        Raises:
+            DataError: integers beyond int64 that are not scaled.
         """
-        return {name: dict(entry) for name, entry in self._digests.items()}
+        dtypes = {name: array.dtype for name, array in self.arrays().items()}
+        inputs = FLOAT32 if inputs_scaled else self._unscaled_inputs
+        dtypes |= {"x_train": inputs, "x_val": inputs}
+        for name in ("y_train", "y_val"):
+            if name in dtypes and (targets_scaled or dtypes[name].kind == "f"):
+                dtypes[name] = FLOAT32
+        return dtypes
 
     @cached_property
-    def _digests(self) -> dict[str, dict[str, Any]]:
+    def _unscaled_inputs(self) -> np.dtype[Any]:
+        return np.promote_types(unscaled_dtype("X_train", self.x_train), unscaled_dtype("X_val", self.x_val))
+
+    def unscaled(self, *, inputs_scaled: bool, targets_scaled: bool) -> list[Unscaled]:
+        """The inputs and targets that are not scaled, by the names that users know."""
+        settings = {} if inputs_scaled else {"x": "scaler"}
+        settings |= {} if targets_scaled else {"y": "target_scaler"}
+        dtypes = self.fed_dtypes(inputs_scaled=inputs_scaled, targets_scaled=targets_scaled)
+        labels = {"x": self.feature_names, "y": self.target_names}
+        return [
+            Unscaled(name.replace("x_", "X_"), array, dtypes[name], settings[name[0]], labels[name[0]])
+            for name, array in self.arrays().items()
+            if name[0] in settings
+        ]
+
+    def digests(self, *, inputs_scaled: bool = False) -> dict[str, dict[str, Any]]:
+        """Return ``{"digest", "shape", "dtype"}`` for each array that is there, by attribute name.
+
+        ``x_train`` and ``y_train`` have ``"names"`` as well where their columns have names. Inputs count by their
+        values, and targets by these and by whether they are whole numbers. The dtype is that of
+        the array as an unscaled model is fed it; ``inputs_scaled``: of the inputs, as a scaled one is.
+
+        The arrays are read once, at the first call.
+
+        Raises:
+            DataError: integers beyond int64 that are not scaled.
+        """
+        dtypes = self.fed_dtypes(inputs_scaled=inputs_scaled, targets_scaled=False)
         entries: dict[str, dict[str, Any]] = {
-            name: {"digest": digest_array(array), "shape": list(array.shape), "dtype": str(array.dtype)}
+            name: {"digest": self._digests[name], "shape": list(array.shape), "dtype": str(dtypes[name])}
             for name, array in self.arrays().items()
         }
         for name, names in (("x_train", self.feature_names), ("y_train", self.target_names)):
             if names is not None:
                 entries[name]["names"] = list(names)
         return entries
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        # What a classifier and a regressor learn from equal numbers differs; of whole inputs, the dtype says it.
+        return {
+            name: digest_values(array) if name.startswith("x_") or array.dtype.kind == "f" else digest_array(array)
+            for name, array in self.arrays().items()
+        }
 
 
 def prepare_data(
@@ -156,30 +187,37 @@ def prepare_data(
     _check_pairs(X_val, y_train, y_val, sample_weight, val_sample_weight)
     _check_shuffle_split(flag("shuffle_split", shuffle_split), X_val, run_ids)
     check_row_labels("X_train", X_train, y_train=y_train, sample_weight=sample_weight, run_ids=run_ids)
-    kept = kept or {}
-    x, names = _named("X_train", X_train, as_features("X_train", X_train), kept.get("x_train"))
+    kept, missing = kept or {}, MissingValues()
+    x, names = _named("X_train", X_train, as_features("X_train", X_train, missing), kept.get("x_train"))
     y, target_names = None, None
     if y_train is not None:
-        y, target_names = _named("y_train", y_train, as_targets("y_train", y_train, len(x)), kept.get("y_train"))
+        y = as_targets("y_train", y_train, len(x), missing)
+        y, target_names = _named("y_train", y_train, y, kept.get("y_train"))
         if y.ndim == 1 or y.shape[1] == 1:
             # A single column has no order, and whoever passes it has chosen it.
             target_names = None
-    w = None if sample_weight is None else as_sample_weights("sample_weight", sample_weight, len(x))
+    w = None if sample_weight is None else as_sample_weights("sample_weight", sample_weight, len(x), missing)
     runs = None if run_ids is None else as_runs("run_ids", run_ids, len(x))
     if X_val is None:
+        missing.require_none()
         if val_run_ids is not None:
             raise ArgumentError("val_run_ids is given without X_val. Pass X_val too, or leave val_run_ids out.")
         draw = _Draw(validation_split, seed if shuffle_split else None, targets_are_labels)
         return replace(_split(draw, x, y, w, runs), feature_names=names, target_names=target_names)
     check_row_labels("X_val", X_val, y_val=y_val, val_sample_weight=val_sample_weight, val_run_ids=val_run_ids)
     order = column_order("X_val", names_of("X_val", X_val), names, "X_train", x.shape[-1])
-    x_val = in_order(as_features("X_val", X_val), order)
+    x_val = in_order(as_features("X_val", X_val, missing), order)
+    t_val = None if y_val is None else as_targets("y_val", y_val, len(x_val), missing)
+    w_val = None
+    if val_sample_weight is not None:
+        w_val = as_sample_weights("val_sample_weight", val_sample_weight, len(x_val), missing)
+    missing.require_none()
     if x.shape[1:] != x_val.shape[1:]:
         raise DataError(
             f"X_train has rows of shape {x.shape[1:]} and X_val of {x_val.shape[1:]}. "
             "Pass the same features, in the same order, in both."
         )
-    t_val = None if y_val is None else as_targets("y_val", y_val, len(x_val))
+    x, x_val = _alike_inputs(x, x_val)
     if y is not None and t_val is not None:
         if y.ndim > 1 and y.shape[1] > 1:
             order = column_order("y_val", names_of("y_val", y_val), target_names, "y_train", y.shape[-1])
@@ -194,7 +232,6 @@ def prepare_data(
                 "predict and not classes, all is well.",
                 unseen,
             )
-    w_val = None if val_sample_weight is None else as_sample_weights("val_sample_weight", val_sample_weight, len(x_val))
     if (run_ids is None) != (val_run_ids is None):
         raise ArgumentError("run_ids and val_run_ids go together when X_val is given. Pass both, or neither.")
     runs_val = None if val_run_ids is None else as_runs("val_run_ids", val_run_ids, len(x_val))
@@ -238,7 +275,7 @@ class _Draw:
     targets_are_labels: bool | None
 
 
-def _split(draw: _Draw, x: FloatArray, y: Array | None, w: FloatArray | None, runs: Array | None) -> TrainingData:
+def _split(draw: _Draw, x: Array, y: Array | None, w: FloatArray | None, runs: Array | None) -> TrainingData:
     present = [array for array in (x, y, w, runs) if array is not None]
     if draw.seed is None:
         parts = iter(split_tail(draw.fraction, *present))
@@ -293,6 +330,13 @@ def _check_pairs(x_val: object, y_train: object, y_val: object, weight: object, 
             "val_sample_weight is given without sample_weight. Pass both: training and validation loss would "
             "measure different things."
         )
+
+
+def _alike_inputs(x_train: Array, x_val: Array) -> tuple[Array, Array]:
+    """Both as floats where one of them is."""
+    if (x_train.dtype.kind == "f") == (x_val.dtype.kind == "f"):
+        return x_train, x_val
+    return as_floats("X_train", x_train), as_floats("X_val", x_val)
 
 
 def _alike_targets(y_train: Array, y_val: Array) -> tuple[Array, Array]:

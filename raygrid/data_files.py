@@ -1,4 +1,4 @@
-"""Data files: Parquet, Arrow, CSV and numpy files into checked arrays.
+"""Data files: Parquet, Arrow, CSV and numpy files into checked arrays, with the values that they hold.
 
 A file that would need more memory than there is, is refused before it is read.
 """
@@ -26,6 +26,7 @@ from raygrid.data_arrays import as_features, as_targets, is_numeric_arrow_type
 from raygrid.errors import ArgumentError, DataError, DataTypeError
 from raygrid.index_columns import NO_INDEX, is_nameless, pandas_index, row_numbers
 from raygrid.memory import require_memory
+from raygrid.missing_values import MissingValues
 from raygrid.numpy_files import read_npy, read_npz
 from raygrid.wording import counted
 
@@ -46,8 +47,9 @@ _ROLES = {
     "x_val": "X_val",
     "y_val": "y_val",
 }
-# A number in a table takes at most eight bytes, and four more in the array.
-_VALUE_BYTES = 8 + 4
+# A number takes at most eight bytes in a table, and as many in the array.
+_ARRAY_BYTES = 8
+_VALUE_BYTES = 8 + _ARRAY_BYTES
 _MAX_PARQUET_FOOTER_BYTES = 256 * 2**20
 _NAMES_IN_MESSAGE = 20
 _VALUES_IN_MESSAGE = 3
@@ -59,17 +61,17 @@ class DataFile:
     """The arrays of one data file.
 
     Attributes:
-        X: float32, shape (rows, ..., features).
-        y: float32, int32 or int64, shape (rows,) for one target column, (rows, targets) for several; or None.
+        X: floats, integers or booleans as ``as_features`` gives them, shape (rows, ..., features).
+        y: float32, float64, int32 or int64, shape (rows,) for one target column, (rows, targets) for several; or None.
         X_val: validation features, where an .npz file holds them.
         y_val: validation targets, where an .npz file holds them.
         labels: the columns that were asked for as labels, by name, shape (rows,), of their own type.
         feature_names: the columns of ``X``; empty for .npz and .npy files, which have no names.
     """
 
-    X: npt.NDArray[np.float32]
+    X: npt.NDArray[Any]
     y: npt.NDArray[Any] | None = None
-    X_val: npt.NDArray[np.float32] | None = None
+    X_val: npt.NDArray[Any] | None = None
     y_val: npt.NDArray[Any] | None = None
     feature_names: tuple[str, ...] = ()
     labels: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
@@ -203,12 +205,14 @@ def _read_columns(file: Path, suffix: str, asked: _Columns, options: CsvOptions)
         _refuse_row_numbers(file, table, names)
     # What was asked for is data, also if pandas used it as an index.
     table = table.replace_schema_metadata(NO_INDEX)
-    X = as_features(f"X of {file.name}", table.select(names))
+    missing = MissingValues()
+    X = as_features(f"X of {file.name}", table.select(names), missing)
     labels = {name: _as_labels(file, name, table.column(name)) for name in chosen.labels}
     y = None
     if chosen.targets:
-        y = as_targets(f"y of {file.name}", table.select(chosen.targets), table.num_rows)
+        y = as_targets(f"y of {file.name}", table.select(chosen.targets), table.num_rows, missing)
         y = y.reshape(-1) if len(chosen.targets) == 1 else y
+    missing.require_none()
     return DataFile(X, y, feature_names=tuple(names), labels=labels)
 
 
@@ -284,7 +288,7 @@ def _read_ipc(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
         _check_numeric(file, reader.schema.empty_table(), chosen)
         start = 8 if is_file else 0
         table_bytes, rows = decoded_bytes(file, start)
-        require_memory(file, table_bytes + rows * 4 * len(chosen.names))
+        require_memory(file, table_bytes + rows * _ARRAY_BYTES * len(chosen.names))
         stream.seek(start)
         batches = pa.ipc.open_stream(stream)
         if not batches.schema.equals(reader.schema):
@@ -385,14 +389,16 @@ def _read_npz(file: Path) -> DataFile:
     names = _roles(file, list(found))
     arrays = {role: found[name] for role, name in names.items()}
     labels = {role: f"{name} of {file.name}" for role, name in names.items()}
-    X = as_features(labels["X"], arrays["X"])
-    y = as_targets(labels["y"], arrays["y"], len(X)) if "y" in arrays else None
-    if "X_val" not in arrays:
-        if "y_val" in arrays:
-            raise DataError(f"{file} holds 'y_val' but no 'X_val'. Add the features, or leave it out.")
-        return DataFile(X, y)
-    X_val = as_features(labels["X_val"], arrays["X_val"])
-    y_val = as_targets(labels["y_val"], arrays["y_val"], len(X_val)) if "y_val" in arrays else None
+    if "y_val" in arrays and "X_val" not in arrays:
+        raise DataError(f"{file} holds 'y_val' but no 'X_val'. Add the features, or leave it out.")
+    missing = MissingValues()
+    X = as_features(labels["X"], arrays["X"], missing)
+    y = as_targets(labels["y"], arrays["y"], len(X), missing) if "y" in arrays else None
+    X_val = as_features(labels["X_val"], arrays["X_val"], missing) if "X_val" in arrays else None
+    y_val = None
+    if X_val is not None and "y_val" in arrays:
+        y_val = as_targets(labels["y_val"], arrays["y_val"], len(X_val), missing)
+    missing.require_none()
     return DataFile(X, y, X_val, y_val)
 
 

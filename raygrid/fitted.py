@@ -16,6 +16,7 @@ from raygrid.errors import ArgumentError, DataError, NotFittedError
 from raygrid.ledger import results_text
 from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
+from raygrid.precision import are_whole, cast, require_float32, unscaled_dtype
 from raygrid.row_labels import check_row_labels
 from raygrid.scaling import Scaling
 from raygrid.search_run import results_of_published
@@ -64,10 +65,12 @@ class FittedModel:
             run_ids: for a model of windows, the run that each row belongs to; windows do not cross runs. None: one run.
 
         Returns:
-            float32 array, rows first.
+            Array, rows first: float32, or float64 where float32 is too coarse for the original units, such as those of
+            times since 1970; see ``StandardScaler.inverse_transform``.
 
         Raises:
-            DataError: other columns than were trained on; for a model of windows, a run is shorter than the window.
+            DataError: other columns than were trained on; for a model of windows, a run is shorter than the window; or
+                fractions, for a model whose input takes whole numbers.
         """
         _, output = self._inputs_and_outputs(X, run_ids)
         if self._targets_are_inputs(self._fitted()):
@@ -99,7 +102,7 @@ class FittedModel:
             return evaluate_windows(model, x, runs, self.best_config)
         if y is None and not self._targets_are_inputs(model):
             raise ArgumentError("evaluate needs y: the model was trained with targets. Pass the targets of X as y.")
-        target = x if y is None else self._scaling.scale_targets(self._targets("y", y, len(x)))
+        target = x if y is None else self._model_targets(y, len(x))
         with quiet_tensorflow():
             metrics = model.evaluate(x, target, batch_size=_PREDICT_BATCH_SIZE, verbose=0, return_dict=True)
         return {name: float(value) for name, value in metrics.items()}
@@ -162,7 +165,36 @@ class FittedModel:
         if run_ids is not None and not self._windowed:
             raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
         runs = None if run_ids is None else as_runs("run_ids", run_ids, len(x))
-        return self._scaling.scale_inputs(x), runs
+        if self._scaling.inputs is not None:
+            return self._scaling.scale_inputs(x), runs
+        require_float32("X", x)
+        return cast(x, self._unscaled_dtype(x)), runs
+
+    def _unscaled_dtype(self, x: np.ndarray[Any, Any]) -> np.dtype[Any]:
+        """What ``x`` is fed as, which is not scaled: as in training; whole numbers may be given as floats."""
+        assert self._manifest is not None
+        trained = np.dtype(self._manifest.input_dtype)
+        if trained.kind == "f":
+            return trained
+        if x.dtype.kind != "f":
+            return np.promote_types(trained, unscaled_dtype("X", x))
+        if are_whole(x):
+            return np.dtype(np.int64)
+        inputs = getattr(self._fitted(), "inputs", None) or []
+        if any("int" in str(one.dtype) for one in inputs):
+            raise DataError(
+                f"X (dtype {x.dtype}) holds fractions, and the model was trained on whole numbers, to which its input "
+                f"would round them. Pass whole numbers, for example np.rint(X).astype('{trained}')."
+            )
+        return np.dtype(np.float32)
+
+    def _model_targets(self, y: object, rows: int) -> np.ndarray[Any, Any]:
+        """``y`` in the units that the model sees."""
+        targets = self._targets("y", y, rows)
+        if self._scaling.targets is not None:
+            return self._scaling.scale_targets(targets)
+        require_float32("y", targets)
+        return cast(targets, unscaled_dtype("y", targets))
 
     def _order_of(self, X: object, name: str = "X") -> list[int] | None:
         """Where each column that was trained on stands in ``X``; None: where it stood in training.

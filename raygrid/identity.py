@@ -13,6 +13,8 @@ from raygrid.column_names import names_differ
 from raygrid.fingerprint import digest_json
 from raygrid.training_inputs import TRAINING_RULES
 
+# The training rules since which data is compared by its full values.
+_FULL_VALUES_SINCE = 3
 _RECORDED_PACKAGES = ("keras", "tensorflow", "ray", "numpy")
 
 
@@ -21,8 +23,8 @@ class Identity:
     """Everything that the points of a search depend on, apart from their configs.
 
     Attributes:
-        data: digest, shape and dtype of each array, in original units, and the names of columns that have some. Names
-            change no result, so they are in no key.
+        data: digest and shape of each array, in original units, the dtype that a model is fed, and the names of columns
+            that have some. Names change no result, so they are in no key.
         code: name and digest of the builder.
         settings: seed, scaler, shuffling, dtype policy.
     """
@@ -43,7 +45,7 @@ class Identity:
         """
         return digest_json(
             {
-                "data": {name: [entry["digest"], entry["shape"]] for name, entry in self.data.items()},
+                "data": {name: _what_counts(name, entry) for name, entry in self.data.items()},
                 "code": self.code["digest"],
                 "settings": {name: value for name, value in self.settings.items() if name != "seed"},
                 "keras": major(installed_version("keras")),
@@ -59,10 +61,16 @@ class Identity:
         for name in sorted({*self.data, *old_data}):
             old, new = old_data.get(name), self.data.get(name)
             renamed = names_differ((old or {}).get("names"), (new or {}).get("names"))
-            if old is None or new is None or (old["digest"], old["shape"]) != (new["digest"], new["shape"]):
-                lines.append(f"data {name}: was {_array_text(old)}, now {_array_text(new)}{renamed and ';' + renamed}")
+            if old is None or new is None or _what_counts(name, old) != _what_counts(name, new):
+                was, now = _array_text(name, old), _array_text(name, new)
+                lines.append(f"data {name}: was {was}, now {now}{renamed and ';' + renamed}")
             elif renamed:
                 lines.append(f"data {name}:{renamed}")
+        if lines and saved.get("rules", 0) < _FULL_VALUES_SINCE:
+            lines[-1] += (
+                " (an earlier raygrid compared values rounded to float32: float64 values, and whole numbers beyond "
+                "16,777,216, are other data to this one, though nothing may have changed)"
+            )
         old_code = saved.get("code", {})
         if old_code.get("digest") != self.code["digest"]:
             lines.append(
@@ -100,10 +108,17 @@ def major(version: str) -> str:
     return version.partition(".")[0]
 
 
-def _array_text(entry: Mapping[str, Any] | None) -> str:
+def _what_counts(name: str, entry: Mapping[str, Any]) -> list[Any]:
+    """Of an array's entry what a result depends on: the digest of inputs does not say whether they are integers."""
+    counts, dtype = [entry["digest"], entry["shape"]], entry.get("dtype", "float32")
+    return [*counts, dtype] if dtype != "float32" and name.startswith("x_") else counts
+
+
+def _array_text(name: str, entry: Mapping[str, Any] | None) -> str:
     if entry is None:
         return "absent"
-    return f"{tuple(entry['shape'])} {_short(entry['digest'])}"
+    digest, shape, *dtype = _what_counts(name, entry)
+    return " ".join([f"{tuple(shape)} {_short(digest)}", *(f"fed as {kind}" for kind in dtype)])
 
 
 def _short(digest: str | None) -> str:

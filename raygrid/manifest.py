@@ -63,6 +63,12 @@ class Manifest:
         data = self.depends_on.get("data", {})
         return {name: tuple(entry["names"]) for name, entry in data.items() if "names" in entry}
 
+    @property
+    def input_dtype(self) -> str:
+        """What the model was fed in training: ``int32`` or ``int64`` for unscaled integers, otherwise ``float32``."""
+        dtype = self.depends_on.get("data", {}).get("x_train", {}).get("dtype")
+        return dtype if dtype in ("int32", "int64") else "float32"
+
     def to_json(self) -> dict[str, Any]:
         """The manifest as JSON values."""
         return {"format": MANIFEST_FORMAT, **dataclasses.asdict(self)}

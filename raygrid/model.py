@@ -115,7 +115,8 @@ class GridSearchModel(ConfiguredModel):
 
         Args:
             X_train: inputs, rows first: an array, a DataFrame of pandas or polars, or a ``pyarrow.Table``. The names of
-                its columns are kept, and later data is brought into their order.
+                its columns are kept, and later data is brought into their order. Values are scaled in float64 and fed
+                as float32; without a scaler, floats are cast to float32 and integers stay integers.
             X_val: inputs for validation, of the same columns; None: the last ``validation_split`` of ``X_train``.
             param_grid: names to lists of values: every combination is trained in parallel on Ray Tune. None, with no
                 ``model_config`` and nothing saved: ``DEFAULT_PARAM_GRID``.
@@ -354,6 +355,8 @@ class GridSearchModel(ConfiguredModel):
             request = asked
         request = request or self._space().default()
         self._check_windows(data, request)
+        if warn:
+            self._check_precision(data)
         if reset:
             return Task(request, None, reset_experiment_id(paths, _asked_digest(identity, request)))
         return Task(request, None, current_experiment(paths))
@@ -410,11 +413,11 @@ class GridSearchModel(ConfiguredModel):
         has_builder = self._build_function is not None or type(self).build_model is not GridSearchModel.build_model
         # A legacy set does not say what its input is.
         if has_builder and not cached.legacy:
-            shape = tuple(cached.manifest.input_shape)
+            shape, dtype = tuple(cached.manifest.input_shape), cached.manifest.input_dtype
             settings = cached.manifest.depends_on.get("settings", {})
 
             def rebuild() -> keras.Model:
-                return built_as_trained(self.build_model, cached.config, shape, settings)
+                return built_as_trained(self.build_model, cached.config, shape, dtype, settings)
 
         self.best_model = model_from_bytes(cached.files[paths.model_path.name], paths.model_path, rebuild)
         self.best_config, self.best_metrics = cached.config, cached.metrics

@@ -106,7 +106,7 @@ def _check_archive(data: bytes, source: Path) -> None:
         ) from error
 
 
-def built_model(build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...]) -> keras.Model:
+def built_model(build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...], dtype: Any) -> keras.Model:
     """The builder's model with all its variables and those of its optimizer, as after a training.
 
     Keras warns of a file without the optimizer's variables whenever it is loaded, and does not load a file with them
@@ -115,13 +115,13 @@ def built_model(build: Builder, config: Mapping[str, Any], input_shape: tuple[in
     model = build_checked(build, dict(config), input_shape)
     if not model.built:
         # Without an Input, Keras makes the variables when the model first sees a row.
-        model(np.zeros((1, *input_shape), np.float32))
+        model(np.zeros((1, *input_shape), dtype))
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 def built_as_trained(
-    build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...], settings: Mapping[str, Any]
+    build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...], dtype: Any, settings: Mapping[str, Any]
 ) -> keras.Model:
     """``built_model`` under Keras' settings of the training, which are among ``settings`` of its manifest.
 
@@ -130,7 +130,7 @@ def built_as_trained(
     with user_state_kept():
         apply_keras_settings(KerasSettings.from_json(settings))
         keras.config.set_dtype_policy(settings.get("dtype_policy", "float32"))
-        return built_model(build, config, input_shape)
+        return built_model(build, config, input_shape, dtype)
 
 
 @quiet_tensorflow()
@@ -154,7 +154,7 @@ def rebuild_winner(
 
         def fresh() -> keras.Model:
             begin_session(record.seed, settings.dtype_policy)
-            return built_model(build, record.config, arrays.input_shape(record.config, settings))
+            return built_model(build, record.config, arrays.input_shape(record.config, settings), arrays.x_val.dtype)
 
         model = fresh()
         try:

@@ -13,9 +13,13 @@ import numpy.typing as npt
 from raygrid.errors import ArgumentError, CorruptArtifactError, DataError, VersionError
 from raygrid.wording import counted, did_you_mean
 
+Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float32]
 
-_FORMAT = 1
+# Format 1 has mean and scale in float32, and its models were trained on values that had been rounded to float32.
+_FLOAT32_FORMAT, _FORMAT = 1, 2
+# The step between neighbouring float32 numbers, as a part of the scale, from which on original units are float64.
+_COARSE = 1e-3
 # Blocks are computed in float64, so a block and its temporaries stay at a few MiB.
 _BLOCK_VALUES = 2**18
 _KINDS = ("standard",)
@@ -25,19 +29,22 @@ _SCALE_NAMES = ("scale", "scale_", "std", "std_")
 
 @dataclass(frozen=True, eq=False)
 class StandardScaler:
-    """Scales each feature (the last axis) to zero mean and unit variance.
+    """Scales each feature (the last axis) to zero mean and unit variance, in float64, and gives float32.
 
     Attributes:
-        mean: float32, shape (features,), in original units.
-        scale: float32, shape (features,), in original units, always above zero.
+        mean: float64, shape (features,), in original units. float32, as ``scale`` then is, of a model that an earlier
+            version trained: it rounds values to float32 before it scales them, as in that training.
+        scale: float64, shape (features,), in original units, always above zero.
     """
 
-    mean: FloatArray
-    scale: FloatArray
+    mean: Array
+    scale: Array
 
     @classmethod
     def fit(cls, x: npt.NDArray[Any]) -> StandardScaler:
         """Return the scaler of ``x``, of shape (rows, ..., features): population standard deviation.
+
+        ``x`` may be of any real dtype; it is not cast as a whole.
 
         Sums run in float64 over blocks of rows: first the means, then the squares of the differences from
         them, with the correction for rounding of Chan, Golub and LeVeque (1983), "Algorithms for computing
@@ -46,7 +53,7 @@ class StandardScaler:
         error counts as none.
 
         Raises:
-            DataError: fewer than two axes, no values, or values that are not finite.
+            DataError: fewer than two axes, no values, values that are not finite, or whose squares are not.
         """
         if x.ndim < 2 or x.size == 0:
             raise DataError(f"A scaler cannot be fitted on shape {x.shape}. Pass rows and features, at least one each.")
@@ -67,39 +74,52 @@ class StandardScaler:
         for rows in _row_slices(x):
             difference = np.subtract(x[rows].reshape(-1, width), mean, dtype=np.float64)
             rest += difference.sum(axis=0)
-            squares += np.square(difference, out=difference).sum(axis=0)
+            with np.errstate(over="ignore"):
+                squares += np.square(difference, out=difference).sum(axis=0)
+        if not np.isfinite(squares).all():
+            raise DataError(
+                f"A scaler cannot be fitted: {np.count_nonzero(~np.isfinite(squares))} of {width} features hold values "
+                "whose squares are beyond float64. Divide these features by a constant."
+            )
         variance = np.maximum(squares - rest**2 / count, 0.0) / count
         eps = np.finfo(np.float64).eps
         constant = variance <= count * eps * variance + (count * mean * eps) ** 2
-        scale = np.where(constant, 1.0, np.sqrt(variance)).astype(np.float32)
-        # A deviation below the smallest float32 is rounded to zero, and nothing can be divided by it.
-        scale[scale == 0] = 1.0
-        return cls(mean.astype(np.float32), scale)
+        return cls(mean, np.where(constant, 1.0, np.sqrt(variance)))
 
-    def transform(self, x: npt.NDArray[Any]) -> FloatArray:
+    def transform(self, x: Array) -> FloatArray:
         """Return ``(x - mean) / scale`` as a new float32 array of the shape of ``x``, (rows, ..., features).
 
-        A value beyond float32 becomes infinity.
+        Args:
+            x: of any real dtype. NaN and infinity stay what they are.
 
         Raises:
-            DataError: ``x`` has another number of features than the scaler.
+            DataError: ``x`` has another number of features than the scaler, or a value that is too large for float32
+                once it is scaled.
         """
-        scaled = self._like(x)
+        self._check_width(x)
+        scaled = np.empty(x.shape, dtype=np.float32)
         mean, scale = self.mean.astype(np.float64), self.scale.astype(np.float64)
         with np.errstate(over="ignore"):
             for rows in _row_slices(x):
-                scaled[rows] = (x[rows] - mean) / scale
+                values = x[rows].astype(np.float32) if self.mean.dtype == np.float32 else x[rows]
+                scaled[rows] = (values - mean) / scale
+                self._require_finite(x[rows], scaled[rows])
         return scaled
 
-    def inverse_transform(self, x: npt.NDArray[Any]) -> FloatArray:
-        """Return ``x * scale + mean`` as a new float32 array of the shape of ``x``, (rows, ..., features).
+    def inverse_transform(self, x: Array) -> Array:
+        """Return ``x * scale + mean`` as a new array of the shape of ``x``, (rows, ..., features).
 
-        A value beyond float32 becomes infinity.
+        A value beyond the dtype that is given becomes infinity.
+
+        Returns:
+            float32. float64 where the step between float32 numbers, in the order of a feature's mean, is more than a
+            thousandth of its scale, as for times since 1970: float32 would round away what the model says.
 
         Raises:
             DataError: ``x`` has another number of features than the scaler.
         """
-        original = self._like(x)
+        self._check_width(x)
+        original = np.empty(x.shape, dtype=self._original_dtype())
         mean, scale = self.mean.astype(np.float64), self.scale.astype(np.float64)
         with np.errstate(over="ignore"):
             for rows in _row_slices(x):
@@ -109,7 +129,7 @@ class StandardScaler:
     def to_json(self) -> dict[str, Any]:
         """Return the scaler as JSON values; `from_json` gives it back bit for bit."""
         return {
-            "format": _FORMAT,
+            "format": _FLOAT32_FORMAT if self.mean.dtype == np.float32 else _FORMAT,
             "inputs": {"kind": "standard", "mean": self.mean.tolist(), "scale": self.scale.tolist()},
         }
 
@@ -126,14 +146,16 @@ class StandardScaler:
 
         Raises:
             VersionError: written in a newer format.
-            CorruptArtifactError: a field is missing, the lengths differ, a number is not finite in float32,
-                or a scale is not above zero.
+            CorruptArtifactError: a field is missing, the lengths differ, a number is not finite, or a scale is not
+                above zero.
         """
-        fields = _own_fields(data, source) if isinstance(data, Mapping) and "format" in data else data
+        own = isinstance(data, Mapping) and "format" in data
+        fields = _own_fields(data, source) if own else data
+        dtype: np.dtype[Any] = np.dtype(np.float32 if own and data["format"] == _FLOAT32_FORMAT else np.float64)
         if not isinstance(fields, Mapping):
             raise _corrupt(source, f"holds a {type(fields).__name__} where an object with mean and scale belongs")
-        mean = _numbers(fields, _MEAN_NAMES, source)
-        scale = _numbers(fields, _SCALE_NAMES, source)
+        mean = _numbers(fields, _MEAN_NAMES, dtype, source)
+        scale = _numbers(fields, _SCALE_NAMES, dtype, source)
         if len(mean) != len(scale):
             raise _corrupt(source, f"has {counted(len(mean), 'value')} of mean and {len(scale)} of scale")
         too_small = np.flatnonzero(scale <= 0)
@@ -142,7 +164,15 @@ class StandardScaler:
             raise _corrupt(source, f"has the scale {scale[first]:g} for feature {first}; it must be above zero")
         return cls(mean, scale)
 
-    def _like(self, x: npt.NDArray[Any]) -> FloatArray:
+    def _original_dtype(self) -> np.dtype[Any]:
+        if self.mean.dtype == np.float32:
+            return np.dtype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            step = np.spacing((np.abs(self.mean) + self.scale).astype(np.float32))
+        # Beyond float32 the step is no number.
+        return np.dtype(np.float32 if (step <= _COARSE * self.scale).all() else np.float64)
+
+    def _check_width(self, x: Array) -> None:
         width = len(self.mean)
         if x.ndim < 2 or x.shape[-1] != width:
             found = counted(x.shape[-1], "feature") if x.ndim >= 2 else "no rows of features"
@@ -150,7 +180,18 @@ class StandardScaler:
                 f"The data has {found} (shape {x.shape}), but the scaler was fitted on {width}. "
                 f"Pass an array of shape (rows, {width}) with the features of the training data."
             )
-        return np.empty(x.shape, dtype=np.float32)
+
+    def _require_finite(self, x: Array, scaled: FloatArray) -> None:
+        if np.isfinite(scaled).all():
+            return
+        lost = (~np.isfinite(scaled) & np.isfinite(x)).reshape(-1, len(self.mean)).any(axis=0)
+        if lost.any():
+            i = int(np.argmax(lost))
+            raise DataError(
+                f"The data has values that are too large for float32 once they are scaled, first in column {i}: in the "
+                f"training data its mean is {self.mean[i]:g} and its standard deviation {self.scale[i]:g}. Correct "
+                "these values, or drop their rows."
+            )
 
 
 def check_scaler_kind(kind: str | None, name: str = "scaler") -> str | None:
@@ -190,12 +231,13 @@ def _own_fields(data: Mapping[str, Any], source: str) -> Any:
             f"{source} has the scaler format {version}, and this raygrid reads up to {_FORMAT}. Upgrade raygrid."
         )
     inputs = data.get("inputs")
-    if version != _FORMAT or not isinstance(inputs, Mapping) or inputs.get("kind") not in _KINDS:
-        raise _corrupt(source, f"has no 'inputs' of a known kind ({', '.join(_KINDS)}) in format {_FORMAT}")
+    known = version in (_FLOAT32_FORMAT, _FORMAT)
+    if not known or not isinstance(inputs, Mapping) or inputs.get("kind") not in _KINDS:
+        raise _corrupt(source, f"has no 'inputs' of a known kind ({', '.join(_KINDS)}) in format 1 to {_FORMAT}")
     return inputs
 
 
-def _numbers(fields: Mapping[str, Any], names: tuple[str, ...], source: str) -> FloatArray:
+def _numbers(fields: Mapping[str, Any], names: tuple[str, ...], dtype: np.dtype[Any], source: str) -> Array:
     found = [name for name in names if name in fields]
     if len(found) != 1:
         have = ", ".join(sorted(map(str, fields))) or "nothing"
@@ -208,11 +250,11 @@ def _numbers(fields: Mapping[str, Any], names: tuple[str, ...], source: str) -> 
             raise _corrupt(source, f"has {value!r} in {found[0]!r} at position {position}, where a number belongs")
     try:
         with np.errstate(over="ignore"):
-            array = np.array([float(value) for value in values], dtype=np.float32)
+            array = np.array([float(value) for value in values], dtype=dtype)
     except OverflowError:
-        array = np.array([np.inf], dtype=np.float32)
+        array = np.array([np.inf])
     if not np.isfinite(array).all():
-        raise _corrupt(source, f"has a number in {found[0]!r} that is not finite in float32")
+        raise _corrupt(source, f"has a number in {found[0]!r} that is not finite in {dtype}")
     return array
 
 

@@ -30,27 +30,28 @@ class Scaling:
         return self.inputs is not None or self.targets is not None
 
     def scale_inputs(self, x: Array) -> Array:
-        """Inputs in the units that the model sees."""
+        """Inputs in the units that the model sees; float32 where they are scaled, otherwise ``x`` itself."""
         return x if self.inputs is None else self.inputs.transform(x)
 
     def scale_targets(self, y: Array) -> Array:
-        """Targets in the units that the model sees; a single target may be of shape (rows,)."""
+        """Targets in the units that the model sees, as inputs; a single target may be of shape (rows,)."""
         return y if self.targets is None else _as_columns(y, self.targets.transform)
 
     def unscale_inputs(self, x: Array) -> Array:
-        """What a model of its own inputs gives, in original units."""
+        """What a model of its own inputs gives, in original units; see ``StandardScaler`` for its dtype."""
         return x if self.inputs is None else self.inputs.inverse_transform(x)
 
     def unscale_targets(self, y: Array) -> Array:
-        """What a model of targets gives, in original units."""
+        """What a model of targets gives, in original units; see ``StandardScaler`` for its dtype."""
         return y if self.targets is None else _as_columns(y, self.targets.inverse_transform)
 
     def to_json(self) -> dict[str, Any]:
         """As ``{prefix}_scaler.json`` holds it; ``from_json`` gives it back bit for bit."""
-        value: dict[str, Any] = {"format": 1}
+        value: dict[str, Any] = {}
         for name, scaler in (("inputs", self.inputs), ("targets", self.targets)):
             if scaler is not None:
-                value[name] = scaler.to_json()["inputs"]
+                own = scaler.to_json()
+                value |= {"format": own["format"], name: own["inputs"]}
         return value
 
     @classmethod

@@ -125,7 +125,7 @@ def train_on_ray(
             plan,
             build=build,
             context=run.context,
-            data_bytes=run.data.nbytes,
+            data_bytes=run.data_bytes,
             meanwhile=meanwhile,
             prepare=run.arrays,
             settings=run.settings,
@@ -152,7 +152,7 @@ def train_config(run: SearchRun, build: Builder, options: SearchOptions) -> Outc
     def in_process(plan: Plan) -> dict[str, PointRecord]:
         def train(listener: SearchListener) -> dict[str, PointRecord]:
             limit_gb = options.resources.memory_gb
-            arrays = run.arrays(data_shortage(run.data.nbytes, COPIES_HERE, available_memory(), limit_gb))
+            arrays = run.arrays(data_shortage(run.data_bytes, COPIES_HERE, available_memory(), limit_gb))
             trained = (_train_here(run, build, trial, arrays, listener) for trial in plan.trials)
             return {key: record for records in trained for key, record in records}
 

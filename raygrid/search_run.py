@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,11 @@ from raygrid.manifest import Manifest
 from raygrid.memory import Shortage, available_memory, data_shortage
 from raygrid.plan import Plan, Point, Points, make_plan
 from raygrid.point_store import PointStore
+from raygrid.precision import cast
 from raygrid.publishing import read_manifest
 from raygrid.records import PointRecord
 from raygrid.request import Request
+from raygrid.row_blocks import by_column
 from raygrid.scaler import make_scaler
 from raygrid.scaling import Scaling
 from raygrid.training_inputs import TrainingArrays, TrainSettings, item_shape
@@ -39,6 +41,9 @@ Array = np.ndarray[Any, Any]
 
 # What a training in this process holds beside the user's data: the scaled arrays, and the tensors made of them.
 COPIES_HERE = 2
+
+# The setting that says whether inputs and targets are scaled.
+_SCALER_OF = {"x": "scaler", "y": "target_scaler"}
 
 
 def results_of_published(paths: ModelArtifacts, manifest: Manifest) -> pa.Table:
@@ -102,13 +107,38 @@ class SearchRun:
         )
 
     @cached_property
+    def _dtypes(self) -> dict[str, np.dtype[Any]]:
+        settings = self.identity.settings
+        return self.data.fed_dtypes(
+            inputs_scaled=settings["scaler"] is not None, targets_scaled=settings["target_scaler"] is not None
+        )
+
+    @property
+    def data_bytes(self) -> int:
+        """What one copy of the data takes, as a model is fed it."""
+        return self._bytes_of(self._dtypes)
+
+    @property
+    def val_bytes(self) -> int:
+        """What the arrays for validation take of it."""
+        return self._bytes_of(name for name in self._dtypes if name.endswith("_val"))
+
+    def _bytes_of(self, names: Iterable[str]) -> int:
+        arrays, sizes = self.data.arrays(), {}
+        for name in names:
+            role = name.partition("_")[0]
+            scaled = self.identity.settings.get(_SCALER_OF.get(role, "")) is not None
+            # Unscaled targets that are the very array of the inputs are held once.
+            sizes[id(arrays[name]), role if scaled else ""] = arrays[name].size * self._dtypes[name].itemsize
+        return sum(sizes.values())
+
+    @cached_property
     def scaling(self) -> Scaling:
         """Fitted on the training data."""
         settings, data = self.identity.settings, self.data
         targets = None
         if data.y_train is not None and settings["target_scaler"] is not None:
-            y = data.y_train.reshape(len(data.y_train), -1) if data.y_train.ndim == 1 else data.y_train
-            targets = make_scaler(settings["target_scaler"], y)
+            targets = make_scaler(settings["target_scaler"], by_column(data.y_train))
         return Scaling(make_scaler(settings["scaler"], data.x_train), targets)
 
     def input_shape(self, config: Mapping[str, Any]) -> tuple[int, ...]:
@@ -146,7 +176,7 @@ class SearchRun:
         """
         if self.paths.data_dir.exists():
             return open_array_files(self.paths.data_dir)
-        shortage = data_shortage(self.data.val_nbytes, COPIES_HERE, available_memory(), limit_gb)
+        shortage = data_shortage(self.val_bytes, COPIES_HERE, available_memory(), limit_gb)
         if shortage is not None:
             return self.arrays(shortage)
         return _arrays(
@@ -166,14 +196,19 @@ class SearchRun:
             shutil.rmtree(self.paths.data_dir, ignore_errors=True)
 
     def _changes(self) -> dict[str, tuple[Array, Callable[[Array], Array]]]:
-        """Each array that is there, in original units, with what brings a block of its rows to the model's units."""
+        """Each array that is there, in original units, with what makes of a block of its rows what a model is fed."""
         by_role: dict[str, Callable[[Array], Array]] = {
             "x": self.scaling.scale_inputs,
             "y": self.scaling.scale_targets,
             "w": _as_it_is,
             "runs": _as_it_is,
         }
-        return {name: (array, by_role[name.partition("_")[0]]) for name, array in self.data.arrays().items()}
+
+        def change_of(name: str) -> Callable[[Array], Array]:
+            change, dtype = by_role[name.partition("_")[0]], self._dtypes[name]
+            return lambda block: cast(change(block), dtype)
+
+        return {name: (array, change_of(name)) for name, array in self.data.arrays().items()}
 
     def items(self, config: Mapping[str, Any]) -> int:
         """How many rows, or windows, a config trains on."""

@@ -41,13 +41,16 @@ def test_the_data_modules_load_neither_pyarrow_nor_tensorflow_nor_ray() -> None:
     step=st.sampled_from([1, 2, -1]),
     writeable=st.booleans(),
 )
-def test_every_memory_layout_gives_the_same_float32_values(order: Any, dtype: str, step: int, writeable: bool) -> None:
+def test_every_memory_layout_gives_the_same_values_of_a_native_dtype(
+    order: Any, dtype: str, step: int, writeable: bool
+) -> None:
     base = np.array(np.arange(60).reshape(12, 5) % 2, dtype=dtype, order=order)
     base.flags.writeable = writeable
     before = base.copy()
     array = as_features("X", base[::step])
-    assert array.dtype == np.float32 and array.dtype.isnative and array.flags.c_contiguous
-    np.testing.assert_array_equal(array, before[::step].astype(np.float32))
+    assert array.dtype.isnative and array.dtype == (np.float32 if dtype == "f2" else base.dtype.newbyteorder("="))
+    assert np.shares_memory(array, base) is (base.dtype == array.dtype)
+    np.testing.assert_array_equal(array, before[::step])
     np.testing.assert_array_equal(base, before)
 
 
@@ -59,13 +62,104 @@ def test_an_array_that_is_right_already_is_not_copied() -> None:
 
 
 def test_lists_frames_and_tables_give_the_same_array() -> None:
-    expected = np.array([[1, 0.5, 1], [2, 1.5, 0]], dtype=np.float32)
+    expected = np.array([[1, 0.5, 1], [2, 1.5, 0]])
     frame = pd.DataFrame({"a": [1, 2], "b": [0.5, 1.5], "c": [True, False]})
     nullable = frame.astype({"a": "Int64", "b": "Float32", "c": "boolean"})
     for value in (expected.tolist(), frame, nullable, pa.Table.from_pandas(frame)):
         array = as_features("X", value)
         np.testing.assert_array_equal(array, expected)
-        assert array.dtype == np.float32 and array.flags.c_contiguous
+        assert array.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("columns", "dtype"),
+    [
+        ({"a": np.int64([1]), "b": np.float32([0.5])}, np.float64),
+        ({"a": np.int16([1]), "b": np.float32([0.5])}, np.float32),
+        ({"a": np.float16([1]), "b": np.float16([0.5])}, np.float32),
+        ({"a": np.int64([2**60 + 1]), "b": np.uint64([7])}, np.int64),
+        ({"a": np.uint8([2]), "b": np.uint64([2**64 - 1])}, np.uint64),
+        ({"a": np.array([True]), "b": np.int8([-3])}, np.int8),
+        ({"a": np.array([True]), "b": np.array([False])}, np.bool_),
+        ({"a": np.int64([2**60]), "b": np.float64([0.5])}, np.float64),
+    ],
+)
+def test_the_columns_of_a_table_become_the_smallest_type_that_holds_them_all(
+    columns: dict[str, np.ndarray], dtype: type
+) -> None:
+    for value in (pd.DataFrame(columns), pa.table(columns)):
+        array = as_features("X", value)
+        assert array.dtype == dtype
+        assert array.tolist() == [[column[0].item() for column in columns.values()]]
+
+
+def test_whole_numbers_that_a_table_with_floats_would_round_are_refused_by_name() -> None:
+    columns = {"id": np.int64([2**53 + 1, 5]), "n": np.int64([1, 2]), "level": np.float32([0.5, 1])}
+    for value in (pd.DataFrame(columns), pa.table(columns)):
+        with pytest.raises(
+            DataError, match=r"X has columns of whole numbers beyond 2\*\*53 .*: 'id' \(int64\)\. "
+        ) as caught:
+            as_features("X", value)
+        assert "'n'" not in str(caught.value) and "Subtract an offset" in str(caught.value)
+
+
+def test_a_frame_of_one_type_is_not_copied() -> None:
+    frame = pd.DataFrame(features().astype(np.float64), columns=list("abc"))
+    assert np.shares_memory(as_features("X", frame), frame.to_numpy())
+
+
+def test_validation_features_that_are_floats_make_floats_of_whole_numbers() -> None:
+    data = prepare_data(np.arange(6).reshape(3, 2), np.array([[0.5, 1.0]]))
+    assert data.x_train.dtype == data.x_val.dtype == np.float64
+    with pytest.raises(DataError, match=r"X_train \(dtype int64\) holds whole numbers beyond 2\*\*53"):
+        prepare_data(np.full((3, 2), 2**53 + 1), np.array([[0.5, 1.0]]))
+
+
+# several arrays where one belongs
+
+
+@pytest.mark.parametrize(
+    ("value", "shapes"),
+    [
+        ([features(5), features(5)], "ndarray of shape (5, 3), ndarray of shape (5, 3)."),
+        ((features(5), features(4)), "a tuple that holds ndarray of shape (5, 3), ndarray of shape (4, 3)."),
+        ([pd.DataFrame(features(5))] * 5, "DataFrame of shape (5, 3) and 2 more."),
+        ([pa.table({"a": [1, 2]})], "Table of shape (2, 1)."),
+        ([pd.Series([1, 2])], "Series of shape (2,)."),
+        ([[features(5)], [1.0]], "ndarray of shape (5, 3)."),
+        ([1.0, np.zeros(3)], "ndarray of shape (3,)."),
+    ],
+)
+def test_a_list_of_arrays_or_tables_is_not_stacked(value: Any, shapes: str) -> None:
+    with pytest.raises(DataTypeError) as caught:
+        as_features("X_train", value)
+    message = str(caught.value)
+    assert message.startswith(f"X_train is a {type(value).__name__} that holds ") and shapes in message
+    assert "stacked" in message and "np.stack" in message and "np.concatenate" in message
+    for read in (as_targets, as_sample_weights):
+        with pytest.raises(DataTypeError, match=r"^w is a .* that holds .*stacked"):
+            read("w", value, 2)
+
+
+def test_a_mapping_of_arrays_is_refused_with_its_keys() -> None:
+    for value in ({"a": [1], "b": [2]}, {"a": features(), "b": features()}):
+        with pytest.raises(DataTypeError, match=r"X is a dict with the keys 'a', 'b'\. Pass one array"):
+            as_features("X", value)
+    with pytest.raises(DataTypeError, match="X is a list that holds dict"):
+        as_features("X", [{"a": 1}, {"a": 2}])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [[1, 2], [3, 4]],
+        ((1.0, 2.0), [3, 4]),
+        [np.float64([1, 2]).tolist(), (np.int64(3), np.float32(4))],
+        [[np.array(1), 2], [3, 4]],
+    ],
+)
+def test_nested_lists_of_numbers_are_an_array(value: Any) -> None:
+    np.testing.assert_array_equal(as_features("X", value), [[1, 2], [3, 4]])
 
 
 def test_decimals_and_dictionaries_of_an_arrow_table_count_as_numbers() -> None:
@@ -125,12 +219,14 @@ def test_masked_values_are_refused_and_an_empty_mask_is_not() -> None:
     x = np.ma.MaskedArray(features(), mask=np.zeros((10, 3), dtype=bool))
     np.testing.assert_array_equal(as_features("X", x), features())
     x[2, 1] = np.ma.masked
-    with pytest.raises(DataError, match="1 masked"):
+    with pytest.raises(
+        DataError, match=r"X \(shape \(10, 3\), dtype float32\) holds 1 value that is masked: column 1 \(1\)\."
+    ):
         as_features("X", x)
 
 
 def test_nan_and_infinity_are_counted_by_column_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygrid.data_arrays._BLOCK_BYTES", 64)
+    monkeypatch.setattr("raygrid.row_blocks._BLOCK_BYTES", 64)
     x = features(100, 4).astype(np.float64)
     x[[3, 50, 99], 2] = np.nan
     x[7, 0] = -np.inf
@@ -158,13 +254,23 @@ def test_nan_in_the_windows_of_a_sequence_is_counted_by_feature() -> None:
         as_features("X", x)
 
 
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("as_frame", [False, True])
-def test_values_too_large_for_float32_are_told_apart_from_infinity(as_frame: bool) -> None:
-    x = np.array([[1e39, 1.0], [np.inf, 2.0]])
-    value = pd.DataFrame(x, columns=["p", "q"]) if as_frame else x
-    with pytest.raises(DataError, match=r"2 values.*1 of them is finite, but too large for float32"):
-        as_features("X", value)
+def test_everything_that_is_missing_in_a_call_is_told_at_once() -> None:
+    x, x_val, y, w = features(10), pd.DataFrame(features(4), columns=["p", "q", "r"]), np.arange(10.0), np.ones(10)
+    x[[1, 2], [0, 2]] = np.nan
+    x_val.loc[3, "q"] = np.nan
+    y[4], w[5] = np.inf, np.nan
+    y_val = np.ma.MaskedArray([1.0, 2.0, 3.0, 4.0], mask=[False, True, True, False])
+    with pytest.raises(DataError) as caught:
+        prepare_data(x, x_val, y_train=y, y_val=y_val, sample_weight=w, val_sample_weight=[1, 1, np.nan, 1])
+    assert str(caught.value) == (
+        "X_train (shape (10, 3), dtype float32) holds 2 values that are missing, NaN or infinite: column 0 (1), "
+        "column 2 (1); y_train (shape (10,), dtype float64) holds 1 value that is missing, NaN or infinite: "
+        "column 0 (1); sample_weight (shape (10,), dtype float64) holds 1 value that is missing, NaN or infinite: "
+        "column 0 (1); X_val (shape (4, 3), dtype float32) holds 1 value that is missing, NaN or infinite: "
+        "column 'q' (1); y_val (shape (4,), dtype float64) holds 2 values that are masked: column 0 (2); "
+        "val_sample_weight (shape (4,), dtype float64) holds 1 value that is missing, NaN or infinite: column 0 (1). "
+        "Drop the rows, or fill the values, before training."
+    )
 
 
 def test_missing_values_of_a_table_are_counted_by_column_name() -> None:
@@ -183,7 +289,9 @@ def test_missing_values_of_a_table_are_counted_by_column_name() -> None:
 @pytest.mark.parametrize(
     ("value", "dtype"),
     [
-        (np.array([0.5, 1.5]), np.float32),
+        (np.array([0.5, 1.5]), np.float64),
+        (np.array([0.5, 1.5], dtype=">f4"), np.float32),
+        (np.array([0.5, 1.5], dtype=np.float16), np.float32),
         ([True, False], np.int32),
         (np.array([1, 2], dtype=np.int64), np.int32),
         (np.array([1, 2**31 - 1]), np.int32),
@@ -194,7 +302,7 @@ def test_missing_values_of_a_table_are_counted_by_column_name() -> None:
         (pd.Series([True, False], dtype="boolean"), np.int32),
     ],
 )
-def test_targets_keep_their_shape_and_become_float32_or_whole_numbers(value: Any, dtype: type) -> None:
+def test_targets_keep_their_shape_and_values_as_floats_or_whole_numbers(value: Any, dtype: type) -> None:
     y = as_targets("y", value, 2)
     assert y.dtype == dtype and y.shape == (2,)
     np.testing.assert_array_equal(y, np.asarray(value).astype(dtype))
@@ -207,7 +315,7 @@ def test_targets_that_are_right_already_are_not_copied() -> None:
 
 def test_decimals_of_an_arrow_table_are_targets() -> None:
     y = as_targets("y", pa.table({"price": pa.array([1, 2]).cast(pa.decimal128(21, 2))}), 2)
-    assert y.dtype == np.float32 and y.tolist() == [[1.0], [2.0]]
+    assert y.dtype == np.float64 and y.tolist() == [[1.0], [2.0]]
 
 
 def test_a_frame_of_targets_stays_two_dimensional() -> None:
@@ -231,9 +339,9 @@ def test_targets_of_another_length_are_refused_with_both_lengths() -> None:
 
 
 def test_targets_that_cannot_be_learned_are_refused() -> None:
-    with pytest.raises(DataError, match=r"1 value .*column 0 \(1\)"):
+    with pytest.raises(DataError, match=r"1 value that is.*column 0 \(1\)"):
         as_targets("y", [1.0, np.nan], 2)
-    with pytest.raises(DataError, match=r"1 value "):
+    with pytest.raises(DataError, match=r"1 value that is"):
         as_targets("y", pd.Series([1, None], dtype="Int64"), 2)
     with pytest.raises(DataError, match="beyond int64"):
         as_targets("y", np.array([0, 2**63], dtype=np.uint64), 2)
@@ -253,10 +361,13 @@ def test_sample_weights_become_float32() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (np.ones((3, 1)), r"shape \(3, 1\).*one weight a row"),
+        (np.ones((3, 1)), r"shape \(3, 1\).*one weight per row"),
         ([1, 2], "2 rows.*3 rows"),
         ([1, -2, -1], "2 negative weights, the smallest is -2"),
-        ([1, np.nan, 1], "1 value "),
+        ([1, np.nan, 1], "1 value that is"),
+        ([1, 1e-60, 0], "too small for float32, where they are 0: 1, such as 1e-60"),
+        ([1, 1e39, 1e40], "too large for float32: 2, such as 1e\\+39"),
+        (np.full(3, 1e-60), "too small"),
         ([0, 0, 0], "only zeros as weights, 3 of them"),
     ],
 )
@@ -347,7 +458,7 @@ def test_targets_that_do_not_match_each_other_are_refused() -> None:
         prepare_data(x, x_val, y_train=np.zeros((4, 2)), y_val=np.zeros((2, 3)))
     with pytest.raises(DataError, match=r"\(4,\).*\(2, 1\)"):
         prepare_data(x, x_val, y_train=np.zeros(4), y_val=np.zeros((2, 1)))
-    with pytest.raises(DataTypeError, match=r"int32.*float32"):
+    with pytest.raises(DataTypeError, match=r"int32.*float64"):
         prepare_data(x, x_val, y_train=[0, 1, 0, 1], y_val=[0.0, 1.0])
 
 
@@ -371,9 +482,47 @@ def test_digests_name_each_array_and_depend_on_the_values_only() -> None:
     assert digests["x_train"]["shape"] == [8, 3] and digests["x_train"]["dtype"] == "float32"
     assert digests["y_val"]["shape"] == [2] and digests["y_val"]["dtype"] == "int32"
     assert prepare_data(np.asfortranarray(x.astype(np.float64)), y_train=y).digests() == digests
+    scaled = prepare_data(x, y_train=y).digests(inputs_scaled=True)
+    assert prepare_data(x.astype(np.int64), y_train=y).digests(inputs_scaled=True) == scaled == digests
     x[9, 0] += 1
     changed = prepare_data(x, y_train=y).digests()
     assert {name for name in digests if digests[name] != changed[name]} == {"x_val"}
+
+
+def test_unscaled_whole_numbers_are_other_data_than_floats_and_so_are_targets() -> None:
+    x, y = features(10), np.arange(10)
+    floats = prepare_data(x, y_train=y).digests()
+    whole = prepare_data(x.astype(np.uint8), y_train=y).digests()
+    assert whole["x_train"]["digest"] == floats["x_train"]["digest"]
+    assert (whole["x_train"]["dtype"], floats["x_train"]["dtype"]) == ("int32", "float32")
+    assert prepare_data(x, y_train=y.astype(float)).digests()["y_train"]["digest"] != floats["y_train"]["digest"]
+
+
+@pytest.mark.parametrize("values", [np.arange(300.0) + 1.7e9, np.arange(300) + 1_700_000_000, np.linspace(0, 1, 300)])
+def test_values_below_the_resolution_of_float32_count(values: np.ndarray) -> None:
+    changed = values.copy()
+    changed[7] += 1 if values.dtype == np.int64 or values[0] > 1 else 1e-12
+    assert changed[7].astype(np.float32) == values[7].astype(np.float32)
+    for before, after in (
+        (prepare_data(values[:, None]), prepare_data(changed[:, None])),
+        (prepare_data(features(300), y_train=values), prepare_data(features(300), y_train=changed)),
+    ):
+        old, new = before.digests(), after.digests()
+        assert {name[2:] for name in old if old[name] != new[name]} == {"train"}
+
+
+def test_what_a_model_is_fed_has_one_dtype_in_training_and_validation() -> None:
+    data = prepare_data(np.full((4, 2), 7, np.uint8), np.full((4, 2), 2**40), y_train=np.ones(4), y_val=np.ones(4))
+    fed = data.fed_dtypes(inputs_scaled=False, targets_scaled=False)
+    assert {name: str(dtype) for name, dtype in fed.items()} == {
+        "x_train": "int64",
+        "x_val": "int64",
+        "y_train": "float32",
+        "y_val": "float32",
+    }
+    assert set(map(str, data.fed_dtypes(inputs_scaled=True, targets_scaled=True).values())) == {"float32"}
+    with pytest.raises(DataError, match=r"X_val \(dtype uint64\) holds 18446744073709551615, which is beyond int64"):
+        prepare_data(np.zeros((4, 2), int), np.full((4, 2), 2**64 - 1, np.uint64)).digests()
 
 
 def test_the_arrays_are_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,7 +532,7 @@ def test_the_arrays_are_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(len(array))
         return "digest"
 
-    monkeypatch.setattr("raygrid.data.digest_array", digest)
+    monkeypatch.setattr("raygrid.data.digest_values", digest)
     data = prepare_data(features(10))
     data.digests()["x_train"]["digest"] = "edited"
     assert data.digests()["x_train"]["digest"] == "digest"

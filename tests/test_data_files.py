@@ -66,10 +66,33 @@ def test_columns_are_read_by_name_from_every_kind_of_file(tmp_path: Path, kind: 
     path = write(tmp_path, kind)
     data = read_data(path, features=["a", "b", "c"], target=["label"])
     np.testing.assert_array_equal(data.X, X)
-    assert data.X.dtype == np.float32 and data.feature_names == ("a", "b", "c")
+    assert data.X.dtype == np.float64 and data.feature_names == ("a", "b", "c")
     assert data.y is not None and data.y.dtype == np.int32 and data.y.shape == (3,)
     np.testing.assert_array_equal(data.y, [0, 1, 0])
     assert data.X_val is None and data.y_val is None
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_numbers_of_a_file_keep_their_values_and_kind(tmp_path: Path, kind: str) -> None:
+    times, ids = [1_700_000_000.25, 1_700_000_001.25], [2**53 + 1, 2**24 + 1]
+    path = write(tmp_path, kind, pa.table({"time": times, "id": ids}))
+    assert read_data(path, features=["time"], target=["id"]).X.tolist() == [[times[0]], [times[1]]]
+    data = read_data(path, features=["id"], target=["time"])
+    assert data.X.dtype == np.int64 and data.X.tolist() == [[ids[0]], [ids[1]]]
+    assert data.y is not None and data.y.tolist() == times
+
+
+def test_what_is_missing_in_features_and_targets_of_a_file_is_told_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "csv", pa.table({"a": [1.0, None], "b": [None, None], "y": [None, 2.0], "c": [1, 2]}))
+    with pytest.raises(DataError) as caught:
+        read_data(path, target=["y"])
+    assert "X of data.csv (shape (2, 3), " in str(caught.value) and "column 'a' (1), column 'b' (2); y of" in str(
+        caught.value
+    )
+    assert "column 'y' (1). Drop" in str(caught.value)
+    np.savez(tmp_path / "data.npz", X=np.full((2, 1), np.nan), y=np.full(2, np.inf))
+    with pytest.raises(DataError, match=r"X of data\.npz .*: column 0 \(2\); y of data\.npz .*: column 0 \(2\)\."):
+        read_data(tmp_path / "data.npz")
 
 
 @pytest.mark.parametrize("kind", ["parquet", "feather", "csv"])

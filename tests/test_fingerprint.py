@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from raygrid import fingerprint
-from raygrid.fingerprint import canonical_json, digest_array, digest_json
+from raygrid.fingerprint import canonical_json, digest_array, digest_json, digest_values
 
 
 @pytest.mark.parametrize(
@@ -152,3 +152,60 @@ def test_a_fortran_array_is_never_copied_whole(shape: tuple[int, ...], monkeypat
     finally:
         tracemalloc.stop()
     assert peak < array.nbytes / 4
+
+
+# Of values
+
+
+def test_the_digests_of_values_are_pinned() -> None:
+    # That of float32, for what float32 holds: it is what earlier versions recorded.
+    assert digest_values(np.arange(12).reshape(3, 4)) == "4743f41c9ad19828d6cf355570d4423f"
+    assert (
+        digest_values(np.array([0.1, 0.2])) == digest_array(np.array([0.1, 0.2])) == "5cdb488d4cd914f33ad49197acfbb744"
+    )
+    assert (
+        digest_values(np.array([2**53 + 1]))
+        == digest_array(np.array([2**53 + 1]))
+        == "cf91890b984c7e69c714ff55d9982f3e"
+    )
+    assert digest_values(np.array([2**64 - 1], np.uint64)) == "f65820e27c5b570235b02b03e56bba6f"
+
+
+@pytest.mark.parametrize("values", [[0, 1, 100], [0, -3, 127], [2**24, 5, 6], [2**24 + 1, 5, 6], [2**53, -(2**40), 1]])
+def test_equal_values_have_one_digest_in_every_dtype_and_layout(values: list[int]) -> None:
+    array = np.array([values, values[::-1]])
+    expected = digest_values(array)
+    kinds = [kind for kind in ("i1", "<i4", ">i8", "<f4", "<f8", ">f8") if (array.astype(kind) == array).all()]
+    assert "<f8" in kinds
+    for kind in kinds:
+        other = array.astype(kind)
+        layouts = (other, np.asfortranarray(other), np.repeat(other, 2, axis=1)[:, ::2], other[::-1].copy()[::-1])
+        assert {digest_values(layout) for layout in layouts} == {expected}
+
+
+@pytest.mark.parametrize("last", [0.1, 2.0**60 + 1024, 1e300, float(2**24 + 1)])
+def test_a_last_value_that_float32_cannot_hold_counts(last: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fingerprint, "_BLOCK_BYTES", 64)
+    array = np.arange(1000.0).reshape(100, 10)
+    array[-1, -1] = last
+    assert digest_values(array) == digest_array(array)
+    near = array.copy()
+    near[-1, -1] = np.nextafter(last, 0)
+    assert digest_values(near) != digest_values(array)
+
+
+def test_whole_numbers_beyond_float64_are_told_apart() -> None:
+    digests = {
+        digest_values(np.array([value], dtype))
+        for value, dtype in (
+            (2**53 + 1, np.int64),
+            (2**53, np.int64),
+            (2**53 + 2, np.int64),
+            (-(2**53) - 1, np.int64),
+            (2**63 - 1, np.int64),
+            (2**63, np.uint64),
+            (2**64 - 1, np.uint64),
+        )
+    }
+    assert len(digests) == 7
+    assert digest_values(np.array([2**60 + 1], np.uint64)) == digest_values(np.array([2**60 + 1], np.int64))

@@ -14,6 +14,7 @@ from raygrid.data import prepare_data
 from raygrid.identity import Identity
 from raygrid.keras_settings import KerasSettings
 from raygrid.manifest import Manifest
+from raygrid.memory import Shortage
 from raygrid.plan import Point
 from raygrid.records import PointRecord, Status
 from raygrid.request import Request
@@ -32,8 +33,8 @@ def run_of(
     experiment: str = "",
     **arguments: Any,
 ) -> SearchRun:
-    """A run for a grid over ``units``; ``arguments`` go to ``prepare_data``."""
-    data = prepare_data(X, **arguments)
+    """A run for a grid over ``units``; ``arguments`` go to ``prepare_data``, or are its result as ``data``."""
+    data = arguments.pop("data", None) or prepare_data(X, **arguments)
     settings = {
         "seed": seed,
         "scaler": scaler,
@@ -42,7 +43,7 @@ def run_of(
         "dtype_policy": "float32",
         "windowed": False,
     }
-    identity = Identity(data.digests(), {"name": "m:Net", "digest": "cc"}, settings)
+    identity = Identity(data.digests(inputs_scaled=scaler is not None), {"name": "m:Net", "digest": "cc"}, settings)
     request = Request.for_grid({"units": units}, DEFAULTS)
     return SearchRun(ModelArtifacts.for_prefix(folder, "net"), data, identity, experiment, request)
 
@@ -141,6 +142,64 @@ def test_targets_are_scaled_only_when_asked_for(tmp_path: Path) -> None:
 
 
 # Tables
+
+
+def test_values_that_float32_cannot_tell_apart_are_scaled_in_float64(tmp_path: Path) -> None:
+    times = (np.arange(300.0) + 1.7e9).reshape(-1, 1)
+    for given in (times, times.astype(np.int64), np.asfortranarray(times)):
+        data = prepare_data(given, given, y_train=given[:, 0], y_val=given[:, 0])
+        run = run_of(tmp_path, scaler="standard", target_scaler="standard", data=data)
+        arrays = run.arrays(None)
+        for fed in (arrays.x_train, arrays.y_train, arrays.x_val, arrays.y_val):
+            assert fed is not None and fed.dtype == np.float32
+            assert len(np.unique(fed)) == 300
+
+
+@pytest.mark.parametrize("in_files", [False, True])
+def test_unscaled_floats_are_cast_and_integers_stay_integers_of_one_dtype(tmp_path: Path, in_files: bool) -> None:
+    ids = np.array([[2**24], [2**24 + 1], [3]])
+    for x, x_val, dtype in (
+        (ids, ids.astype(np.uint32), np.int32),
+        (ids.astype(np.int32), ids + 2**40, np.int64),
+        (ids * 0.5, ids, np.float32),
+    ):
+        data = prepare_data(x, x_val, y_train=x[:, 0] / 2, y_val=x[:, 0] / 2)
+        run = run_of(tmp_path, data=data)
+        with run.data_files():
+            arrays = run.arrays(Shortage(9, 9, 9) if in_files else None)
+            assert arrays.x_train.dtype == arrays.x_val.dtype == dtype
+            assert arrays.x_train.flags.c_contiguous
+            np.testing.assert_array_equal(arrays.x_train, x.astype(dtype))
+            np.testing.assert_array_equal(arrays.x_val, x_val.astype(dtype))
+            assert arrays.y_train is not None and arrays.y_train.dtype == np.float32
+
+
+def test_the_bytes_of_the_data_are_those_that_workers_hold(tmp_path: Path) -> None:
+    x = X.astype(np.float64)
+    for given, settings, x_bytes, y_bytes in (
+        (x, {}, 4, 4),
+        (x, {"scaler": "standard", "target_scaler": "standard"}, 4, 4),
+        ((x * 100).astype(np.int64), {}, 4, 4),
+        ((x * 100).astype(np.int64) + 2**40, {}, 8, 8),
+        ((x * 100).astype(np.uint8), {"scaler": "standard"}, 4, 4),
+    ):
+        y = given[:, 0]
+        run = run_of(tmp_path, data=prepare_data(given, y_train=y, sample_weight=np.ones(50)), **settings)
+        assert run.data_bytes == 50 * (4 * x_bytes + y_bytes + 4)
+        assert run.val_bytes == 10 * (4 * x_bytes + y_bytes + 4)
+        held = run.arrays(None)
+        columns = (*held.train_columns(), *held.val_columns())
+        assert run.data_bytes == sum(column.nbytes for column in columns)
+
+
+def test_targets_that_are_the_array_of_the_inputs_are_held_once_unless_they_are_scaled(tmp_path: Path) -> None:
+    data = prepare_data(X, X, y_train=X, y_val=X)
+    run = run_of(tmp_path, data=data)
+    arrays = run.arrays(None)
+    assert arrays.x_train is arrays.y_train
+    assert run.data_bytes == X.nbytes
+    run = run_of(tmp_path, data=data, scaler="standard", target_scaler="standard")
+    assert run.data_bytes == 2 * X.nbytes
 
 
 def test_the_table_holds_points_of_earlier_grids_too_after_those_that_were_asked_for(tmp_path: Path) -> None:

@@ -67,7 +67,8 @@ class Autoencoder(GridSearchModel):
             float32, shape (rows, features), columns in the order of ``X``.
         """
         x, output = self._inputs_and_outputs(X)
-        return self._as_given(X, np.square(output.astype(np.float32, copy=False) - x))
+        errors = np.square(output.astype(np.float32, copy=False) - x.astype(np.float32, copy=False))
+        return self._as_given(X, errors)
 
     def score(self, X: object) -> npt.NDArray[np.float64]:
         """The mean over features of ``reconstruction_errors``, float64, shape (rows,).

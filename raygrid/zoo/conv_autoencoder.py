@@ -96,4 +96,4 @@ class ConvAutoencoder(GridSearchModel):
             float32, shape (rows,). A row's reproduction is that of ``predict``.
         """
         x, reproduced = self._inputs_and_outputs(X, run_ids)
-        return np.asarray(np.mean(np.square(reproduced - x), axis=-1))
+        return np.asarray(np.mean(np.square(reproduced - x.astype(np.float32, copy=False)), axis=-1))

@@ -52,8 +52,8 @@ class MLPRegressor(GridSearchModel):
         model.compile(keras.optimizers.Adam(config["learning_rate"]), loss="mse", metrics=["mae"])
         return model
 
-    def predict(self, X: object, run_ids: object = None) -> npt.NDArray[np.float32]:
-        """The targets of each row in original units, float32.
+    def predict(self, X: object, run_ids: object = None) -> npt.NDArray[Any]:
+        """The targets of each row in original units, float32 or float64 as in ``GridSearchModel.predict``.
 
         Args:
             X: inputs in original units, rows first, of the width that was trained on.

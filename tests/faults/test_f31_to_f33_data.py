@@ -15,7 +15,7 @@ from refusals import refused_by_fit
 from small_models import WIDTH, SmallModel, small_rows
 
 from raygrid.data import prepare_data
-from raygrid.errors import ArgumentError, DataError, DataTypeError
+from raygrid.errors import ArgumentError, DataError, DataTypeError, StaleCacheError
 
 X = small_rows(60)
 Y = X[:, 0] * 2
@@ -52,15 +52,23 @@ def test_f31_what_is_not_finite_is_counted_by_column(
     right = {"X_train": X, "y_train": Y, "sample_weight": np.ones(60), "val_sample_weight": np.ones(20), **VAL}
     given_ = right | {key: holed(right[key], *holes, value=value) for key, holes in data.items()}
     count = len(next(iter(data.values())))
-    holds = "1 value that is" if count == 1 else f"{count} values that are"
     for asked in (CONFIG, {"param_grid": {"hidden": [[2], [3]]}}):
         message = refused_by_fit(tmp_path, DataError, **given_, **asked)
         shape = given_[name].shape
+        values = "1 value that is" if count == 1 else f"{count} values that are"
         assert message == (
-            f"{name} (shape {shape}, dtype float64) holds {holds} missing, NaN or infinite as float32: "
-            f"{columns}. Drop the rows, or fill the values, before training."
+            f"{name} (shape {shape}, dtype float64) holds {values} missing, NaN or infinite: {columns}. "
+            "Drop the rows, or fill the values, before training."
         )
     assert issubclass(DataError, ValueError)
+
+
+def test_f31_what_is_missing_in_several_arrays_is_told_at_once(tmp_path: Path) -> None:
+    given_ = {"X_train": holed(X, (3, 1)), "y_train": holed(Y, (5,)), **VAL, "y_val": holed(VAL["y_val"], (1,), (2,))}
+    message = refused_by_fit(tmp_path, DataError, **given_, **CONFIG)
+    assert message.count("; ") == 2
+    for name, column in (("X_train", "column 1 (1)"), ("; y_train", "column 0 (1)"), ("; y_val", "column 0 (2)")):
+        assert f"{name} (shape" in message and column in message
 
 
 def test_f31_only_the_first_columns_are_named(tmp_path: Path) -> None:
@@ -75,10 +83,17 @@ def test_f31_the_columns_of_a_table_have_their_names(tmp_path: Path) -> None:
         assert "'flow' (2)." in refused_by_fit(tmp_path, DataError, table, **CONFIG)
 
 
-def test_f31_a_value_too_large_for_float32_is_told_apart(tmp_path: Path) -> None:
-    message = refused_by_fit(tmp_path, DataError, holed(X, (3, 1), value=1e39), **CONFIG)
-    assert "column 1 (1). 1 of them is finite, but too large for float32" in message
-    assert "divide these columns by a constant" in message
+def test_f31_a_value_too_large_for_float32_is_refused_where_it_is_not_scaled(tmp_path: Path) -> None:
+    large = holed(X, (3, 1), value=1e39)
+    message = refused_by_fit(tmp_path, DataError, large, **CONFIG)
+    assert message == (
+        "X_train (shape (48, 4), dtype float64) holds 1 value that is finite, but too large for float32, which ends at "
+        "3.4e38: column 1 (1). Divide these columns by a constant."
+    )
+    message = refused_by_fit(tmp_path, DataError, X, y_train=holed(Y, (3,), value=1e39), **CONFIG)
+    assert message.startswith("y_train (shape (48,), dtype float64) holds 1 value")
+    _, plan = SmallModel(tmp_path / "models", "small", 0, scaler="standard").plan(large, **CONFIG)
+    assert plan.to_train == 1
 
 
 # f32
@@ -87,8 +102,8 @@ def test_f31_a_value_too_large_for_float32_is_told_apart(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("bad", "error", "parts"),
     [
-        (X.astype(object), DataTypeError, ("dtype object", "(60, 4)", "features must be numbers")),
-        (X.astype(str), DataTypeError, ("dtype <U", "(60, 4)", "features must be numbers")),
+        (X.astype(object), DataTypeError, ("dtype object", "(60, 4)", "convert the values to numbers")),
+        (X.astype(str), DataTypeError, ("dtype <U", "(60, 4)", "convert the values to numbers")),
         (X.astype(complex), DataTypeError, ("dtype complex128", "(60, 4)", "real and the imaginary part")),
         (X.astype("datetime64[s]"), DataTypeError, ("dtype datetime64[s]", "(60, 4)", "timedelta64")),
         ("plant.csv", DataTypeError, ("the text 'plant.csv'", "pandas.read_csv")),
@@ -97,7 +112,9 @@ def test_f31_a_value_too_large_for_float32_is_told_apart(tmp_path: Path) -> None
         (X[:, :0], DataError, ("shape (60, 0)", "float32", "no features")),
         (np.float32(1), DataError, ("shape ()", "float32")),
         ([[1.0, 2.0], [3.0]], DataError, ("list", "rows all have the same shape")),
-        (np.ma.MaskedArray(X, mask=X > 1), DataError, ("(60, 4)", "float32", "masked values", ".filled")),
+        (np.ma.MaskedArray(X, mask=X > 1), DataError, ("(60, 4)", "float32", "values that are masked: column")),
+        ([X, X], DataTypeError, ("a list that holds ndarray of shape (60, 4)", "stacked", "np.concatenate")),
+        ({"a": X, "b": X}, DataTypeError, ("a dict with the keys 'a', 'b'", "one array")),
     ],
 )
 def test_f32_features_that_cannot_be_are_named_with_shape_and_dtype(
@@ -209,22 +226,24 @@ def test_f33_every_layout_of_the_same_values_is_the_same_data(
     ):
         assert found is not None
         np.testing.assert_array_equal(found, expected)
-        assert found.dtype.isnative and found.flags.c_contiguous
+        assert found.dtype.isnative
     # Whole numbers stay whole where they are targets, since they may be classes.
     whole = np.dtype(kind).kind != "f"
     same = prepare_data(plain, y_train=plain[:, 0].astype(np.int32) if whole else plain[:, 0], sample_weight=weights)
-    assert data.digests() == same.digests()
+    assert data.digests(inputs_scaled=True) == same.digests(inputs_scaled=True)
     assert (array.tobytes(), targets.tobytes()) == before
     assert array.flags.writeable is writeable
 
 
-def test_f33_what_is_right_already_is_taken_as_it_is_and_what_is_not_is_cast_once() -> None:
-    train, val = X.copy(), small_rows(20, seed=1)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if np.dtype(kind).isnative and kind != "<f2"])
+@pytest.mark.parametrize("layout", ["plain", "fortran", "every second row", "backwards"])
+def test_f33_what_is_of_a_native_dtype_is_taken_as_it_is(kind: str, layout: str) -> None:
+    train, val = (laid_out(np.round(x * 10), kind, layout, False) for x in (X + 10, small_rows(20, seed=1) + 10))
     data = prepare_data(train, val)
     assert data.x_train is train and data.x_val is val
-    data = prepare_data(X.astype(np.float64))
-    # The split is two views of the one copy.
-    assert data.x_train.base is not None and data.x_train.base is data.x_val.base
+    data = prepare_data(train)
+    # The split is two views of it.
+    assert np.shares_memory(data.x_train, train) and np.shares_memory(data.x_val, train)
 
 
 def test_f33_fit_trains_the_same_model_of_every_layout_and_changes_no_data(tmp_path: Path) -> None:
@@ -240,3 +259,7 @@ def test_f33_fit_trains_the_same_model_of_every_layout_and_changes_no_data(tmp_p
         # Loaded, not trained: it is the same data.
         assert again._outcome is None
         assert array.tobytes() == before
+    for changed in (values.astype(np.float64), values.astype(np.int64) * 2**40 + 1):
+        changed[7, 1] += 1e-9 if changed.dtype == np.float64 else 1
+        with pytest.raises(StaleCacheError, match="data x_train: was"):
+            SmallModel(tmp_path / "models", "small", 0, scaler="standard").fit(changed, model_config={"epochs": 1})
