@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
+from child_processes import started_command
 from commands import NUMBERS, SCRIPT, TABLE, command_in_this_process, moved_to, run_each_twice, write_table
 
 # What each model is given, and the files that it leaves beside config, model, metrics, manifest and ledger.
@@ -146,3 +148,20 @@ def test_validation_rows_are_drawn_by_an_option(
         assert "X_val is given" in command("search", "--shuffle-split", "--plan").err
         both = ["search", "--model", "residual-regressor", *TABLE, *NUMBERS, "--plan", "--shuffle-split"]
         assert command(*both).code == 0
+
+
+ONE_POINT = {"epochs": "1", "encoder_layers": "[4]", "learning_rate": "0.01", "activation": '"relu"'}
+
+
+@pytest.mark.ray
+def test_workers_do_not_run_a_file_of_the_working_folder_that_is_named_like_a_package(tmp_path: Path) -> None:
+    write_table(tmp_path)
+    for name in ("keras", "tensorflow", "ray", "numpy", "pyarrow", "pandas", "raygrid"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write('{name} ')\n")
+    one_each = [f"--set={name}=[{value}]" for name, value in ONE_POINT.items()]
+    arguments = [*TABLE, *NUMBERS, *one_each, "--set=latent_dim=[1,2]", "--max-concurrent=1"]
+    search = f"from raygrid.cli import main; main({['search', *arguments]!r})"
+    with started_command([sys.executable, "-P", "-c", search], tmp_path) as child:
+        assert child.process.wait(120) == 0, child.text()
+        assert "2 points: 2 done" in child.text()
+    assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()

@@ -170,9 +170,24 @@ def _start_local(verbose: bool) -> None:
             include_dashboard=False,
             log_to_driver=verbose,
             logging_level=logging.INFO if verbose else logging.ERROR,
+            job_config=_importing_as_here(),
         )
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = clusters
+
+
+def _importing_as_here() -> Any:
+    """The job whose workers find modules where this process finds them, in the same order.
+
+    Ray by itself gives them the working folder, before the standard library, and nothing that was added to
+    ``sys.path``.
+    """
+    from ray.job_config import JobConfig
+
+    # A worker puts one after the other at the front of its own.
+    path = [os.path.abspath(entry) for entry in reversed(sys.path) if isinstance(entry, str)]
+    # A job of Ray's client is not given the working folder.
+    return JobConfig(_client_job=True, _py_driver_sys_path=path)
 
 
 def _join(address: str, user_modules: tuple[ModuleType, ...], verbose: bool) -> None:
