@@ -63,14 +63,9 @@ class Identity:
             renamed = names_differ((old or {}).get("names"), (new or {}).get("names"))
             if old is None or new is None or _what_counts(name, old) != _what_counts(name, new):
                 was, now = _array_text(name, old), _array_text(name, new)
-                lines.append(f"data {name}: was {was}, now {now}{renamed and ';' + renamed}")
+                lines.append(f"data {name}: was {was}, now {now}{renamed and ';' + renamed}{_rounded(saved, old, new)}")
             elif renamed:
                 lines.append(f"data {name}:{renamed}")
-        if lines and saved.get("rules", 0) < _FULL_VALUES_SINCE:
-            lines[-1] += (
-                " (an earlier raygrid compared values rounded to float32: float64 values, and whole numbers beyond "
-                "16,777,216, are other data to this one, though nothing may have changed)"
-            )
         old_code = saved.get("code", {})
         if old_code.get("digest") != self.code["digest"]:
             lines.append(
@@ -119,6 +114,16 @@ def _array_text(name: str, entry: Mapping[str, Any] | None) -> str:
         return "absent"
     digest, shape, *dtype = _what_counts(name, entry)
     return " ".join([f"{tuple(shape)} {_short(digest)}", *(f"fed as {kind}" for kind in dtype)])
+
+
+def _rounded(saved: Mapping[str, Any], old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> str:
+    """What a user is told whose data may be the same as then, and was digested otherwise."""
+    if saved.get("rules", 0) >= _FULL_VALUES_SINCE or old is None or new is None or old["shape"] != new["shape"]:
+        return ""
+    return (
+        " (an earlier raygrid compared values as float32 rounds them; float64 values, and whole numbers beyond "
+        "16,777,216, may be unchanged)"
+    )
 
 
 def _short(digest: str | None) -> str:

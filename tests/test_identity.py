@@ -30,9 +30,9 @@ def _fixed_versions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def saved(identity: Identity) -> dict[str, Any]:
-    """As a manifest gives it back."""
+    """As a manifest of today gives it back."""
     value: dict[str, Any] = json.loads(json.dumps(identity.to_json()))
-    return value
+    return value | {"rules": 3}
 
 
 def changed(part: str, name: str, value: Any) -> Identity:
@@ -108,6 +108,29 @@ def test_other_training_rules_make_another_context(monkeypatch: pytest.MonkeyPat
 
 def test_nothing_differs_from_what_was_saved() -> None:
     assert IDENTITY.differences(saved(IDENTITY)) == []
+
+
+def test_inputs_that_are_fed_as_integers_are_other_data_than_floats_of_the_same_values() -> None:
+    whole = {**IDENTITY.data["x_train"], "dtype": "int32"}
+    other = changed("data", "x_train", whole)
+    assert other.context("") != IDENTITY.context("")
+    digest = "aa" * 6
+    assert other.differences(saved(IDENTITY)) == [
+        f"data x_train: was (100, 52) {digest}, now (100, 52) {digest} fed as int32"
+    ]
+    assert other.differences(saved(other)) == []
+
+
+def test_data_that_an_earlier_raygrid_compared_as_float32_may_be_unchanged() -> None:
+    before = saved(IDENTITY)
+    del before["rules"]
+    [line] = changed("data", "x_train", {**IDENTITY.data["x_train"], "digest": "ee" * 16}).differences(before)
+    assert line.endswith(
+        "(an earlier raygrid compared values as float32 rounds them; float64 values, and whole numbers "
+        "beyond 16,777,216, may be unchanged)"
+    )
+    [line] = changed("data", "x_train", {**IDENTITY.data["x_train"], "shape": [99, 52]}).differences(before)
+    assert "earlier" not in line
 
 
 def test_every_difference_is_named_with_old_and_new() -> None:
