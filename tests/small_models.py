@@ -42,7 +42,7 @@ class SmallModel(GridSearchModel):
 
 
 class LoggedModel(SmallModel):
-    """Writes a line with the process and the hidden layers at every build.
+    """Writes a line with the process and the hidden layers at every build, but for those that are looked at only.
 
     Args:
         build_log: the file of these lines. Its name is part of the builder's digest.
@@ -55,12 +55,17 @@ class LoggedModel(SmallModel):
         self.deadly = deadly
 
     def build_model(self, config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
-        first = not any(hidden == config["hidden"] for _, hidden in builds(self.build_log))
-        with open(self.build_log, "a") as log:
-            log.write(f"{os.getpid()} {','.join(map(str, config['hidden']))}\n")
-        if first and config["hidden"] == self.deadly:
+        from raygrid.publishable import unchecked
+
+        model = super().build_model(config, input_shape)
+        deadly = config["hidden"] == self.deadly
+        first = deadly and not any(hidden == self.deadly for _, hidden in builds(self.build_log))
+        if first or not unchecked(model):
+            with open(self.build_log, "a") as log:
+                log.write(f"{os.getpid()} {','.join(map(str, config['hidden']))}\n")
+        if first:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().build_model(config, input_shape)
+        return model
 
 
 def builds(build_log: str | Path) -> list[tuple[int, tuple[int, ...]]]:
