@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from commands import (
     OWN_MODELS,
     Command,
@@ -125,7 +126,7 @@ def test_a_plan_says_what_would_be_taken_over_of_other_code_and_writes_nothing(c
     arguments = ["--model", "own_models:Mine", "--data", "table.csv", "--features", "a,b", "--plan"]
     write(folder, "own_models.py", OWN_MODELS)
     model = find_model("own_models:Mine")(folder / "models", "mine")
-    found = model.plan(np.array([[i, i % 3] for i in range(20)], np.float32))
+    found = model.plan(pa.table({"a": [float(i) for i in range(20)], "b": [float(i % 3) for i in range(20)]}))
     run, plan = found.run, found.plan
     for point in plan.points[:2]:
         run.store.add(PointRecord(point.key, run.context, point.config, 0, "done", {"val_loss": 1.0}, 1, 10, 5.0))
