@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from commands import (
     OWN_MODELS,
     Command,
@@ -16,6 +15,7 @@ from commands import (
 )
 
 from raygrid.artifacts import ModelArtifacts
+from raygrid.cli.data import Columns, load_file
 from raygrid.cli.inputs import find_model
 from raygrid.identity import point_key
 from raygrid.manifest import Manifest
@@ -126,7 +126,7 @@ def test_a_plan_says_what_would_be_taken_over_of_other_code_and_writes_nothing(c
     arguments = ["--model", "own_models:Mine", "--data", "table.csv", "--features", "a,b", "--plan"]
     write(folder, "own_models.py", OWN_MODELS)
     model = find_model("own_models:Mine")(folder / "models", "mine")
-    found = model.plan(pa.table({"a": [float(i) for i in range(20)], "b": [float(i % 3) for i in range(20)]}))
+    found = model.plan(**load_file(folder / "table.csv", Columns(["a", "b"]), {}).arguments())
     run, plan = found.run, found.plan
     for point in plan.points[:2]:
         run.store.add(PointRecord(point.key, run.context, point.config, 0, "done", {"val_loss": 1.0}, 1, 10, 5.0))
