@@ -21,6 +21,11 @@ from raygrid.storage import decode_json
 log = logging.getLogger("raygrid")
 
 
+_IF_ONLY_CODE_DIFFERS = (
+    " If the change of the code alters no result, to take over all that is trained: fit(..., accept_code_change=True)."
+)
+
+
 @dataclass(frozen=True)
 class CachedModel:
     """A published model whose bytes are verified; the Keras model itself is still to be loaded.
@@ -134,4 +139,5 @@ def require_current(paths: ModelArtifacts, cached: CachedModel, identity: Identi
             + "\n  ".join(differences)
             + "\nTo train anew: fit(..., reset_experiment=True). To keep both: another cache_prefix. "
             "To take the saved model as it is: load()."
+            + (_IF_ONLY_CODE_DIFFERS if identity.only_code_differs(cached.manifest.depends_on) else "")
         )

@@ -170,5 +170,5 @@ def _unpacked(arrays: Sequence[Array]) -> Checkpoint:
         variables=arrays[1:end],
         best_epoch=about["best_epoch"],
         best_weights=arrays[end:],
-        seconds=about["seconds"],
+        seconds=about.get("seconds", 0.0),
     )

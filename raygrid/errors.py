@@ -12,12 +12,13 @@ value, the place and the fix.
     │   ├── PrefixError                           a prefix that is not a plain file name
     │   └── ResourceError                         more CPUs or GPUs than there are
     ├── BackendError (RuntimeError)               Keras runs on another backend than TensorFlow
-    ├── BuilderError (TypeError)                  build_model gave something other than a compiled keras.Model
+    ├── BuilderError (TypeError)                  build_model gave something that cannot be trained or published
     ├── UserCodeError (ImportError)               the user's module or class cannot be imported
     ├── MissingExtraError (ImportError)           a package of one of raygrid's extras is not installed
     ├── NotFittedError (RuntimeError)             a result is asked for before there is one
     ├── MissingArtifactError (FileNotFoundError)  nothing is saved under the prefix
     ├── CorruptArtifactError (ValueError)         a saved file is damaged, missing or edited
+    ├── CustomObjectError (TypeError)             a saved model holds classes that Keras cannot find or make by itself
     ├── StaleCacheError (RuntimeError)            the saved model is of other data, code or settings
     ├── VersionError (RuntimeError)               saved by another major version of Keras, or a newer raygrid
     ├── StorageError (OSError)                    no room, read-only, no locks, or too little memory for a file
@@ -70,7 +71,7 @@ class BackendError(RaygridError, RuntimeError):
 
 
 class BuilderError(RaygridError, TypeError):
-    """``build_model`` returned something other than a compiled ``keras.Model``."""
+    """``build_model`` returned no compiled ``keras.Model``, or one that could not be published once it is trained."""
 
 
 class UserCodeError(RaygridError, ImportError):
@@ -91,6 +92,10 @@ class MissingArtifactError(RaygridError, FileNotFoundError):
 
 class CorruptArtifactError(RaygridError, ValueError):
     """A saved file is damaged, missing, edited by hand, or a link."""
+
+
+class CustomObjectError(RaygridError, TypeError):
+    """A saved model holds classes, functions or code that Keras cannot find or make by itself; the file is whole."""
 
 
 class StaleCacheError(RaygridError, RuntimeError):

@@ -72,6 +72,6 @@ def end_reset(paths: ModelArtifacts, published: str) -> None:
 def _pending(paths: ModelArtifacts) -> dict[str, str] | None:
     try:
         value = decode_json(read_bytes(paths.reset_path), paths.reset_path)
-        return {"experiment": str(value["experiment"]), "asked": str(value["asked"])}
-    except (FileNotFoundError, CorruptArtifactError, KeyError, TypeError):
+        return {"experiment": str(value["experiment"]), "asked": str(value.get("asked", ""))}
+    except (FileNotFoundError, CorruptArtifactError, KeyError, TypeError, AttributeError):
         return None

@@ -66,6 +66,6 @@ def _without_weights(run: SearchRun, plan: Plan) -> Point | None:
     if not plan.done:
         return None
     best = pick_best((point.number, plan.done[point.key]) for point in plan.points if point.key in plan.done)
-    if best is None or run.store.weights(best[1]) is not None:
+    if best is None or run.keeps_weights(best[1]):
         return None
     return plan.points[best[0]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from raygrid.artifacts import ModelArtifacts
@@ -15,15 +15,62 @@ from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
 from raygrid.prefix_lock import prefix_locked
 from raygrid.publishing import read_manifest, remove_superseded
+from raygrid.request import Request
 
 
 @dataclass(frozen=True)
 class CleanReport:
-    """What ``clean_prefix`` removed; no points while a reset is pending, whose own are not published yet."""
+    """What ``clean_prefix`` removed, and why something stayed.
+
+    Attributes:
+        records: how many records.
+        freed_bytes: how many bytes in all.
+        reset_pending: whether a reset is not finished, so that no record was removed.
+        unfinished: whether weights and checkpoints stay that a search needs which is not finished.
+    """
 
     records: int
     freed_bytes: int
     reset_pending: bool
+    unfinished: bool
+
+
+def drop_spent(paths: ModelArtifacts, manifest: Manifest, also: Collection[str] = ()) -> bool:
+    """Removes the weights of points that have lost, and checkpoints that nobody will go on from.
+
+    What a search needs that is not finished stays: the weights of points that the published set was not asked for (a
+    grid that is being grown), all of other experiments while a reset is pending, and in both cases the checkpoints.
+    Only the lock's holder may.
+
+    Args:
+        paths: the names of the prefix.
+        manifest: the published set's; its winner keeps its weights.
+        also: keys of further points whose weights are not needed.
+
+    Returns:
+        Whether weights or checkpoints of an unfinished search stayed.
+    """
+    store, checkpoints = PointStore(paths.points_dir), Checkpoints(paths.checkpoints_dir)
+    request, seed = Request.from_json(manifest.request), manifest.depends_on.get("settings", {}).get("seed", 0)
+    pending = reset_pending(paths)
+
+    def needed(key: str) -> bool:
+        if key == manifest.winner.get("key"):
+            return True
+        record = None if key in also else store.get(key)
+        if record is None:
+            return False
+        if record.context != manifest.context:
+            return pending
+        # Of another seed are the points of a confirmation, which needs their records alone.
+        return record.seed == seed and not request.asks_for(record.config)
+
+    kept = {key for key in store.keys_with_weights() if needed(key)}
+    store.drop_weights(kept)
+    unfinished = pending or len(kept - {manifest.winner.get("key")}) > 0
+    if not unfinished:
+        checkpoints.drop_all()
+    return unfinished
 
 
 def clean_prefix(paths: ModelArtifacts) -> CleanReport:
@@ -31,7 +78,7 @@ def clean_prefix(paths: ModelArtifacts) -> CleanReport:
     superseded generations, leftovers of searches.
 
     Records of the published model's own data, code, settings and experiment stay: they are what growing the grid
-    saves. Waits for nobody.
+    saves. So does what ``drop_spent`` leaves. Waits for nobody.
 
     Raises:
         MissingArtifactError: nothing is published, so nothing can be told from what is needed.
@@ -47,12 +94,11 @@ def clean_prefix(paths: ModelArtifacts) -> CleanReport:
         pending = reset_pending(paths)
         if not pending:
             dropped = store.drop_records(keep_context=manifest.context)
-            store.drop_weights(keep={str(manifest.winner.get("key"))})
-            Checkpoints(paths.checkpoints_dir).drop_all()
+        unfinished = drop_spent(paths, manifest)
         remove_superseded(paths, manifest)
         for folder in (paths.tune_dir, paths.data_dir):
             shutil.rmtree(folder, ignore_errors=True)
-        return CleanReport(dropped, before - _bytes_under(paths), pending)
+        return CleanReport(dropped, before - _bytes_under(paths), pending, unfinished)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raygrid import __version__
@@ -53,6 +53,15 @@ class Identity:
                 "experiment": experiment,
             }
         )
+
+    def with_code(self, digest: str) -> Identity:
+        """The same with other code."""
+        return replace(self, code={**self.code, "digest": digest})
+
+    def only_code_differs(self, saved: Mapping[str, Any]) -> bool:
+        """Whether ``saved``, which stood in a manifest, is of other code and in nothing else different."""
+        code = saved.get("code", {}).get("digest")
+        return code not in (None, self.code["digest"]) and not self.with_code(code).differences(saved)
 
     def differences(self, saved: Mapping[str, Any]) -> list[str]:
         """What differs from ``saved``, which stood in a manifest: a line each, old and new. Empty: nothing does."""

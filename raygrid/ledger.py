@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CONFIG_PREFIX = "config."
 METRIC_PREFIX = "metric."
+# Without these a table is no ledger.
+_NEEDED_COLUMNS = ("point", "status", "val_loss", "epochs_run", "seconds", "key")
 
 
 def results_table(records: Iterable[PointRecord], numbers: Mapping[str, int]) -> pa.Table:
@@ -100,8 +102,7 @@ def read_ledger(paths: ModelArtifacts) -> pa.Table | None:
     try:
         table = pq.read_table(io.BytesIO(data))
         table.validate(full=True)
-        _check_ledger(table)
-        return table
+        return _checked_ledger(table)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CorruptArtifactError(
             f"{paths.ledger_path} is damaged: it is not a Parquet table of points ({error}). Remove it; the next "
@@ -109,15 +110,24 @@ def read_ledger(paths: ModelArtifacts) -> pa.Table | None:
         ) from error
 
 
-def _check_ledger(table: pa.Table) -> None:
-    """Raises ValueError where ``table`` is none that ``results_table`` gives."""
-    expected = results_table([], {}).schema
-    for field in expected:
-        if table.schema.names.count(field.name) != 1 or table.schema.field(field.name).type != field.type:
+def _checked_ledger(table: pa.Table) -> pa.Table:
+    """``table`` with the columns that ``results_table`` gives; those that were added since it was written hold nulls.
+
+    Raises:
+        ValueError: it is none that ``results_table`` gives.
+    """
+    import pyarrow as pa
+
+    for field in results_table([], {}).schema:
+        found = table.schema.names.count(field.name)
+        if found == 0 and field.name not in _NEEDED_COLUMNS:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+        elif found != 1 or table.schema.field(field.name).type != field.type:
             raise ValueError(f"there is no column {field.name!r} of type {field.type}")
     for name in ("status", "epochs_run", "seconds"):
         if table.column(name).null_count:
             raise ValueError(f"values of {name!r} are missing")
+    return table
     for field in table.schema:
         if field.name.startswith(CONFIG_PREFIX) and not _is_config_type(field.type):
             raise ValueError(f"{field.name!r} holds {field.type}, which no config holds")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from raygrid.errors import CorruptArtifactError, VersionError
+from raygrid.known_fields import known_fields, require
 from raygrid.request import Request
 from raygrid.storage import sha256
 
@@ -43,6 +45,8 @@ class Manifest:
         input_shape: shape of one row of the input.
         versions: of raygrid, keras, tensorflow, ray, numpy and python.
         created: date and time in UTC, for people; nothing is decided by it.
+        accepted_code: other code whose results were accepted as those of ``depends_on["code"]``: for each the digests
+            ``old`` and ``new``, and how many ``points`` it trained.
     """
 
     generation: str
@@ -56,6 +60,7 @@ class Manifest:
     input_shape: list[int] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     created: str = ""
+    accepted_code: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def column_names(self) -> dict[str, tuple[str, ...]]:
@@ -75,7 +80,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, value: Any, source: Path) -> Manifest:
-        """The manifest in ``value``, which was read from ``source``.
+        """The manifest in ``value``, which was read from ``source``; see ``known_fields``.
 
         Raises:
             VersionError: a newer raygrid wrote it.
@@ -89,31 +94,46 @@ class Manifest:
                 )
             if written != MANIFEST_FORMAT:
                 raise ValueError(f"format {written!r} is unknown")
-            fields = {f.name: value[f.name] for f in dataclasses.fields(cls)}
-            fields["files"] = {name: FileEntry(**entry) for name, entry in fields["files"].items()}
+            fields = known_fields(cls, value)
+            for name in _DECIDED_BY:
+                fields[name] = value[name]
+            require(_FIELD_CHECKS, fields)
+            fields["files"] = {
+                name: FileEntry(**known_fields(FileEntry, entry)) for name, entry in fields["files"].items()
+            }
             for name, entry in fields["files"].items():
                 plain_file_name(name)
                 if type(entry.size_bytes) is not int or not isinstance(entry.sha256, str):
                     raise ValueError(f"the entry of {name!r} is not a size and a digest")
             plain_file_name(fields["generation"])
-            for name in ("experiment", "context", "model_class", "created"):
-                if not isinstance(fields[name], str):
-                    raise ValueError(f"{name} is not text")
-            if not all(isinstance(version, str) for version in fields["versions"].values()):
-                raise ValueError("a version is not text")
-            for name in ("depends_on", "request", "winner"):
-                if not isinstance(fields[name], dict):
-                    raise ValueError(f"{name} is not a mapping")
-            Request.from_json(fields["request"])
-            _check_depends_on(fields["depends_on"])
-            if not all(type(size) is int for size in fields["input_shape"]):
-                raise ValueError("input_shape is not a list of whole numbers")
-            return cls(**fields)
+            manifest = cls(**fields)
+            Request.from_json(manifest.request)
+            _check_depends_on(manifest.depends_on)
+            return manifest
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptArtifactError(
                 f"{source} is damaged: it is not a manifest ({error!r}). Put it back from a copy, or call "
                 "fit(..., reset_experiment=True) to train anew."
             ) from error
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+# A default in their place would be a decision: without what it depends on, a set counts as another implementation's.
+_DECIDED_BY = ("depends_on", "request", "experiment", "context", "winner")
+_FIELD_CHECKS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("experiment", "context", "model_class", "created"), _is_text),
+    **dict.fromkeys(("files", "depends_on", "request", "winner"), _is_mapping),
+    "versions": lambda value: _is_mapping(value) and all(map(_is_text, value.values())),
+    "input_shape": lambda value: isinstance(value, list) and all(type(size) is int for size in value),
+    "accepted_code": lambda value: isinstance(value, list) and all(map(_is_mapping, value)),
+}
 
 
 def _check_depends_on(value: dict[str, Any]) -> None:

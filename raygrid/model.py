@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from raygrid.accepted_code import accepted_codes
 from raygrid.arguments import flag, number_from_0, whole_number
 from raygrid.artifacts import ModelArtifacts
 from raygrid.backend import check_backend, load_tensorflow
@@ -25,10 +27,11 @@ from raygrid.grid import (
     Config,
     iter_param_grid,
 )
+from raygrid.housekeeping import drop_spent
 from raygrid.identity import Identity, installed_versions
 from raygrid.manifest import Manifest
 from raygrid.progress import set_verbosity
-from raygrid.publishing import publish, published_exists, read_manifest
+from raygrid.publishing import publish, published_exists, read_manifest, read_manifest_or_damaged
 from raygrid.request import Request
 from raygrid.retries import failed_points, same_failures
 from raygrid.search import Outcome, search_grid, train_config
@@ -110,6 +113,7 @@ class GridSearchModel(ConfiguredModel):
         validation_split: float = 0.2,
         shuffle_split: bool = False,
         retry_failed: bool = True,
+        accept_code_change: bool = False,
     ) -> keras.Model:
         """Loads the saved model if it is what is asked for; otherwise trains, publishes and returns the best.
 
@@ -134,6 +138,9 @@ class GridSearchModel(ConfiguredModel):
                 labels (whole numbers that each come often, truth values, one-hot rows), each class gives its share.
             retry_failed: whether points of the grid that failed before are tried again, also where a model is
                 published; it stays as it is where they fail again. False: they are left, and it is loaded.
+            accept_code_change: take over points, and a published model, that differ in the code of ``build_model``
+                alone, as if today's code had trained them; for a change that alters no result, such as a method that
+                is added. The winner must still reproduce its ``val_loss``. The manifest records both digests.
 
         Returns:
             The model with the lowest ``val_loss``, also in ``best_model``. It sees scaled inputs; ``predict`` and
@@ -150,6 +157,7 @@ class GridSearchModel(ConfiguredModel):
         set_verbosity(self.verbose)
         check_backend()
         reset, retry = flag("reset_experiment", reset_experiment), flag("retry_failed", retry_failed)
+        accept = _accepts(accept_code_change, reset)
         asked = self._space().asked(param_grid, model_config)
         paths = self._get_artifacts()
         data = self._checked_data(
@@ -166,23 +174,21 @@ class GridSearchModel(ConfiguredModel):
             kept={} if reset else self._kept_names(paths),
         )
         identity = self._identity(data)
-        task = self._task(paths, data, identity, asked, reset, retry)
+        task = self._task(paths, data, identity, asked, reset, retry, accept)
         if task.cached is not None and task.loads:
             return self._load_from_cache(paths, task.cached)
         failed = task.failed
         with self._locked(paths):
             # While this one waited for the lock, another process may have trained it, or tried again what had failed.
-            task = self._task(paths, data, identity, asked, reset, retry, warn=False)
+            task = self._task(paths, data, identity, asked, reset, retry, accept, warn=False)
             cached = task.cached
             if cached is not None and not same_failures(failed, task.failed):
                 return self._load_from_cache(paths, cached)
             experiment = begin_reset(paths, _asked_digest(identity, task.request)) if reset else task.experiment
             run = SearchRun(paths, data, identity, experiment, task.request, retry)
             try:
-                if run.request.grid is not None:
-                    result = self._run_grid_search(data.x_train, data.x_val, run.request.grid, run=run)
-                else:
-                    result = self._train_single(data.x_train, data.x_val, run.request.config or {}, run=run)
+                with run.other_code_taken_over() if accept else nullcontext():
+                    result = self._search(run)
             except AllTrialsFailedError as error:
                 if cached is None:
                     raise
@@ -190,8 +196,7 @@ class GridSearchModel(ConfiguredModel):
                 return self._load_from_cache(paths, cached)
             if cached is not None and self._is_published(cached):
                 # To publish it again would change nothing.
-                run.store.drop_weights(keep={str(cached.manifest.winner["key"])})
-                run.checkpoints.drop_all()
+                drop_spent(paths, cached.manifest)
                 return self._load_from_cache(paths, cached)
             self.best_config, self.best_model, self.best_metrics = result
             self._run = run
@@ -210,6 +215,7 @@ class GridSearchModel(ConfiguredModel):
         reset_experiment: bool = False,
         *,
         retry_failed: bool = True,
+        accept_code_change: bool = False,
         **data: Any,
     ) -> FitPlan:
         """What ``fit`` with the same arguments would do; trains nothing and writes nothing.
@@ -220,12 +226,15 @@ class GridSearchModel(ConfiguredModel):
         set_verbosity(self.verbose)
         check_backend()
         reset, retry = flag("reset_experiment", reset_experiment), flag("retry_failed", retry_failed)
+        accept = _accepts(accept_code_change, reset)
         asked = self._space().asked(param_grid, model_config)
         paths = self._get_artifacts()
         checked = self._checked_data(X_train, X_val, **data, kept={} if reset else self._kept_names(paths))
         identity = self._identity(checked)
-        task = self._task(paths, checked, identity, asked, reset, retry)
+        task = self._task(paths, checked, identity, asked, reset, retry, accept)
         run = SearchRun(paths, checked, identity, task.experiment, task.request, retry)
+        if accept and task.cached is None:
+            run.accept_other_code()
         return FitPlan.of(run, task.loads)
 
     @explains_arguments
@@ -259,19 +268,26 @@ class GridSearchModel(ConfiguredModel):
             run = SearchRun(paths, checked, identity, manifest.experiment, Request.from_json(manifest.request))
             key = str(manifest.winner["key"])
             confirmation = confirm_winner(run, key, self._bare_builder(), self._options(), seeds, within)
-            run.store.drop_weights(keep={key})
-            run.checkpoints.drop_all()
+            drop_spent(paths, manifest)
         return confirmation
 
     @classmethod
-    def load(cls, model_dir: str | Path = "models", cache_prefix: str = "model", verbose: int = 1) -> Self:
+    def load(
+        cls, model_dir: str | Path = "models", cache_prefix: str = "model", verbose: int = 1, **settings: Any
+    ) -> Self:
         """The published model of a prefix, without its data.
+
+        Args:
+            model_dir, cache_prefix, verbose: as for the constructor.
+            settings: further settings of the constructor, such as ``build_model=function`` for a model with classes
+                that Keras cannot find by itself.
 
         Raises:
             MissingArtifactError: nothing is published there.
+            CustomObjectError: it holds classes or code that Keras cannot load, and there is no ``build_model``.
             CorruptArtifactError: a file is damaged.
         """
-        model = cls(model_dir=model_dir, cache_prefix=cache_prefix, verbose=verbose)
+        model = cls(model_dir=model_dir, cache_prefix=cache_prefix, verbose=verbose, **settings)
         set_verbosity(model.verbose)
         check_backend()
         model._load_model(model._get_artifacts())
@@ -303,10 +319,11 @@ class GridSearchModel(ConfiguredModel):
         self._manifest, self._scaling = self._new_manifest(run, outcome), run.scaling
         for name, value in self._extra_artifacts(run).items():
             files[artifacts.extra_path(name).name] = encode_json(value)
+        previous = read_manifest_or_damaged(artifacts)
         self._manifest = publish(artifacts, files, self._manifest)
         end_reset(artifacts, run.experiment)
-        run.store.drop_weights(keep={outcome.record.key})
-        run.checkpoints.drop_all()
+        dethroned = {str(previous.winner.get("key"))} if isinstance(previous, Manifest) else set()
+        drop_spent(artifacts, self._manifest, also=dethroned)
         run.write_ledger()
 
     def _run_grid_search(
@@ -333,6 +350,13 @@ class GridSearchModel(ConfiguredModel):
 
     # Steps
 
+    def _search(self, run: SearchRun) -> tuple[Config, keras.Model, dict[str, Any]]:
+        """Trains what is asked for, by the method that a subclass may override."""
+        x, x_val, request = run.data.x_train, run.data.x_val, run.request
+        if request.grid is not None:
+            return self._run_grid_search(x, x_val, request.grid, run=run)
+        return self._train_single(x, x_val, request.config or {}, run=run)
+
     def _task(
         self,
         paths: ModelArtifacts,
@@ -341,12 +365,13 @@ class GridSearchModel(ConfiguredModel):
         asked: Request | None,
         reset: bool,
         retry: bool,
+        accept_code_change: bool,
         warn: bool = True,
     ) -> Task:
         """What a call has to do: ``fit`` and ``plan`` both ask here, and nowhere else."""
         if not reset:
-            request = asked or self._published_request(paths)
-            cached = self._current(paths, identity, request, warn)
+            request = asked or self._published_request(paths, always=accept_code_change)
+            cached = self._current(paths, identity, request, accept_code_change, warn)
             if cached is not None:
                 request = request or cached.request
                 failed = failed_points(paths, cached.manifest, request) if retry and not cached.legacy else {}
@@ -366,17 +391,25 @@ class GridSearchModel(ConfiguredModel):
         manifest = read_manifest(paths)
         return {} if manifest is None else manifest.column_names
 
-    def _published_request(self, paths: ModelArtifacts) -> Request | None:
-        """What the published set was asked for, to be published anew, where what ``_request_extras`` gives differs."""
+    def _published_request(self, paths: ModelArtifacts, always: bool) -> Request | None:
+        """What the published set was asked for, to be published anew, where what ``_request_extras`` gives differs.
+
+        Or ``always``, where that is known.
+        """
         extras = self._request_extras()
-        manifest = read_manifest(paths) if extras else None
-        if manifest is None:
+        manifest = read_manifest(paths) if extras or always else None
+        if manifest is None or not manifest.request:
             return None
         renewed = replace(Request.from_json(manifest.request), extras=extras)
-        return None if renewed.same_as(manifest.request) else renewed
+        return None if renewed.same_as(manifest.request) and not always else renewed
 
     def _current(
-        self, paths: ModelArtifacts, identity: Identity, request: Request | None, warn: bool
+        self,
+        paths: ModelArtifacts,
+        identity: Identity,
+        request: Request | None,
+        accept_code_change: bool,
+        warn: bool,
     ) -> CachedModel | None:
         """The published model if it is what is asked for; None where something is to be trained or published."""
         # With a manifest, a missing file is damage: reading will say which.
@@ -384,6 +417,8 @@ class GridSearchModel(ConfiguredModel):
             return None
         cached = read_cached(paths, warn)
         if cached is None:
+            return None
+        if accept_code_change and identity.only_code_differs(cached.manifest.depends_on):
             return None
         require_current(paths, cached, identity)
         return cached if cached.answers(request) else None
@@ -407,7 +442,8 @@ class GridSearchModel(ConfiguredModel):
 
     def _take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         load_tensorflow()
-        from raygrid.model_files import built_as_trained, model_from_bytes
+        from raygrid.model_files import model_from_bytes
+        from raygrid.rebuild import built_as_trained
 
         rebuild = None
         has_builder = self._build_function is not None or type(self).build_model is not GridSearchModel.build_model
@@ -448,6 +484,7 @@ class GridSearchModel(ConfiguredModel):
             input_shape=list(run.input_shape(outcome.record.config)),
             versions=installed_versions(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            accepted_code=accepted_codes(run.recorded()),
         )
 
     def _unpublished_run(self, X_train: object, X_val: object, request: Request) -> SearchRun:
@@ -456,6 +493,16 @@ class GridSearchModel(ConfiguredModel):
         paths = self._get_artifacts()
         make_folder(paths.runs_dir)
         return SearchRun(paths, data, self._identity(data), current_experiment(paths), request)
+
+
+def _accepts(accept_code_change: object, reset: bool) -> bool:
+    accept = flag("accept_code_change", accept_code_change)
+    if accept and reset:
+        raise ArgumentError(
+            "both accept_code_change and reset_experiment are given; the one takes over what is trained, the other "
+            "trains all of it anew. Leave one of them out."
+        )
+    return accept
 
 
 def _asked_digest(identity: Identity, request: Request) -> str:

@@ -40,11 +40,11 @@ def structure_of(model: keras.Model) -> str | None:
     function of somebody else does may depend on anything.
     """
     try:
-        parts = [_attributes(part) for part in _parts(model)]
+        attributes = [_attributes(part) for part in parts(model)]
         text = {
             "model": model.get_config(),
             "compile": _compile_config(model),
-            "attributes": parts,
+            "attributes": attributes,
             "variables": [
                 (tuple(v.shape), v.dtype, v.trainable) for v in (*model.variables, *model.optimizer.variables)
             ],
@@ -56,7 +56,7 @@ def structure_of(model: keras.Model) -> str | None:
         return None
 
 
-def _parts(model: keras.Model) -> Iterator[Any]:
+def parts(model: keras.Model) -> Iterator[Any]:
     """Every object whose attributes steps may read."""
     for layer in all_layers(model):
         yield layer

@@ -42,10 +42,15 @@ class PointStore:
 
     A point's record is ``<key>.json``, its weights ``<key>.npz``. The weights are there before the record names them.
     Only ``get`` gives a record with its history: with those of 10,000 points a process would hold 300 MB.
+
+    Args:
+        folder: where they are.
+        code: the digest of the builder whose points are added.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, code: str = "") -> None:
         self.folder = folder
+        self._code = code
 
     def get(self, key: str) -> PointRecord | None:
         """The record under ``key``; None where there is none. A damaged one counts as none, with a warning."""
@@ -85,10 +90,29 @@ class PointStore:
         """
         refuse_links(self.folder)
         make_folder(self.folder)
+        record = replace(record, code=record.code or self._code)
         if weights is not None:
             record = replace(record, weights=self._take_weights(record.key, weights))
         write_json(self.folder / f"{record.key}.json", record.to_json())
         return record
+
+    def add_copy(self, record: PointRecord, origin: str) -> None:
+        """Records what is another name of the point ``origin``, whose weights it has where they are kept.
+
+        They are named with the digest that they had: what was damaged since is not taken for whole.
+        """
+        if record.weights is not None:
+            entry = replace(record.weights, name=f"{record.key}.npz")
+            with contextlib.suppress(FileNotFoundError):
+                self._take_weights(record.key, self.folder / f"{origin}.npz")
+            record = replace(record, weights=entry)
+        self.add(record)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Removes the records of ``keys``, and their weights."""
+        for key in keys:
+            remove_file(self.folder / f"{key}.npz")
+            remove_file(self.folder / f"{key}.json")
 
     def _take_weights(self, key: str, source: Path) -> WeightsFile:
         name = f"{key}.npz"
@@ -136,6 +160,10 @@ class PointStore:
             )
             return None
 
+    def keys_with_weights(self) -> list[str]:
+        """The keys of all points whose weights are kept."""
+        return sorted(path.stem for path in self.folder.glob("[!.]*.npz"))
+
     def drop_weights(self, keep: Collection[str]) -> int:
         """Removes the weights of all points but ``keep``; returns the bytes that became free."""
         freed = 0
@@ -149,13 +177,9 @@ class PointStore:
 
     def drop_records(self, keep_context: str) -> int:
         """Removes the records of other contexts (other data, code, settings, earlier experiments); returns how many."""
-        dropped = 0
-        for record in self.all():
-            if record.context != keep_context:
-                remove_file(self.folder / f"{record.key}.npz")
-                remove_file(self.folder / f"{record.key}.json")
-                dropped += 1
-        return dropped
+        others = [record.key for record in self.all() if record.context != keep_context]
+        self.forget(others)
+        return len(others)
 
     def _keys(self) -> set[str]:
         refuse_links(self.folder.parent, self.folder)
@@ -164,9 +188,9 @@ class PointStore:
         except FileNotFoundError:
             return set()
 
-    def all(self) -> Iterator[PointRecord]:
-        """All records, in the order of their keys, without histories."""
-        for key in sorted(self._keys()):
+    def all(self, but: Collection[str] = ()) -> Iterator[PointRecord]:
+        """All records but those of the keys ``but``, in the order of their keys, without histories."""
+        for key in sorted(self._keys().difference(but)):
             record = self.get(key)
             if record is not None:
                 yield record.without_history()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from raygrid.error_lines import cause_of
 from raygrid.errors import CorruptArtifactError
+from raygrid.known_fields import known_fields, require
 
 Status = Literal["done", "diverged", "failed"]
 RECORD_FORMAT = 1
@@ -60,6 +61,8 @@ class PointRecord:
         error: the cause, where the point failed or diverged.
         weights: the best weights, where they are kept.
         trained_with: key of the point whose training this one shared, since they differ only in when to stop.
+        code: digest of the builder that the context holds; empty in records of before there was this field.
+        trained_by: digest of the builder that trained it, where that is another one whose results were accepted.
     """
 
     key: str
@@ -78,6 +81,8 @@ class PointRecord:
     error: str | None = None
     weights: WeightsFile | None = None
     trained_with: str | None = None
+    code: str = ""
+    trained_by: str | None = None
 
     @property
     def val_loss(self) -> float | None:
@@ -104,7 +109,7 @@ class PointRecord:
 
     @classmethod
     def from_json(cls, value: Any, source: str) -> PointRecord:
-        """The record in ``value``, which was read from ``source``.
+        """The record in ``value``, which was read from ``source``; see ``known_fields``.
 
         Raises:
             CorruptArtifactError: it is not a record of a known format.
@@ -112,21 +117,18 @@ class PointRecord:
         try:
             if value["format"] != RECORD_FORMAT:
                 raise ValueError(f"format {value['format']!r} is not {RECORD_FORMAT}")
-            fields = {f.name: value[f.name] for f in dataclasses.fields(cls)}
+            fields = known_fields(cls, value)
             if fields["status"] not in ("done", "diverged", "failed"):
                 raise ValueError(f"status {fields['status']!r} is unknown")
-            for name in ("config", "metrics", "history"):
-                if not isinstance(fields[name], dict):
-                    raise ValueError(f"{name} is not a mapping")
-            for name, check in _FIELD_CHECKS.items():
-                if not check(fields[name]):
-                    raise ValueError(f"{name} is {fields[name]!r}")
-            if not all(number is None or _is_number(number) for number in fields["metrics"].values()):
+            require(_FIELD_CHECKS, fields)
+            if not all(number is None or _is_number(number) for number in fields.get("metrics", {}).values()):
                 raise ValueError("a metric is not a number")
+            if fields["status"] == "done" and "metrics" not in fields:
+                raise ValueError("it is done and has no metrics")
             fields["config"] = tuples(fields["config"])
-            fields["history"] = {name: tuple(column) for name, column in fields["history"].items()}
-            if fields["weights"] is not None:
-                fields["weights"] = WeightsFile(**fields["weights"])
+            fields["history"] = {name: tuple(column) for name, column in fields.get("history", {}).items()}
+            if fields.get("weights") is not None:
+                fields["weights"] = WeightsFile(**known_fields(WeightsFile, fields["weights"]))
                 if not isinstance(fields["weights"].sha256, str):
                     raise ValueError("the digest of its weights is no text")
             return cls(**fields)
@@ -138,6 +140,10 @@ class PointRecord:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _is_whole(value: Any) -> bool:
@@ -153,8 +159,9 @@ def _or_none(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 _FIELD_CHECKS = {
-    **dict.fromkeys(("key", "context", "worker", "device"), _is_text),
-    **dict.fromkeys(("error", "trained_with"), _or_none(_is_text)),
+    **dict.fromkeys(("config", "metrics", "history"), _is_mapping),
+    **dict.fromkeys(("key", "context", "worker", "device", "code"), _is_text),
+    **dict.fromkeys(("error", "trained_with", "trained_by"), _or_none(_is_text)),
     **dict.fromkeys(("seed", "epochs_run", "threads"), _is_whole),
     "best_epoch": _or_none(_is_whole),
     "seconds": _is_number,

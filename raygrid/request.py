@@ -8,6 +8,7 @@ from typing import Any
 
 from raygrid.fingerprint import canonical_json
 from raygrid.grid import Config, Grid, count_points, iter_groups, iter_param_grid, point_at, varying_names
+from raygrid.known_fields import known_fields
 from raygrid.records import tuples
 
 
@@ -35,15 +36,16 @@ class Request:
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Request:
-        """What ``to_json`` gave, after JSON.
+        """What ``to_json`` gave, after JSON; see ``known_fields``.
 
         Raises:
             ValueError: it is something else.
         """
-        for name, value in saved.items():
-            if name not in ("grid", "config", "defaults", "extras") or not isinstance(value, dict):
+        fields = known_fields(cls, saved)
+        for name, value in fields.items():
+            if not isinstance(value, dict):
                 raise ValueError(f"{name!r} with {type(value).__name__} is no part of a request")
-        request = cls(**{name: tuples(value) for name, value in saved.items()})
+        request = cls(**{name: tuples(value) for name, value in fields.items()})
         for name, values in (request.grid or {}).items():
             if not isinstance(values, tuple):
                 raise ValueError(f"the grid has no list of values for {name!r}")

@@ -167,7 +167,7 @@ def _find_winner(
     with run.data_files():
         number, record, weights = _train_and_pick(run, train)
         load_tensorflow()
-        from raygrid.model_files import rebuild_winner
+        from raygrid.rebuild import rebuild_winner
 
         arrays = run.validation_arrays(options.resources.memory_gb)
         model, data = rebuild_winner(build, record, weights, arrays, run.settings, run.paths.model_path)
@@ -178,6 +178,8 @@ def _train_and_pick(
     run: SearchRun, train: Callable[[Plan], dict[str, PointRecord]]
 ) -> tuple[int, PointRecord, list[Array]]:
     plan = run.plan()
+    if plan.trials:
+        _tell_of_other_code(run, plan)
     records = plan.done | train(plan)
     best = pick_best((point.number, records[point.key]) for point in plan.points)
     if best is None:
@@ -199,6 +201,16 @@ def _train_and_pick(
                 f"{record.error}"
             )
     return number, record, weights
+
+
+def _tell_of_other_code(run: SearchRun, plan: Plan) -> None:
+    other = run.of_other_code(known=plan.done)
+    if other:
+        log.info(
+            "There are %s. They are not used. If the change of the code alters no result, accept_code_change=True "
+            "(--accept-code-change) takes them over.",
+            other.text(),
+        )
 
 
 def _while_telling(

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raygrid.accepted_code import OtherCode, points_of_other_code, take_over
 from raygrid.array_files import open_array_files, write_array_files
 from raygrid.artifacts import ModelArtifacts
 from raygrid.checkpoints import Checkpoints
 from raygrid.data import TrainingData
+from raygrid.errors import MissingArtifactError, RebuildError
 from raygrid.identity import Identity, point_key
 from raygrid.keras_settings import KerasSettings
 from raygrid.ledger import read_ledger, results_table, write_ledger
@@ -23,7 +26,7 @@ from raygrid.memory import Shortage, available_memory, data_shortage
 from raygrid.plan import Plan, Point, Points, make_plan
 from raygrid.point_store import PointStore
 from raygrid.precision import cast
-from raygrid.publishing import read_manifest
+from raygrid.publishing import read_manifest, read_manifest_or_damaged
 from raygrid.records import PointRecord
 from raygrid.request import Request
 from raygrid.row_blocks import by_column
@@ -78,6 +81,9 @@ class SearchRun:
         experiment: the experiment that records belong to.
         request: what is asked for.
         retry_failed: whether points that are recorded as failed are trained again.
+
+    Attributes:
+        accepted: points of other code that count as done.
     """
 
     def __init__(
@@ -96,7 +102,8 @@ class SearchRun:
         self.request = request
         self.retry_failed = retry_failed
         self.context = identity.context(experiment)
-        self.store = PointStore(paths.points_dir)
+        self.store = PointStore(paths.points_dir, identity.code["digest"])
+        self.accepted = OtherCode.nothing()
         self.checkpoints = Checkpoints(paths.checkpoints_dir)
         self._windows: dict[tuple[int, int], int] = {}
         self.settings = TrainSettings(
@@ -227,7 +234,59 @@ class SearchRun:
     def plan_for(self, points: Sequence[Point]) -> Plan:
         """Which of ``points`` are done, and the trials for the others."""
         recorded = self.store.get_all(p.key for p in points)
+        if self.accepted:
+            recorded |= {p.key: self.accepted.records[p.key] for p in points if p.key in self.accepted.records}
         return make_plan(points, recorded, self.items, retry_failed=self.retry_failed)
+
+    def of_other_code(self, known: Collection[str] = ()) -> OtherCode:
+        """The finished points that differ in the code alone; those of the keys ``known`` are not looked at."""
+        found = read_manifest_or_damaged(self.paths)
+        # A reset replaces a damaged one, and takes nothing over.
+        manifest = found if isinstance(found, Manifest) else None
+        return points_of_other_code(self.store, self.identity, self.experiment, manifest, known)
+
+    def accept_other_code(self) -> None:
+        """Counts what other code has trained as done, see ``accepted``; writes nothing.
+
+        Raises:
+            MissingArtifactError: the published winner is of other code, and not among it.
+        """
+        manifest, other = read_manifest(self.paths), self.of_other_code()
+        if (
+            manifest is not None
+            and self.identity.only_code_differs(manifest.depends_on)
+            and manifest.winner.get("key") not in other.origins.values()
+        ):
+            raise MissingArtifactError(
+                f"the published winner cannot be taken over: {self.paths.points_dir} has no record of it, or one of "
+                "other rules of training or of another major version of Keras. load() takes the saved model as it is; "
+                "fit(..., reset_experiment=True) trains anew."
+            )
+        self.accepted = other
+
+    @contextlib.contextmanager
+    def other_code_taken_over(self) -> Iterator[None]:
+        """Records what other code has trained as today's; not where the winner turns out to be another model today.
+
+        Raises:
+            MissingArtifactError: see ``accept_other_code``.
+        """
+        self.accept_other_code()
+        if self.accepted:
+            log.info("Taken over: %s.", self.accepted.text())
+        take_over(self.store, self.accepted)
+        try:
+            yield
+        except RebuildError as error:
+            if not self.accepted:
+                raise
+            self.store.forget(self.accepted.records)
+            raise RebuildError(f"{error} Nothing is taken over of what other code has trained.") from error
+
+    def keeps_weights(self, record: PointRecord) -> bool:
+        """Whether the weights of a point that is done are there, and whole."""
+        origin = self.accepted.origins.get(record.key, record.key)
+        return self.store.weights(replace(record, key=origin)) is not None
 
     def plan(self) -> Plan:
         """Which of the points that are asked for are done, and the trials for the others."""

@@ -27,6 +27,7 @@ from raygrid.keras_internals import outside_eager_execution
 from raygrid.keras_settings import KerasSettings
 from raygrid.plan import Point
 from raygrid.progress import tell_trained_apart
+from raygrid.publishable import publishable_model
 from raygrid.records import PointRecord
 from raygrid.resuming import Resumption
 from raygrid.shared_training import StopsMatterError, built_whatever_the_stops
@@ -247,7 +248,7 @@ def _train(
     programs: TracedPrograms,
     resumption: Resumption,
 ) -> None:
-    model = new_model()
+    model = publishable_model(new_model, point.config, arrays, settings)
     reason = None if arrays.folder is None else f"the data is read from files in {arrays.folder}"
     program = None
     try:

@@ -100,8 +100,11 @@ def idle_nan_layer() -> Any:
 
 
 def builds_by_case(build_log: Path) -> Counter[str]:
-    """How often each case was built outside this process, which builds only to publish."""
-    lines = (line.split(maxsplit=1) for line in build_log.read_text().splitlines())
+    """How many processes have built each case, beside this one, which builds only to publish.
+
+    A process may build a model of a new kind twice: to see whether it could be published, and to train it.
+    """
+    lines = {tuple(line.split(maxsplit=1)) for line in build_log.read_text().splitlines()}
     return Counter(case for pid, case in lines if int(pid) != os.getpid())
 
 

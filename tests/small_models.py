@@ -42,7 +42,7 @@ class SmallModel(GridSearchModel):
 
 
 class LoggedModel(SmallModel):
-    """Writes a line with the process and the hidden layers at every build.
+    """Writes a line with the process and the hidden layers at every build, and whether it is looked at only.
 
     Args:
         build_log: the file of these lines. Its name is part of the builder's digest.
@@ -55,19 +55,28 @@ class LoggedModel(SmallModel):
         self.deadly = deadly
 
     def build_model(self, config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
-        first = not any(hidden == config["hidden"] for _, hidden in builds(self.build_log))
+        from raygrid.publishable import unchecked
+
+        model = super().build_model(config, input_shape)
+        deadly = config["hidden"] == self.deadly
+        first = deadly and not any(hidden == self.deadly for _, hidden in builds(self.build_log))
+        looked_at = "" if first or not unchecked(model) else " looked at"
         with open(self.build_log, "a") as log:
-            log.write(f"{os.getpid()} {','.join(map(str, config['hidden']))}\n")
-        if first and config["hidden"] == self.deadly:
+            log.write(f"{os.getpid()} {','.join(map(str, config['hidden']))}{looked_at}\n")
+        if first:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().build_model(config, input_shape)
+        return model
 
 
 def builds(build_log: str | Path) -> list[tuple[int, tuple[int, ...]]]:
-    """Process and hidden layers of each build outside this process: the driver builds only to publish the winner."""
+    """Process and hidden layers of each build outside this process that is not looked at only.
+
+    The driver builds only to publish the winner.
+    """
     path = Path(build_log)
     lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
-    found = [(int(pid), tuple(int(units) for units in hidden.split(","))) for pid, hidden in lines]
+    trained = [line for line in lines if len(line) == 2]
+    found = [(int(pid), tuple(int(units) for units in hidden.split(","))) for pid, hidden in trained]
     return [(pid, hidden) for pid, hidden in found if pid != os.getpid()]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from commands import (
 )
 
 from raygrid.artifacts import ModelArtifacts
+from raygrid.cli.data import Columns, load_file
 from raygrid.cli.inputs import find_model
 from raygrid.identity import point_key
 from raygrid.manifest import Manifest
@@ -118,3 +120,39 @@ def test_a_plan_counts_what_is_recorded(command: Command, folder: Path) -> None:
     ended = command("search", *arguments, "--set", "units=[2,3]")
     counts = "points          2\nalready done    2\nto train        0\n"
     assert ended.out == f"{counts}once more       point 0, the best so far: its weights were not kept\n"
+
+
+def test_a_plan_says_what_would_be_taken_over_of_other_code_and_writes_nothing(command: Command, folder: Path) -> None:
+    arguments = ["--model", "own_models:Mine", "--data", "table.csv", "--features", "a,b", "--plan"]
+    write(folder, "own_models.py", OWN_MODELS)
+    model = find_model("own_models:Mine")(folder / "models", "mine")
+    found = model.plan(**load_file(folder / "table.csv", Columns(["a", "b"]), {}).arguments())
+    run, plan = found.run, found.plan
+    for point in plan.points[:2]:
+        run.store.add(PointRecord(point.key, run.context, point.config, 0, "done", {"val_loss": 1.0}, 1, 10, 5.0))
+    # The same class, whose builder reaches other code now.
+    write(folder, "own_models.py", OWN_MODELS.replace("raise NotImplementedError", "raise NotImplementedError(1)"))
+    del sys.modules["own_models"]
+    before = sorted(path.name for path in run.paths.points_dir.iterdir())
+    assert "already done    0\nto train        3\n" in command("search", *arguments).out
+    ended = command("search", *arguments, "--accept-code-change")
+    assert "already done    2\ntaken over      2 points that other code trained (" in ended.out, ended
+    assert "to train        1\n" in ended.out
+    assert sorted(path.name for path in run.paths.points_dir.iterdir()) == before
+
+
+def test_to_reset_and_to_accept_other_code_exclude_each_other(command: Command) -> None:
+    ended = command("search", "--data", "table.csv", "--reset", "--accept-code-change")
+    assert ended.code == 2
+    assert "--reset and --accept-code-change exclude each other" in ended.err
+
+
+def test_what_a_search_that_is_not_finished_needs_stays_and_the_command_says_so(command: Command, folder: Path) -> None:
+    (folder / "models").mkdir()
+    paths = publish_by_hand(folder / "models", "mine")
+    grown = record(9, 0.2)
+    PointStore(paths.points_dir).add(grown, write(folder, "weights", "of a grid that is being grown"))
+    ended = command("clean", "--prefix", "mine")
+    assert "a search is not finished: its weights and checkpoints are kept until it is\n" in ended.out
+    kept = {path.stem for path in paths.points_dir.glob("*.npz")}
+    assert kept == {record(2, 0.25).key, grown.key}

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from small_models import LoggedModel, builds, small_rows
+from trained_models import OTHER, small_model, trained_copy
+from trained_models import X_VAL as SMALL_X_VAL
+from trained_models import X as SMALL_X
 
 from raygrid.confirmation import MAX_CONTENDERS, Confirmation, Contender, _close_to
 from raygrid.errors import ArgumentError, MissingArtifactError, StaleCacheError
+from raygrid.experiments import begin_reset
+from raygrid.point_store import PointStore
+from raygrid.publishing import read_manifest
 from raygrid.records import PointRecord
 
 STANDS, CLOSE, FALLS = "stands", "too close to call", "does not stand"
@@ -116,6 +123,48 @@ def test_only_so_many_points_are_trained_again() -> None:
     records = [record(f"{n:03}", 1.0) for n in range(100)]
     close = _close_to(records[50], records, 0.05)
     assert [r.key for r in close] == ["050", *(f"{n:03}" for n in range(MAX_CONTENDERS - 1))]
+
+
+def test_a_confirmation_and_a_publication_leave_what_an_unfinished_search_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = trained_copy(tmp_path / "models")
+    manifest = read_manifest(paths)
+    assert manifest is not None
+    winner = manifest.winner["key"]
+    store = PointStore(paths.points_dir)
+    one = store.get(winner)
+    assert one is not None
+    weights = tmp_path / "weights"
+    weights.write_bytes(b"w")
+    # A grid that is being grown, and a point of an earlier confirmation.
+    store.add(replace(one, key="grown", config={**one.config, "hidden": (9,)}), weights)
+    store.add(replace(one, key="confirmed", seed=1), weights)
+    checkpoint = paths.checkpoints_dir / "c.npz"
+    checkpoint.parent.mkdir(exist_ok=True)
+    checkpoint.write_bytes(b"how far it is")
+
+    def with_weights() -> set[str]:
+        return {path.stem for path in paths.points_dir.glob("*.npz")}
+
+    monkeypatch.setattr("raygrid.model.confirm_winner", lambda *arguments: confirmation(contender(0, 1.0, 1.0)))
+    model, trainings = small_model(paths.model_dir)
+    model.confirm(SMALL_X, SMALL_X_VAL)
+    assert with_weights() == {winner, "grown"}
+    assert checkpoint.exists()
+
+    model.fit(SMALL_X, SMALL_X_VAL, model_config=OTHER)
+    assert trainings == [(5,)]
+    published = read_manifest(paths)
+    assert published is not None
+    # The one that was published before is not: it is trained again where it wins again.
+    assert with_weights() == {published.winner["key"], "grown"}
+    assert checkpoint.exists()
+
+    begin_reset(paths, "asked")
+    store.add(replace(one, key="of the reset", context="after the reset"), weights)
+    model.fit(SMALL_X, SMALL_X_VAL, model_config={**OTHER, "epochs": 1})
+    assert "of the reset" in with_weights() and checkpoint.exists()
 
 
 # On Ray

@@ -85,13 +85,21 @@ def test_the_same_reset_in_a_new_process_sees_what_is_on_the_disk_only(paths: Mo
     assert json.loads(paths.reset_path.read_text()) == {"experiment": experiment, "asked": "asked"}
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"5", b'"text"', b"null", b"{}", b'{"experiment": "x"}', b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"[]", b"5", b'"text"', b"null", b"{}", b'{"asked": "x"}', b"\xff"])
 def test_a_damaged_record_of_a_reset_counts_as_none(paths: ModelArtifacts, data: bytes) -> None:
     first = begin_reset(paths, "asked")
     paths.reset_path.write_bytes(data)
     assert current_experiment(paths) == FIRST_EXPERIMENT
     end_reset(paths, first)
     assert begin_reset(paths, "asked") != first
+
+
+def test_a_reset_of_another_raygrid_that_says_more_or_less_still_goes_on(paths: ModelArtifacts) -> None:
+    begin_reset(paths, "asked")
+    paths.reset_path.write_text('{"experiment": "x", "begun": "2026-01-02"}')
+    assert current_experiment(paths) == "x"
+    paths.reset_path.write_text('{"experiment": "x", "asked": "asked", "begun": "2026-01-02"}')
+    assert begin_reset(paths, "asked") == "x"
 
 
 def test_a_damaged_manifest_stops_a_call_but_not_a_reset(paths: ModelArtifacts) -> None:

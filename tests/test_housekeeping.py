@@ -10,34 +10,97 @@ import pytest
 from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import LockTimeoutError, MissingArtifactError
 from raygrid.experiments import begin_reset
-from raygrid.housekeeping import clean_prefix
+from raygrid.housekeeping import clean_prefix, drop_spent
 from raygrid.manifest import Manifest
 from raygrid.point_store import PointStore
 from raygrid.prefix_lock import locked
 from raygrid.publishing import publish
 from raygrid.records import PointRecord
+from raygrid.request import Request
+
+GRID = Request.for_grid({"units": (1, 2)}, {"epochs": 3})
+
+
+def add(paths: ModelArtifacts, key: str, context: str, units: int, seed: int = 0) -> None:
+    """A point with weights."""
+    weights = paths.model_dir / "weights"
+    weights.write_bytes(b"w" * 1000)
+    config = {"epochs": 3, "units": units}
+    PointStore(paths.points_dir).add(PointRecord(key, context, config, seed, "done", {"val_loss": 1.0}), weights)
 
 
 def published(folder: Path) -> tuple[ModelArtifacts, PointStore]:
-    """A published set whose winner is ``best``, a loser of the same context, and a record of other data."""
+    """A published set whose winner is ``best``, a loser of the same grid, and a record of other data."""
     paths = ModelArtifacts.for_prefix(folder, "net")
-    store = PointStore(paths.points_dir)
-    weights = folder / "weights"
-    weights.write_bytes(b"w" * 1000)
-    for key, context in (("best", "now"), ("loser", "now"), ("old", "before")):
-        store.add(PointRecord(key, context, {}, 0, "done", {"val_loss": 1.0}), weights)
-    files = {path.name: b"{}" for path in paths.required}
-    publish(paths, files, Manifest("", {}, context="now", winner={"key": "best", "point": 0}))
-    return paths, store
+    add(paths, "best", "now", 1)
+    add(paths, "loser", "now", 2)
+    add(paths, "old", "before", 2)
+    publish(paths, {path.name: b"{}" for path in paths.required}, manifest_of("now", "best"))
+    return paths, PointStore(paths.points_dir)
+
+
+def manifest_of(context: str, winner: str) -> Manifest:
+    depends_on = {"settings": {"seed": 0}}
+    return Manifest("", {}, depends_on, GRID.to_json(), context=context, winner={"key": winner, "point": 0})
+
+
+def weights_in(paths: ModelArtifacts) -> list[str]:
+    return sorted(path.stem for path in paths.points_dir.glob("*.npz"))
+
+
+def leave_checkpoint(paths: ModelArtifacts) -> Path:
+    paths.checkpoints_dir.mkdir()
+    path = paths.checkpoints_dir / "c.npz"
+    path.write_bytes(b"how far it is")
+    return path
 
 
 def test_losers_weights_and_records_of_other_data_go_and_the_rest_stays(tmp_path: Path) -> None:
     paths, store = published(tmp_path)
+    checkpoint = leave_checkpoint(paths)
     report = clean_prefix(paths)
-    assert report.records == 1
+    assert (report.records, report.unfinished) == (1, False)
     assert report.freed_bytes > 2000
     assert sorted(p.name for p in paths.points_dir.iterdir()) == ["best.json", "best.npz", "loser.json"]
     assert store.get("loser") is not None
+    assert not checkpoint.exists()
+
+
+def test_a_grid_that_is_being_grown_keeps_its_weights_and_checkpoints(tmp_path: Path) -> None:
+    paths, _ = published(tmp_path)
+    add(paths, "grown", "now", 3)
+    # Of a confirmation: the points of a search have the seed of the published one.
+    add(paths, "confirmed", "now", 3, seed=1)
+    checkpoint = leave_checkpoint(paths)
+    report = clean_prefix(paths)
+    assert (report.records, report.reset_pending, report.unfinished) == (1, False, True)
+    assert weights_in(paths) == ["best", "grown"]
+    assert checkpoint.exists()
+
+
+def test_what_a_reset_needs_is_kept_and_losers_of_the_published_grid_are_not(tmp_path: Path) -> None:
+    paths, _ = published(tmp_path)
+    begin_reset(paths, "asked")
+    add(paths, "reset", "after the reset", 2)
+    checkpoint = leave_checkpoint(paths)
+    assert drop_spent(paths, manifest_of("now", "best"))
+    assert weights_in(paths) == ["best", "old", "reset"]
+    assert checkpoint.exists()
+
+
+def test_once_nothing_is_pending_the_weights_of_other_experiments_are_spent(tmp_path: Path) -> None:
+    paths, _ = published(tmp_path)
+    checkpoint = leave_checkpoint(paths)
+    assert not drop_spent(paths, manifest_of("now", "best"), also={"nobody"})
+    assert weights_in(paths) == ["best"]
+    assert not checkpoint.exists()
+
+
+def test_an_earlier_winner_that_is_dethroned_loses_its_weights(tmp_path: Path) -> None:
+    paths, _ = published(tmp_path)
+    add(paths, "dethroned", "now", 9)
+    assert not drop_spent(paths, manifest_of("now", "best"), also={"dethroned"})
+    assert weights_in(paths) == ["best"]
 
 
 def test_points_of_a_reset_that_is_not_published_yet_stay(tmp_path: Path) -> None:
@@ -45,8 +108,8 @@ def test_points_of_a_reset_that_is_not_published_yet_stay(tmp_path: Path) -> Non
     begin_reset(paths, "asked")
     before = sorted(paths.points_dir.iterdir())
     report = clean_prefix(paths)
-    assert report.reset_pending
-    assert sorted(paths.points_dir.iterdir()) == before
+    assert report.reset_pending and report.unfinished
+    assert sorted(paths.points_dir.iterdir()) == [path for path in before if path.name != "loser.npz"]
 
 
 def test_without_a_published_model_nothing_is_known_to_be_superfluous(tmp_path: Path) -> None:

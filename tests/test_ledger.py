@@ -198,6 +198,23 @@ def test_a_damaged_ledger_is_an_error_that_names_it_and_the_fix(tmp_path: Path, 
         read_ledger(paths)
 
 
+def test_a_ledger_of_before_a_column_was_added_has_nulls_there_and_a_later_one_may_have_more(tmp_path: Path) -> None:
+    paths = ModelArtifacts.for_prefix(tmp_path, "a")
+    whole = results_table([record("a", 0.25)], {"a": 0})
+    write_ledger(paths, whole.drop_columns(["trained_with", "threads"]).append_column("added", [["later"]]))
+    (row,) = (read_ledger(paths) or whole.slice(0, 0)).to_pylist()
+    assert (row["point"], row["val_loss"], row["trained_with"], row["threads"]) == (0, 0.25, None, None)
+    assert results_text(read_ledger(paths) or whole, 10).splitlines()[1].split()[:2] == ["0", "0.25"]
+
+
+@pytest.mark.parametrize("name", ["point", "status", "val_loss", "epochs_run", "seconds", "key"])
+def test_a_table_without_a_column_that_makes_it_a_ledger_is_damaged(tmp_path: Path, name: str) -> None:
+    paths = ModelArtifacts.for_prefix(tmp_path, "a")
+    write_ledger(paths, results_table([record("a", 0.25)], {"a": 0}).drop_columns([name]))
+    with pytest.raises(CorruptArtifactError, match=f"no column '{name}'"):
+        read_ledger(paths)
+
+
 def test_a_link_in_place_of_the_ledger_is_refused(tmp_path: Path) -> None:
     paths = ModelArtifacts.for_prefix(tmp_path, "a")
     paths.ledger_path.symlink_to("elsewhere")

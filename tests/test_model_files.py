@@ -12,7 +12,7 @@ import pytest
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid import GridSearchModel
-from raygrid.errors import CorruptArtifactError, RebuildError
+from raygrid.errors import CorruptArtifactError, CustomObjectError, RebuildError
 from raygrid.plan import Point
 from raygrid.training_inputs import TrainingArrays, TrainSettings
 
@@ -85,7 +85,7 @@ def trained(build: Callable[..., Any]) -> Any:
 
 
 def rebuilt(build: Callable[..., Any], point: Any) -> tuple[Any, bytes]:
-    from raygrid.model_files import rebuild_winner
+    from raygrid.rebuild import rebuild_winner
 
     return rebuild_winner(build, point.record, point.weights, ARRAYS, TrainSettings(), SOURCE)
 
@@ -124,7 +124,8 @@ def test_a_model_comes_back_from_its_bytes_compiled_and_with_its_weights() -> No
 def test_a_class_that_keras_cannot_find_is_rebuilt_with_the_builder_and_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from raygrid.model_files import built_model, model_from_bytes
+    from raygrid.model_files import model_from_bytes
+    from raygrid.rebuild import built_model
 
     point = trained(with_own_layer)
     model, data = rebuilt(with_own_layer, point)
@@ -133,8 +134,10 @@ def test_a_class_that_keras_cannot_find_is_rebuilt_with_the_builder_and_a_warnin
     back = model_from_bytes(data, SOURCE, lambda: built_model(with_own_layer, CONFIG, (WIDTH,)))
     assert same(back.get_weights(), point.weights)
     (warning,) = caplog.records
-    assert "it is rebuilt with build_model" in warning.message
-    assert str(SOURCE) in warning.message
+    assert warning.message == (
+        f"Keras alone cannot load {SOURCE}: Doubling is not registered with Keras. It is rebuilt with build_model. "
+        "For other tools, decorate Doubling with @keras.saving.register_keras_serializable()."
+    )
 
 
 def test_a_class_that_keras_cannot_find_without_a_builder_is_an_error_with_the_fix() -> None:
@@ -142,17 +145,24 @@ def test_a_class_that_keras_cannot_find_without_a_builder_is_an_error_with_the_f
 
     data = model_bytes(with_own_layer(CONFIG, (WIDTH,)))
     with pytest.raises(
-        CorruptArtifactError, match=r"register_keras_serializable.*load\(\) on the class that trained"
+        CustomObjectError, match=r"that has Doubling, decorated with .*load\(\) on the class that trained"
     ) as caught:
         model_from_bytes(data, SOURCE, None)
     assert str(SOURCE) in str(caught.value)
+    # The file is whole, so nobody is sent to train anew.
+    assert not isinstance(caught.value, CorruptArtifactError) and "reset" not in str(caught.value)
 
 
 def test_code_in_a_file_is_not_run_by_load_of_the_base_class(tmp_path: Path) -> None:
     own = GridSearchModel(tmp_path, "lambda", 0, build_model=with_lambda)
     own.fit(X, X_VAL, model_config={"epochs": 1})
-    with pytest.raises(CorruptArtifactError, match="Lambda"):
+    with pytest.raises(CustomObjectError, match=r"Lambda layer holds Python code.*build_model=") as caught:
         GridSearchModel.load(tmp_path, "lambda", 0)
+    # It would not help.
+    assert "decorate" not in str(caught.value)
+    # Who has the builder has the code, too.
+    loaded = GridSearchModel.load(tmp_path, "lambda", 0, build_model=with_lambda)
+    assert loaded.predict(X).tobytes() == own.predict(X).tobytes()
     # The class that has the builder has the code, too.
     again = GridSearchModel(tmp_path, "lambda", 0, build_model=with_lambda)
     again.fit(X, X_VAL)
@@ -173,7 +183,8 @@ def test_a_model_without_an_input_layer_is_rebuilt_too() -> None:
 
 
 def test_weights_that_no_longer_fit_the_builder_are_an_error_naming_the_file() -> None:
-    from raygrid.model_files import built_model, model_bytes, model_from_bytes
+    from raygrid.model_files import model_bytes, model_from_bytes
+    from raygrid.rebuild import built_model
 
     data = model_bytes(built_model(with_own_layer, CONFIG, (WIDTH,)))
     with pytest.raises(CorruptArtifactError, match="do not fit the model that build_model gives now"):

@@ -45,12 +45,35 @@ def test_a_record_comes_back_equal_from_json(whole: PointRecord) -> None:
     assert PointRecord.from_json(json.loads(json.dumps(whole.to_json(), allow_nan=False)), "x.json") == whole
 
 
-@pytest.mark.parametrize("missing", ["format", *PointRecord.__dataclass_fields__])
-def test_a_record_without_one_of_its_fields_is_refused(missing: str) -> None:
+NEEDED = ("key", "context", "config", "seed", "status", "metrics")
+
+
+@pytest.mark.parametrize("missing", ["format", *NEEDED])
+def test_a_record_without_what_makes_it_one_is_refused(missing: str) -> None:
     value = WHOLE.to_json()
     del value[missing]
     with pytest.raises(CorruptArtifactError, match=r"p/k\.json is not a point's record .*remove the file"):
         PointRecord.from_json(value, "p/k.json")
+
+
+@pytest.mark.parametrize("missing", sorted({*PointRecord.__dataclass_fields__} - {*NEEDED}))
+def test_a_record_of_before_a_field_was_added_has_its_default(missing: str) -> None:
+    value = WHOLE.to_json()
+    del value[missing]
+    default = getattr(PointRecord("", "", {}, 0, "failed"), missing)
+    assert PointRecord.from_json(value, "p/k.json") == replace(WHOLE, **{missing: default})
+
+
+def test_what_a_later_raygrid_adds_to_a_record_is_left_out() -> None:
+    value = {**WHOLE.to_json(), "energy_wh": 3, "nested": {"a": [1]}}
+    value["weights"]["compression"] = "zstd"
+    assert PointRecord.from_json(value, "p/k.json") == WHOLE
+
+
+def test_a_failed_record_needs_no_metrics() -> None:
+    value = record(None, "failed", error="why").to_json()
+    del value["metrics"]
+    assert PointRecord.from_json(value, "x").cause == "why"
 
 
 @pytest.mark.parametrize(

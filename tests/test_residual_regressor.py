@@ -23,6 +23,7 @@ from raygrid.errors import (
     StaleCacheError,
 )
 from raygrid.grid import iter_param_grid
+from raygrid.publishing import read_manifest
 from raygrid.zoo.residual_student import ResidualStudent
 from raygrid.zoo.residual_teacher import TeacherAutoencoder
 
@@ -135,7 +136,8 @@ def test_a_second_object_loads_both_and_predicts_the_same_to_the_last_bit(traine
     again = Model(folder, "plant", verbose=0)
     again.train_autoencoder(TRAIN, VAL, autoencoder_config=TEACHER)
     again.fit(TRAIN, VAL, model_config=STUDENT)
-    loaded = Model.load(folder, "plant", verbose=0)
+    loaded = Model.load(folder, "plant", verbose=0, lock_timeout_s=1.5)
+    assert (loaded.autoencoder.lock_timeout_s, loaded.regressor.lock_timeout_s) == (1.5, 1.5)
     for other in (again, loaded):
         np.testing.assert_array_equal(other.predict(TEST), model.predict(TEST))
         np.testing.assert_array_equal(other.autoencoder_residuals(TEST), model.autoencoder_residuals(TEST))
@@ -158,6 +160,7 @@ def test_fit_refuses_the_published_teacher_of_other_data(trained: tuple[Path, Mo
         Model(trained[0], "plant", verbose=0).fit(TEST, VAL, model_config=STUDENT)
     assert "data x_train: was (160, 4)" in str(caught.value)
     assert "train_autoencoder(..., reset_autoencoder=True)" in str(caught.value)
+    assert "accept_code_change" not in str(caught.value)
     assert "reset_experiment" not in str(caught.value)
 
 
@@ -358,3 +361,25 @@ def test_the_settings_reach_both_and_the_target_scaler_the_student_alone(tmp_pat
     assert Model(tmp_path).autoencoder.scaler_kind == Model(tmp_path).regressor.scaler_kind == "standard"
     assert Model(tmp_path).autoencoder.cache_prefix == "residual_autoencoder"
     assert not list(tmp_path.iterdir())
+
+
+class OtherStudent(ResidualStudent):
+    """The same student from other code."""
+
+    def build_model(self, config: Any, input_shape: tuple[int, ...]) -> Any:
+        return super().build_model(dict(config), input_shape)
+
+
+def test_teacher_and_student_of_other_code_are_taken_over(
+    trained: tuple[Path, Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(trained[0], tmp_path / "models")
+    monkeypatch.setattr("raygrid.zoo.residual_regressor.ResidualStudent", OtherStudent)
+    fresh = Model(folder, "plant", 0)
+    with pytest.raises(StaleCacheError, match=r"to take over all that is trained: fit\(\.\.\., accept_code_change"):
+        fresh.fit(TRAIN, VAL, model_config=STUDENT)
+    fresh.fit(TRAIN, VAL, model_config=STUDENT, accept_code_change=True)
+    np.testing.assert_array_equal(fresh.predict(TEST), trained[1].predict(TEST))
+    assert read_manifest(fresh.regressor._get_artifacts()).accepted_code[0]["points"] == 1
+    fresh.train_autoencoder(TRAIN, VAL, autoencoder_config=TEACHER, accept_code_change=True)
+    assert fresh.regressor.best_model is not None

@@ -22,6 +22,8 @@ _ADVICE = {
     "fit(..., reset_experiment=True)": _AGAIN,
     "call train_autoencoder(..., reset_autoencoder=True)": _AGAIN,
     "train_autoencoder(..., reset_autoencoder=True)": _AGAIN,
+    "train_autoencoder(..., accept_code_change=True)": "--accept-code-change",
+    "fit(..., accept_code_change=True)": "--accept-code-change",
     "another cache_prefix": "another --prefix",
     "Resources(max_concurrent=...)": "--max-concurrent",
     "Resources(memory_gb=...)": "--memory-gb",

@@ -27,6 +27,8 @@ def print_plan(found: FitPlan, workers: int) -> None:
     click.echo(f"points          {len(plan.points):,}")
     click.echo(f"already done    {len(plan.points) - plan.to_train:,}")
     before = f", {plan.failed_before:,} of them again (--keep-failed leaves these)" if plan.failed_before else ""
+    if run.accepted:
+        click.echo(f"taken over      {run.accepted.text()}")
     click.echo(f"to train        {plan.to_train:,}{before}")
     if found.loads:
         click.echo(f"nothing to do   {run.paths.model_path} is what is asked for; it is loaded")
@@ -36,7 +38,8 @@ def print_plan(found: FitPlan, workers: int) -> None:
         unless = ", unless a new point is better" if plan.to_train else ""
         click.echo(f"once more       point {again.number}, the best so far: its weights were not kept{unless}")
     if plan.to_train:
-        guess = estimate(plan, run.recorded(), run.items, workers)
+        recorded = [*run.recorded(), *run.accepted.records.values()]
+        guess = estimate(plan, recorded, run.items, workers)
         basis = "from the speed of earlier points" if guess.measured else "a guess: nothing is measured yet"
         click.echo(f"estimated time  at most {duration(guess.seconds)} on {counted(workers, 'worker')} ({basis})")
 

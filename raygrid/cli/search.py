@@ -90,6 +90,11 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--reset", is_flag=True, help="Train anew, ignoring earlier results.")
 @click.option("--keep-failed", is_flag=True, help="Leave points that failed before. Default: try them again.")
 @click.option(
+    "--accept-code-change",
+    is_flag=True,
+    help="Take over what other code of the model has trained, where the change alters no result.",
+)
+@click.option(
     "--confirm", type=click.IntRange(min=1), metavar="N", help="Train the best points again with N further seeds."
 )
 @click.option("--max-points", type=click.IntRange(min=1), help="The largest grid that is searched. Default: 10,000.")
@@ -125,6 +130,7 @@ def search(
     prefix: str | None,
     reset: bool,
     keep_failed: bool,
+    accept_code_change: bool,
     confirm: int | None,
     max_points: int | None,
     plan_only: bool,
@@ -147,6 +153,10 @@ def search(
     from raygrid.grid import DEFAULT_MAX_POINTS
     from raygrid.tuning.resources import Resources
 
+    if reset and accept_code_change:
+        raise click.UsageError(
+            "--reset and --accept-code-change exclude each other: the one trains anew, the other takes over."
+        )
     if grid is not None and config is not None:
         raise click.UsageError("--grid and --config exclude each other: a grid is searched, a config is trained.")
     console = Console(stderr=True)
@@ -175,7 +185,11 @@ def search(
     if shuffle_split:
         arrays["shuffle_split"] = True
     workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
-    how: dict[str, Any] = {"reset_experiment": reset, "retry_failed": not keep_failed}
+    how: dict[str, Any] = {
+        "reset_experiment": reset,
+        "retry_failed": not keep_failed,
+        "accept_code_change": accept_code_change,
+    }
     if hasattr(searcher, "train_autoencoder"):
         search_teacher_and_student(searcher, arrays, asked, how, workers if plan_only else None)
     elif plan_only:

@@ -29,7 +29,7 @@ def search_teacher_and_student(
         searcher: owns both models.
         arrays: ``X_train`` and, where there is one, ``X_val``.
         asked: ``autoencoder.NAME`` is meant for the teacher, all else for the student.
-        how: ``reset_experiment`` and ``retry_failed``, of both.
+        how: ``reset_experiment``, ``retry_failed`` and ``accept_code_change``, of both.
         plan_workers: say what would be trained on so many workers, and train nothing; None: train.
     """
     of_teacher, of_student = asked.split(TEACHER)
@@ -54,6 +54,7 @@ def search_teacher_and_student(
         autoencoder_config=teacher.get("model_config"),
         reset_autoencoder=how["reset_experiment"],
         retry_failed=how["retry_failed"],
+        accept_code_change=how["accept_code_change"],
     )
     print_outcome(searcher.autoencoder)
     click.echo("\nregressor of the autoencoder's residuals")

@@ -83,7 +83,9 @@ def clean(model_dir: Path, prefix: str) -> None:
 
     report = clean_prefix(_artifacts(model_dir, prefix))
     if report.reset_pending:
-        click.echo("a reset has begun and is not finished: all points are kept until it is")
+        click.echo("a reset has begun and is not finished: all records are kept until it is")
+    if report.unfinished:
+        click.echo("a search is not finished: its weights and checkpoints are kept until it is")
     click.echo(f"removed {counted(report.records, 'record')} of other data, code, settings or experiments")
     click.echo(f"freed {report.freed_bytes / 2**20:.1f} MiB")
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from raygrid.arguments import local_path, verbosity
 from raygrid.artifacts import check_prefix
+from raygrid.backend import check_backend
 from raygrid.column_names import NamedArray, in_order, names_of
 from raygrid.confirmation import Confirmation
 from raygrid.data import as_features, as_targets
@@ -27,6 +28,7 @@ from raygrid.fingerprint import digest_array, digest_json
 from raygrid.fit_arguments import explains_arguments
 from raygrid.fit_plan import FitPlan
 from raygrid.model import GridSearchModel
+from raygrid.progress import set_verbosity
 from raygrid.publishing import read_manifest
 from raygrid.wording import counted
 from raygrid.zoo.regression_scores import regression_scores
@@ -95,6 +97,7 @@ class AutoencoderResidualRegressor:
         *,
         shuffle_split: bool = False,
         retry_failed: bool = True,
+        accept_code_change: bool = False,
     ) -> keras.Model:
         """Loads the saved teacher if it is what is asked for; otherwise trains and publishes it.
 
@@ -108,6 +111,7 @@ class AutoencoderResidualRegressor:
             reset_autoencoder: train anew, ignoring all earlier results.
             shuffle_split: where ``X_val`` is None, hold out a fifth that is drawn by the seed instead.
             retry_failed: whether points that failed before are tried again, see ``GridSearchModel.fit``.
+            accept_code_change: as for ``GridSearchModel.fit``.
 
         Returns:
             The teacher's model; it sees scaled inputs.
@@ -123,6 +127,7 @@ class AutoencoderResidualRegressor:
                 model_config=autoencoder_config,
                 reset_experiment=reset_autoencoder,
                 retry_failed=retry_failed,
+                accept_code_change=accept_code_change,
             )
         if self._regressor.fitted_teacher != _model_digest(self._autoencoder):
             self._regressor = self._new_student()
@@ -139,6 +144,7 @@ class AutoencoderResidualRegressor:
         *,
         shuffle_split: bool = False,
         retry_failed: bool = True,
+        accept_code_change: bool = False,
     ) -> keras.Model:
         """Loads the saved student if it is what is asked for; otherwise trains it on the teacher's residuals.
 
@@ -153,6 +159,7 @@ class AutoencoderResidualRegressor:
             reset_experiment: train the student anew, ignoring all its earlier results; the teacher stays.
             shuffle_split: as for the teacher.
             retry_failed: whether points that failed before are tried again, see ``GridSearchModel.fit``.
+            accept_code_change: as for ``GridSearchModel.fit``; of the teacher, too, where it is loaded here.
 
         Returns:
             The student's model; it sees and gives scaled numbers. ``predict`` gives original units.
@@ -163,7 +170,7 @@ class AutoencoderResidualRegressor:
                 published teacher is.
             And as ``GridSearchModel.fit``.
         """
-        data = self._student_data(X_train, X_val, shuffle_split)
+        data = self._student_data(X_train, X_val, shuffle_split, accept_code_change)
         with self._telling_of_another_teacher():
             return self._regressor.fit(
                 **data,
@@ -171,6 +178,7 @@ class AutoencoderResidualRegressor:
                 model_config=model_config,
                 reset_experiment=reset_experiment,
                 retry_failed=retry_failed,
+                accept_code_change=accept_code_change,
             )
 
     @explains_arguments
@@ -184,6 +192,7 @@ class AutoencoderResidualRegressor:
         *,
         shuffle_split: bool = False,
         retry_failed: bool = True,
+        accept_code_change: bool = False,
     ) -> FitPlan:
         """What ``fit`` with the same arguments would do; trains nothing and writes nothing.
 
@@ -201,6 +210,7 @@ class AutoencoderResidualRegressor:
                 model_config=model_config,
                 reset_experiment=reset_experiment,
                 retry_failed=retry_failed,
+                accept_code_change=accept_code_change,
             )
 
     @explains_arguments
@@ -218,17 +228,24 @@ class AutoencoderResidualRegressor:
         return self._regressor.confirm(**data, seeds=seeds, within=within)
 
     @classmethod
-    def load(cls, model_dir: str | Path = "models", cache_prefix: str = "residual", verbose: int = 1) -> Self:
+    def load(
+        cls, model_dir: str | Path = "models", cache_prefix: str = "residual", verbose: int = 1, **settings: Any
+    ) -> Self:
         """The published teacher and student of a prefix, without their data.
+
+        Args:
+            model_dir, cache_prefix, verbose, settings: as for the constructor.
 
         Raises:
             MissingArtifactError: one of them is not published.
             CorruptArtifactError: a file is damaged.
             StaleCacheError: the student is of another teacher than the published one.
         """
-        model = cls(model_dir, cache_prefix, verbose)
-        model._autoencoder = TeacherAutoencoder.load(model.model_dir, f"{cache_prefix}_autoencoder", verbose)
-        model._regressor = ResidualStudent.load(model.model_dir, f"{cache_prefix}_regressor", verbose)
+        model = cls(model_dir, cache_prefix, verbose, **settings)
+        set_verbosity(model.verbose)
+        check_backend()
+        for part in (model._autoencoder, model._regressor):
+            part._load_model(part._get_artifacts())
         teacher, of_student = _model_digest(model._autoencoder), _teacher_of_published(model._regressor)
         # A student that another implementation made does not say whose it is.
         if of_student not in (None, teacher):
@@ -324,11 +341,13 @@ class AutoencoderResidualRegressor:
     def _new_student(self) -> ResidualStudent:
         return ResidualStudent(self.model_dir, f"{self.cache_prefix}_regressor", self.verbose, **self._settings)
 
-    def _student_data(self, X_train: object, X_val: object, shuffle_split: bool) -> dict[str, Any]:
+    def _student_data(
+        self, X_train: object, X_val: object, shuffle_split: bool, accept_code_change: bool = False
+    ) -> dict[str, Any]:
         """What the student is fitted on, as keywords; the teacher is loaded where there is none yet."""
         data = _inputs(X_train, X_val, shuffle_split)
         if self._autoencoder.best_model is None:
-            self._load_teacher(data)
+            self._load_teacher(data, accept_code_change)
         for name in ("X_train", "X_val"):
             if data[name] is not None:
                 data[name] = self._as_the_teacher(name, data[name])
@@ -345,13 +364,13 @@ class AutoencoderResidualRegressor:
         kept = self._autoencoder._manifest.column_names.get("x_train")
         return NamedArray(in_order(x.array, order), kept or x.names)
 
-    def _load_teacher(self, data: Mapping[str, Any]) -> None:
+    def _load_teacher(self, data: Mapping[str, Any], accept_code_change: bool) -> None:
         paths = self._autoencoder._get_artifacts()
         if not self._autoencoder._cache_exists(paths) and read_manifest(paths) is None:
             raise self._no_teacher()
         with _speaking_of_the_teacher():
             # Nothing in particular is asked for, so what is published is loaded as it is, or refused.
-            self._autoencoder.fit(**data, retry_failed=False)
+            self._autoencoder.fit(**data, retry_failed=False, accept_code_change=accept_code_change)
 
     def _targets(self, name: str, x: NamedArray) -> FloatArray:
         residuals = self.autoencoder_residuals(_rows(name, x, self._autoencoder))
@@ -442,4 +461,5 @@ def _speaking_of_the_teacher() -> Iterator[None]:
         yield
     except (StaleCacheError, CorruptArtifactError, VersionError) as error:
         advice = str(error).replace("fit(..., reset_experiment=True)", "train_autoencoder(..., reset_autoencoder=True)")
+        advice = advice.replace(" fit(..., accept_code_change", " train_autoencoder(..., accept_code_change")
         raise type(error)(f"the autoencoder cannot be used as it is: {advice}") from error

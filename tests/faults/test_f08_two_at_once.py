@@ -34,7 +34,7 @@ def test_f08_one_of_two_searches_trains_and_the_other_waits_and_then_loads(tmp_p
     build_log = tmp_path / "builds.txt"
     script = _SEARCH.format(build_log=str(build_log))
     with started(script, tmp_path) as first:
-        first.wait_until(lambda: len(builds(build_log)) > 0)
+        first.wait_until(build_log.exists)
         holder = f"process {first.process.pid} on "
         with started(script, tmp_path) as second:
             second.wait_until(lambda: f"{holder}" in second.text())
