@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from raygrid.errors import DataTypeError
 
 _ARRAYS = "raygrid trains on arrays in memory, or in a memory-mapped .npy file"
 _GATHER = f"{_ARRAYS}; gather its batches with np.concatenate, and pass them as X_train and y_train"
+_KEYS_IN_MESSAGE = 5
 _DENSE = "pass a dense array, for example {name}.toarray()"
 # Top-level package and name of a class, or of one that it derives from, to what it is and what to do.
 _BY_CLASS = {
@@ -48,12 +50,18 @@ def refuse_unsupported(name: str, value: object) -> None:
         )
 
 
+def _first_keys(value: Mapping[Any, Any]) -> str:
+    more = len(value) - _KEYS_IN_MESSAGE
+    shown = ", ".join(repr(key) for key in itertools.islice(value, _KEYS_IN_MESSAGE))
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
 def _kind_and_fix(value: Any) -> tuple[str, str] | None:
     if value is None:
         return "None", "pass an array"
     if isinstance(value, Mapping):
         return (
-            f"a {type(value).__name__}",
+            f"a {type(value).__name__} with the keys {_first_keys(value)}",
             "pass one array; several inputs by name are not supported. Where each entry is a column, pass "
             "pandas.DataFrame({name}), or np.column_stack(list({name}.values()))",
         )

@@ -142,12 +142,15 @@ def test_validation_rows_are_drawn_by_an_option(
         arguments = ["search", "--model", "mlp-classifier", *TABLE, "--target", "kind", "--features", "a,b,c"]
         arguments += ["--config", "config.json", "--set", "epochs=1", "--set", "hidden_layers=[4]", "--plan"]
         assert "to train        0\n" in command(*arguments).out
-        assert "to train        1\n" in command(*arguments, "--shuffle-split").out
+        # Other rows than the published model was trained on.
+        assert "data x_val: was (8, 3)" in command(*arguments, "--shuffle-split").err
+        assert "to train        1\n" in command(*arguments, "--shuffle-split", "--prefix", "drawn").out
         runs = ["search", "--model", "conv-autoencoder", *TABLE, *NUMBERS, "--plan", "--shuffle-split"]
         assert "ConvAutoencoder learns windows of rows in order" in command(*runs).err
         assert "X_val is given" in command("search", "--shuffle-split", "--plan").err
         both = ["search", "--model", "residual-regressor", *TABLE, *NUMBERS, "--plan", "--shuffle-split"]
-        assert command(*both).code == 0
+        assert "data x_val: was" in command(*both).err
+        assert "what is done is known once" in command(*both, "--prefix", "drawn").out
 
 
 ONE_POINT = {"epochs": "1", "encoder_layers": "[4]", "learning_rate": "0.01", "activation": '"relu"'}

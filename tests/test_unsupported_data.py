@@ -24,7 +24,11 @@ def stand_in(module: str, name: str, **attributes: Any) -> Any:
 @pytest.mark.parametrize(
     ("value", "kind", "fix"),
     [
-        ({"a": [1, 2], "b": [3, 4]}, "a dict", r"pandas.DataFrame\(X_train\), or np.column_stack"),
+        (
+            {"a": [1, 2], "b": [3, 4]},
+            "a dict with the keys 'a', 'b'",
+            r"pandas.DataFrame\(X_train\), or np.column_stack",
+        ),
         (["good", "bad"], "a list of texts", "TextVectorization"),
         ("plant.csv", "the text 'plant.csv'", "pandas.read_csv"),
         (Path("plant.csv"), "a PosixPath", "pandas.read_csv"),
