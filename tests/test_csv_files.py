@@ -109,7 +109,7 @@ def test_a_comma_that_can_stand_after_the_thousands_is_asked_about(tmp_path: Pat
     path = file_of(tmp_path, "a;b\n1,234;5\n20,125;6\n7;8\n")
     with pytest.raises(DataError, match=r"'a' \(such as '1,234'\) can have a decimal comma.*--decimal ,"):
         read_data(path)
-    np.testing.assert_array_equal(read_data(path, decimal=",").X, np.float32([[1.234, 5], [20.125, 6], [7, 8]]))
+    np.testing.assert_array_equal(read_data(path, decimal=",").X, [[1.234, 5], [20.125, 6], [7, 8]])
     with pytest.raises(DataTypeError, match=r"'a' \(string, such as '1,234'"):
         read_data(path, decimal=".")
     # One that cannot be a thousand decides for all.
