@@ -92,7 +92,7 @@ def test_whole_numbers_are_other_data_than_floats_where_they_are_not_scaled(tmp_
     keys = set()
     for scaler, given in ((None, x), (None, x.astype(np.float64)), ("standard", x), ("standard", x.astype(np.float32))):
         plan = SmallModel(tmp_path, "numbers", 0, scaler=scaler).plan(given, model_config=ONE_EPOCH)
-        keys |= {point.key for point in plan.points}
+        keys |= {point.key for point in plan.plan.points}
     assert len(keys) == 3
 
 
