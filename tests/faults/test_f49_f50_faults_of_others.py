@@ -49,12 +49,11 @@ def test_f49_points_that_share_a_worker_with_one_that_kills_it_are_trained_all_t
     tries = [int(line) for line in (tmp_path / "tries.txt").read_text().splitlines()]
     # Three times by itself, and before that with others, unless another one of them came first.
     assert {n: tries.count(n) for n in range(6)} == {0: 4, 1: 1, 2: 4, 3: 1, 4: 3, 5: 1}
-    told = [record.getMessage() for record in caplog.records]
-    assert sorted(told) == [
-        f"A worker died that had more than one training to do. To be trained again at the end, each on a worker of its "
-        f"own: {which}."
-        for which in ("point 0, point 1, point 3", "point 2, point 4")
-    ]
+    (told,) = (record.getMessage() for record in caplog.records if record.name == "raygrid")
+    assert told == (
+        "A worker died that had more than one training to do. To be trained again at the end, each on a worker of its "
+        "own: point 0, point 1, point 3, point 2, point 4."
+    )
 
 
 def test_f50_a_fault_of_every_worker_ends_the_search_after_two_trials(ray_session: None, tmp_path: Path) -> None:
@@ -66,7 +65,7 @@ def test_f50_a_fault_of_every_worker_ends_the_search_after_two_trials(ray_sessio
     assert first.startswith("no worker can start, so the search was stopped; ")
     assert first.endswith("tries for the first of 40 points ended alike, before any code of the model ran:")
     assert int(first.split("; ")[1].split()[0]) <= 4
-    assert cause == "  RuntimeError: there is no licence on this machine"
+    assert "there is no licence on this machine" in cause
     assert last.startswith("Nothing of this is final")
     assert len(list((tmp_path / "points").glob("*.json"))) <= 1
     assert not (tmp_path / "tries.txt").exists()
