@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 WHAT_HELPS = "What helps"
 
 _TERMINAL_COLOURS = re.compile(r"\x1b\[[\d;]*m")
-_TRACEBACK = re.compile(r"^\s*Traceback\b")
+# Python's, and that of an error in another process, which Ray heads with what ran there.
+_TRACEBACK = re.compile(r"^\s*Traceback\b|^(?:.*: )?ray::\S+ \(pid=")
 # TensorFlow's classes of errors say less than their messages, and their first line says nothing.
 _OF_TENSORFLOW = re.compile(r"^tensorflow\.[\w.]*errors_impl\.\w+: ?")
 _GRAPH = re.compile(r"^(?:[\w.]+: )?Graph execution error:\s*$")
@@ -47,6 +48,7 @@ _SAME: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] 
     (re.compile(r"\bindices\[[\d,]*\] = -?\d+"), "an index"),
     (re.compile(r"0x[0-9a-fA-F]+"), "0x"),
     (re.compile(r"\bpid[=:] ?\d+", re.IGNORECASE), "pid"),
+    (re.compile(r" on \S+ \(CUDA_VISIBLE_DEVICES is [^)]*\)"), ""),
 )
 
 

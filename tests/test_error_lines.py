@@ -106,3 +106,18 @@ def test_errors_that_differ_in_generated_names_are_the_same() -> None:
 )
 def test_errors_that_differ_in_what_the_user_wrote_are_not(a: str, b: str) -> None:
     assert same_causes([a, b]) == [[0], [1]]
+
+
+_IN_A_WORKER = """its worker died or could not start: ray::ImplicitFunc.train() (pid={pid}, ip=127.0.0.1)
+  File "/venv/ray/tune/trainable/trainable.py", line 330, in train
+    raise skipped from exception_cause(skipped)
+  File "/venv/raygrid/backend.py", line 192, in prepare_worker
+    raise ResourceError(text)
+raygrid.errors.ResourceError: Ray granted this trial 1 GPU on {node} (CUDA_VISIBLE_DEVICES is '{gpu}'), and TensorFlow \
+sees none. Fix: install CUDA."""
+
+
+def test_the_cause_of_an_error_in_another_process_is_the_error_and_the_same_on_every_node_and_gpu() -> None:
+    causes = [cause_of(_IN_A_WORKER.format(pid=n, node=f"node{n}", gpu=n)) for n in (1, 2)]
+    assert causes[0].startswith("raygrid.errors.ResourceError: Ray granted this trial 1 GPU on node1 (CUDA_VISIBLE")
+    assert same_as(causes[0]) == same_as(causes[1])

@@ -309,7 +309,7 @@ def test_two_trials_at_once_get_a_gpu_each_by_default(tmp_path: Path) -> None:
     assert "devices ['0', '1']" in output
     assert "refused: a trial asks for 1 CPU and 3 GPUs" in output
     # Not trained on the CPU without a word.
-    unseen = output.partition("unseen: none of the 2 points has a result")[2]
+    unseen = output.partition("unseen: no worker can start, so the search was stopped;")[2]
     assert "ResourceError: Ray granted this trial 1 GPU on" in unseen
     assert "(CUDA_VISIBLE_DEVICES is '" in unseen
     assert "and TensorFlow sees none. Fix: install CUDA" in unseen
