@@ -108,7 +108,7 @@ def test_errors_that_differ_in_what_the_user_wrote_are_not(a: str, b: str) -> No
     assert same_causes([a, b]) == [[0], [1]]
 
 
-_IN_A_WORKER = """its worker died or could not start: ray::ImplicitFunc.train() (pid={pid}, ip=127.0.0.1, repr=run_trial)
+_IN_A_WORKER = """its worker died or could not start: ray::ImplicitFunc.train() (pid={pid}, ip=127.0.0.1)
   File "/venv/ray/tune/trainable/trainable.py", line 330, in train
     raise skipped from exception_cause(skipped)
   File "/venv/raygrid/backend.py", line 192, in prepare_worker
