@@ -207,7 +207,8 @@ class _Walker:
         if package_of(home_of(type(value))) in self._packages:
             return [kind, self.items(_attributes(value))]
         if package_of(home_of(type(value))) == "keras" and hasattr(value, "get_config"):
-            return [kind, self._keras_config(value)]
+            is_layer = any(base.__name__ == "Layer" for base in type(value).__mro__)
+            return [kind] if is_layer else [kind, self._keras_config(value)]
         wrapped = getattr(value, "__wrapped__", None)
         return [kind, self.value(wrapped)] if isinstance(wrapped, (FunctionType, type)) else [kind]
 
@@ -218,7 +219,9 @@ class _Walker:
         except Exception:  # Not all of them have one.
             return None
         # Keras numbers the names that it gives in the order of making; that of a dtype policy is all it has.
-        return self.items({name: item for name, item in config.items() if name != "name" or len(config) == 1})
+        named = {name: item for name, item in config.items() if name != "name" or len(config) == 1}
+        # Losses that Keras makes of a function keep its arguments to themselves.
+        return [self.items(named), self.value(getattr(value, "_fn_kwargs", None))]
 
     def _apart(self, value: object) -> str:
         """Digest an element of a set by itself, as a set has no order in which to number its elements."""

