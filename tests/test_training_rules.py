@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_models import dense_model, small_rows
+from small_models import WIDTH, dense_model, small_rows
 
 from raygrid import MLPRegressor
 from raygrid.plan import Point
@@ -31,12 +31,55 @@ X, X_VAL = small_rows(210), small_rows(70, seed=1)
 ARRAYS = TrainingArrays(X, None, X_VAL, None)
 
 
+def compiled(config: dict[str, Any], *layers: Any) -> Any:
+    import keras
+
+    model = keras.Sequential(layers)
+    model.compile(keras.optimizers.Adam(config["learning_rate"]), "mse", metrics=["mae"])
+    return model
+
+
+def normalised(config: dict[str, Any], shape: tuple[int, ...]) -> Any:
+    import keras.layers as k
+
+    dropped = k.BatchNormalization(), k.Dropout(0.3)
+    return compiled(config, k.Input(shape), k.Dense(8, "relu"), *dropped, k.Dense(WIDTH))
+
+
+def convolution(config: dict[str, Any], shape: tuple[int, ...]) -> Any:
+    import keras.layers as k
+
+    convolved = k.Reshape((WIDTH, 1)), k.Conv1D(3, 2, activation="tanh"), k.Flatten()
+    return compiled(config, k.Input(shape), *convolved, k.Dense(WIDTH))
+
+
+def lstm(config: dict[str, Any], shape: tuple[int, ...]) -> Any:
+    import keras.layers as k
+
+    return compiled(config, k.Input(shape), k.Reshape((WIDTH, 1)), k.LSTM(5), k.Dense(WIDTH))
+
+
+def of_windows(config: dict[str, Any], shape: tuple[int, ...]) -> Any:
+    import keras.layers as k
+
+    convolved = k.Conv1D(5, 3, padding="same", activation="relu"), k.Conv1D(WIDTH, 3, padding="same")
+    return compiled(config, k.Input(shape), *convolved)
+
+
 TRAININGS = {
     "dense": (dense_model, False),
+    "normalised, with dropout": (normalised, False),
+    "convolution": (convolution, False),
+    "lstm": (lstm, False),
+    "windows": (of_windows, True),
 }
 # val_loss of the best epoch, and the sum of the sizes of all weights there.
 PINNED = {
     "dense": (0.4831494390964508, 22.89255732204765),
+    "normalised, with dropout": (0.0, 0.0),
+    "convolution": (0.0, 0.0),
+    "lstm": (0.0, 0.0),
+    "windows": (0.0, 0.0),
     "scaled targets": (0.5568915009498596, 12.964971978217363),
 }
 
