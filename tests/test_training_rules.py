@@ -76,10 +76,10 @@ TRAININGS = {
 # val_loss of the best epoch, and the sum of the sizes of all weights there.
 PINNED = {
     "dense": (0.4831494390964508, 22.89255732204765),
-    "normalised, with dropout": (0.0, 0.0),
-    "convolution": (0.0, 0.0),
-    "lstm": (0.0, 0.0),
-    "windows": (0.0, 0.0),
+    "normalised, with dropout": (0.5559300780296326, 39.509172301739454),
+    "convolution": (0.31047871708869934, 18.052218705415726),
+    "lstm": (0.881790041923523, 34.41933825286105),
+    "windows": (0.7048657536506653, 26.743038225686178),
     "scaled targets": (0.5568915009498596, 12.964971978217363),
 }
 
@@ -97,7 +97,7 @@ def test_a_training_gives_the_numbers_that_its_rules_gave_before(name: str) -> N
         build, Point(0, CONFIG, 5, "key"), "c", ARRAYS, TrainSettings(windowed=windowed), device="CPU"
     )
     assert trained.record.status == "done", trained.record.error
-    assert (trained.record.val_loss, size_of(trained.weights)) == pytest.approx(PINNED[name], rel=1e-5)
+    assert (trained.record.val_loss, size_of(trained.weights)) == pytest.approx(PINNED[name], rel=1e-4)
 
 
 def test_scaled_inputs_and_targets_give_the_numbers_that_they_gave_before(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_scaled_inputs_and_targets_give_the_numbers_that_they_gave_before(tmp_pa
     fitted = model.fit(1e3 * X[:, 1:] + 50, y_train=30 * X[:, 0] - 7, model_config=config)
     assert model.best_metrics is not None
     found = model.best_metrics["val_loss"], size_of(fitted.get_weights())
-    assert found == pytest.approx(PINNED["scaled targets"], rel=1e-5)
+    assert found == pytest.approx(PINNED["scaled targets"], rel=1e-4)
 
 
 def size_of(weights: list[np.ndarray[Any, Any]]) -> float:
