@@ -131,7 +131,7 @@ def test_a_class_that_keras_cannot_find_is_rebuilt_with_the_builder_and_a_warnin
     model, data = rebuilt(with_own_layer, point)
     assert same(model.get_weights(), point.weights)
     caplog.clear()
-    back = model_from_bytes(data, SOURCE, lambda: built_model(with_own_layer, CONFIG, (WIDTH,)))
+    back = model_from_bytes(data, SOURCE, lambda: built_model(with_own_layer, CONFIG, (WIDTH,), np.float32))
     assert same(back.get_weights(), point.weights)
     (warning,) = caplog.records
     assert warning.message == (
@@ -186,9 +186,9 @@ def test_weights_that_no_longer_fit_the_builder_are_an_error_naming_the_file() -
     from raygrid.model_files import model_bytes, model_from_bytes
     from raygrid.rebuild import built_model
 
-    data = model_bytes(built_model(with_own_layer, CONFIG, (WIDTH,)))
+    data = model_bytes(built_model(with_own_layer, CONFIG, (WIDTH,), np.float32))
     with pytest.raises(CorruptArtifactError, match="do not fit the model that build_model gives now"):
-        model_from_bytes(data, SOURCE, lambda: built_model(dense_model, CONFIG, (WIDTH,)))
+        model_from_bytes(data, SOURCE, lambda: built_model(dense_model, CONFIG, (WIDTH,), np.float32))
 
 
 def test_a_builder_that_gives_other_shapes_than_in_the_trial_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
