@@ -77,7 +77,7 @@ def keras() -> Iterator[Any]:
     """Keras, as it was before in the end."""
     import keras
 
-    from raygrid.training import user_state_kept
+    from raygrid.user_state import user_state_kept
 
     with user_state_kept():
         yield keras
