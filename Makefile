@@ -43,7 +43,7 @@ search: $(RUN_READY)
 	@$(BIN)/python scripts/search.py $(ARGS)
 
 test: $(DEV_READY)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 # Anew each time: what is newest changes. Without the constraints, and without the upper bounds of pyproject.toml.
 test-latest: $(RUN_READY)
@@ -53,7 +53,7 @@ test-latest: $(RUN_READY)
 	@$(LATEST) -m pip install --quiet --disable-pip-version-check --upgrade -r $(LATEST_VENV)/requirements.txt setuptools wheel
 	@$(LATEST) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(LATEST) -m pip list --disable-pip-version-check 2>/dev/null | grep -iE '^(keras|tensorflow|ray|numpy|pyarrow) '
-	@$(LATEST) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	@$(LATEST) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV_READY)
 	@$(BIN)/ruff check .
