@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from raygrid.plan import Plan, Point
@@ -33,10 +35,15 @@ class SearchListener:
 
 
 class Audience(SearchListener):
-    """Several listeners as one. One that fails hears no more: a broken display must not end a search."""
+    """Several listeners as one. One that raises an error will receive no further events: a broken display must not end
+    a search.
+
+    What a listener prints goes to where standard output was when the audience was made: that of Tune is held back.
+    """
 
     def __init__(self, *listeners: SearchListener) -> None:
         self._listeners = list(listeners)
+        self._stdout = sys.stdout
 
     def search_started(self, plan: Plan) -> None:
         self._tell(lambda listener: listener.search_started(plan))
@@ -56,10 +63,15 @@ class Audience(SearchListener):
     def _tell(self, message: Callable[[SearchListener], None]) -> None:
         for listener in list(self._listeners):
             try:
-                message(listener)
+                with contextlib.redirect_stdout(self._stdout):
+                    message(listener)
             except Exception:
                 self._listeners.remove(listener)
-                log.warning("%s failed and hears no more of this search.", type(listener).__name__, exc_info=True)
+                log.warning(
+                    "%s raised an error and will receive no further events of this search.",
+                    type(listener).__name__,
+                    exc_info=True,
+                )
 
 
 class BestSoFar(SearchListener):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import math
 import subprocess
@@ -91,8 +93,20 @@ def test_a_listener_that_fails_hears_no_more_and_the_others_do(message: str, cap
     assert broken.heard[-1][0] == message
     assert len(broken.heard) < len(told)
     (warning,) = caplog.records
-    assert warning.getMessage() == "Notes failed and hears no more of this search."
+    assert warning.getMessage() == "Notes raised an error and will receive no further events of this search."
     assert warning.exc_info is not None and "the display is broken" in str(warning.exc_info[1])
+
+
+def test_what_a_listener_prints_is_seen_while_output_is_held_back(capsys: pytest.CaptureFixture[str]) -> None:
+    class Prints(SearchListener):
+        def search_ended(self) -> None:
+            print("the search is over")
+
+    audience = Audience(Prints())
+    with contextlib.redirect_stdout(io.StringIO()):
+        print("of Tune")
+        audience.search_ended()
+    assert capsys.readouterr().out == "the search is over\n"
 
 
 def test_ctrl_c_in_a_listener_still_stops_the_search() -> None:
