@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import sys
 import math
 import subprocess
 import sys
@@ -100,11 +101,11 @@ def test_a_listener_that_fails_hears_no_more_and_the_others_do(message: str, cap
 def test_what_a_listener_prints_is_seen_while_output_is_held_back(capsys: pytest.CaptureFixture[str]) -> None:
     class Prints(SearchListener):
         def search_ended(self) -> None:
-            print("the search is over")
+            sys.stdout.write("the search is over\n")
 
     audience = Audience(Prints())
     with contextlib.redirect_stdout(io.StringIO()):
-        print("of Tune")
+        sys.stdout.write("of Tune")
         audience.search_ended()
     assert capsys.readouterr().out == "the search is over\n"
 
