@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import Path
 
-ROWS = [f"f{number:02}" for number in range(1, 49)]
+ROWS = [f"f{number:02}" for number in range(1, 51)]
 FAULTS = Path(__file__).parent
 PROMISES = (FAULTS.parents[1] / "docs/promises.md").read_text()
 
