@@ -312,6 +312,19 @@ def test_a_model_that_can_be_published_is_trained_to_the_same_bits_checked_or_no
     assert caplog.records == []
 
 
+def compiled_twice(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
+    """As a builder does that changes what its base class compiles; Keras keeps the first metrics until it is saved."""
+    model = dense_model(config, input_shape)
+    model.compile("adam", "mse", metrics=["mae"])
+    model.compile("adam", "mse", loss_weights=[2.0])
+    return model
+
+
+def test_a_model_that_is_compiled_twice_is_trained() -> None:
+    point, epochs = trained(compiled_twice)
+    assert (point.record.status, epochs) == ("done", 2), point.record.error
+
+
 def test_models_of_the_same_kinds_of_objects_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from raygrid import publishable
 
