@@ -156,7 +156,8 @@ def test_private_attributes_of_models_are_read_in_one_place() -> None:
     elsewhere = {
         f"{path.relative_to(PACKAGE).as_posix()}: {node.attr}"
         for path in PACKAGE.rglob("*.py")
-        if path.name != "keras_internals.py"
+        # Those of Ray are in tuning, and tested with the start of Ray.
+        if path.name != "keras_internals.py" and path.parent.name != "tuning"
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and re.match(r"_[a-z]", node.attr) and node.attr not in own
     }

@@ -15,6 +15,7 @@ from raygrid.point_store import PointStore
 from raygrid.progress import SearchListener
 from raygrid.records import PointRecord, pick_best
 from raygrid.tuning.driver import run_trials
+from raygrid.tuning.environment import environment, variables_for_workers
 from raygrid.tuning.resources import TrialResources
 
 pytestmark = pytest.mark.ray
@@ -24,9 +25,11 @@ RATES = (DEADLY, 5e-4)
 
 def run(folder: Path, plan: Plan, job: Any) -> dict[str, PointRecord]:
     store, granted = PointStore(folder / "points"), TrialResources(1, 0.0, 2)
-    return run_trials(
-        plan, job, folder, granted, store, folder / "tune", SearchListener(), False, run_trial=train_or_die
-    )
+    # As in a search: Tune's own loggers leave files open.
+    with environment(variables_for_workers(verbose=False)):
+        return run_trials(
+            plan, job, folder, granted, store, folder / "tune", SearchListener(), False, run_trial=train_or_die
+        )
 
 
 def test_f49_points_that_share_a_worker_with_one_that_kills_it_are_trained_all_the_same(
