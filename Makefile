@@ -23,11 +23,12 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv search test test-latest lint stress bench clean
+.PHONY: help venv search test test-long test-latest lint stress bench clean
 
 help:
 	@echo "make search   set up, then run a search       (ARGS= passes options, see ARGS=--help)"
 	@echo "make test     set up, then run the tests      (ARGS= passes pytest options)"
+	@echo "make test-long    the tests that take longest, which make test leaves out"
 	@echo "make test-latest  the tests against the newest releases of everything, in a venv of their own (ARGS= as above)"
 	@echo "make lint     set up, then ruff and mypy"
 	@echo "make stress   set up, then kills, races and fuzzing for MINUTES= (default 30; SEED= repeats a run; ARGS=--help)"
@@ -43,7 +44,10 @@ search: $(RUN_READY)
 	@$(BIN)/python scripts/search.py $(ARGS)
 
 test: $(DEV_READY)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder -m "not long" $(ARGS)
+
+test-long: $(DEV_READY)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder -m long $(ARGS)
 
 # Anew each time: what is newest changes. Without the constraints, and without the upper bounds of pyproject.toml.
 test-latest: $(RUN_READY)

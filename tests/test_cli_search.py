@@ -156,6 +156,7 @@ def test_validation_rows_are_drawn_by_an_option(
 ONE_POINT = {"epochs": "1", "encoder_layers": "[4]", "learning_rate": "0.01", "activation": '"relu"'}
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_workers_do_not_run_a_file_of_the_working_folder_that_is_named_like_a_package(tmp_path: Path) -> None:
     write_table(tmp_path)

@@ -164,6 +164,7 @@ class Reporting(SmallModel):
         return dense_model(config, input_shape)
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_workers_have_the_settings_of_this_process_and_what_they_do_not_have_is_said(
     tmp_path: Path, keras: Any, ray_session: None, caplog: pytest.LogCaptureFixture

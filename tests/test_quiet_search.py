@@ -55,6 +55,7 @@ def builders(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_a_search_whose_worker_dies_shows_raygrids_own_lines_alone_and_finds_the_drivers_modules(
     builders: Path, tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_search_whose_worker_dies_shows_raygrids_own_lines_alone_and_finds_the
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.long
 def test_the_command_is_quiet_too_and_shows_everything_with_v(builders: Path, tmp_path: Path) -> None:
     table = "\n".join(["a,b", *(f"{n},{n * n % 7}.5" for n in range(60))])
     (tmp_path / "table.csv").write_text(table)

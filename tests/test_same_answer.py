@@ -66,6 +66,7 @@ def test_two_workers_give_what_one_gives(at_once: tuple[Answers, list[bytes]], t
     assert search(tmp_path, 2, GRID) == at_once
 
 
+@pytest.mark.long
 def test_a_grid_that_grew_gives_what_it_gives_at_once(at_once: tuple[Answers, list[bytes]], tmp_path: Path) -> None:
     small = {**GRID, "learning_rate": [0.02], "epochs": [3], "patience": [1]}
     other = {**GRID, "hidden": [(3,)], "learning_rate": [0.005, 0.3]}

@@ -306,6 +306,7 @@ _TWO_GPUS = """
 """
 
 
+@pytest.mark.long
 def test_two_trials_at_once_get_a_gpu_each_by_default(tmp_path: Path) -> None:
     output = run_script(
         _TWO_GPUS, tmp_path, CUDA_VISIBLE_DEVICES=None, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0", timeout_s=200

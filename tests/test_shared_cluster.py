@@ -64,6 +64,7 @@ def two_cpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.long
 def test_a_second_search_says_that_it_waits_and_gets_a_cpu_before_the_first_is_over(
     two_cpus: str, tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_second_search_says_that_it_waits_and_gets_a_cpu_before_the_first_is_o
 
 
 # Last: it kills the head.
+@pytest.mark.long
 def test_the_head_dies_and_the_search_says_that_finished_points_are_kept_and_what_to_run(
     two_cpus: str, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_workers_that_grew_are_replaced_and_every_point_is_trained_once_with_the
     assert not list((tmp_path / "models/small_runs/tune").iterdir())
 
 
+@pytest.mark.long
 def test_the_processes_of_a_wave_are_gone_when_the_next_one_trains(
     ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +84,7 @@ def test_the_processes_of_a_wave_are_gone_when_the_next_one_trains(
     assert len(model.results) == 10
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_in_a_later_wave_costs_one_more_training(
     in_one_wave: LoggedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,7 @@ def test_every_block_of_the_page_is_a_file_or_commands() -> None:
         assert re.match(r"# \w+\.py\n" if language == "python" else r"\$ ", text)
 
 
+@pytest.mark.long
 def test_following_the_page_to_the_letter_works(tmp_path: Path, environment: dict[str, str]) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()

@@ -70,6 +70,7 @@ def used_and_total() -> tuple[int, int]:
     return found["MemTotal:"] - found["MemAvailable:"], found["MemTotal:"]
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_f04_a_point_whose_worker_ray_ends_for_its_memory_is_tried_alone_and_then_says_so(tmp_path: Path) -> None:
     used, total = used_and_total()

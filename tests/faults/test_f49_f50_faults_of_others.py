@@ -32,6 +32,7 @@ def run(folder: Path, plan: Plan, job: Any) -> dict[str, PointRecord]:
         )
 
 
+@pytest.mark.long
 def test_f49_points_that_share_a_worker_with_one_that_kills_it_are_trained_all_the_same(
     ray_session: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
