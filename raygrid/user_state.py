@@ -19,6 +19,7 @@ def user_state_kept() -> Iterator[None]:
     What the user draws afterwards from Python, numpy, TensorFlow and Keras is what would have been drawn without the
     training. The exception is an operation of TensorFlow with a seed of its own that was run before,
     such as ``tf.random.uniform([3], seed=1)``: TensorFlow counts its calls where nobody can read them, and begins anew.
+    Nor is a ``tf.random.Generator`` put back that ``build_model`` itself draws from.
     """
     config = keras.config
     policy, python_state, numpy_state = config.dtype_policy(), random.getstate(), np.random.get_state()
