@@ -127,10 +127,10 @@ def _checked_ledger(table: pa.Table) -> pa.Table:
     for name in ("status", "epochs_run", "seconds"):
         if table.column(name).null_count:
             raise ValueError(f"values of {name!r} are missing")
-    return table
     for field in table.schema:
         if field.name.startswith(CONFIG_PREFIX) and not _is_config_type(field.type):
             raise ValueError(f"{field.name!r} holds {field.type}, which no config holds")
+    return table
 
 
 def _is_config_type(kind: Any) -> bool:
