@@ -207,6 +207,14 @@ def test_a_ledger_of_before_a_column_was_added_has_nulls_there_and_a_later_one_m
     assert results_text(read_ledger(paths) or whole, 10).splitlines()[1].split()[:2] == ["0", "0.25"]
 
 
+def test_a_table_with_a_hyperparameter_of_a_type_that_no_config_holds_is_damaged(tmp_path: Path) -> None:
+    paths = ModelArtifacts.for_prefix(tmp_path, "a")
+    whole = results_table([record("a", 0.25)], {"a": 0})
+    write_ledger(paths, whole.append_column("config.bytes", pa.array([b"raw"], pa.binary())))
+    with pytest.raises(CorruptArtifactError, match=r"'config\.bytes' holds binary, which no config holds"):
+        read_ledger(paths)
+
+
 @pytest.mark.parametrize("name", ["point", "status", "val_loss", "epochs_run", "seconds", "key"])
 def test_a_table_without_a_column_that_makes_it_a_ledger_is_damaged(tmp_path: Path, name: str) -> None:
     paths = ModelArtifacts.for_prefix(tmp_path, "a")
