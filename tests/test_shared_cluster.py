@@ -24,7 +24,7 @@ _SEARCH = """
     from raygrid.progress import LogProgress, set_verbosity
     from raygrid.records import PointRecord
     from raygrid.training_inputs import TrainSettings
-    from raygrid.tuning import head_watch
+    from raygrid.tuning import head_watch, neighbours
     from raygrid.tuning.driver import run_trials
     from raygrid.tuning.resources import TrialResources
     from raygrid.tuning.session import RaySession
@@ -43,6 +43,7 @@ _SEARCH = """
             print("began", point.number, file=sys.stderr)
 
     head_watch.lost_after_s = lambda: 4.0
+    neighbours.LOOK_EVERY_S = {look_every_s}
     set_verbosity(1)
     config = {{"epochs": 1, "batch_size": 1}}
     points = [Point(n, {{**config, "x": n}}, 0, f"{name}{{n}}") for n in range({points})]
@@ -68,8 +69,9 @@ def two_cpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_second_search_says_that_it_waits_and_gets_a_cpu_before_the_first_is_over(
     two_cpus: str, tmp_path: Path
 ) -> None:
-    first = _SEARCH.format(address=two_cpus, name="first", points=14, seconds=3)
-    second = _SEARCH.format(address=two_cpus, name="second", points=2, seconds=0.1)
+    first = _SEARCH.format(address=two_cpus, name="first", points=14, seconds=3, look_every_s=5.0)
+    # It looks at once, so that the first has not given way to it before it says that it waits.
+    second = _SEARCH.format(address=two_cpus, name="second", points=2, seconds=0.1, look_every_s=0.1)
     with started(first, tmp_path) as one:
         one.wait_until(lambda: "began 1\n" in one.text())
         with started(second, tmp_path) as two:
@@ -90,7 +92,7 @@ def test_a_second_search_says_that_it_waits_and_gets_a_cpu_before_the_first_is_o
 def test_the_head_dies_and_the_search_says_that_finished_points_are_kept_and_what_to_run(
     two_cpus: str, tmp_path: Path
 ) -> None:
-    search = _SEARCH.format(address=two_cpus, name="lost", points=40, seconds=1)
+    search = _SEARCH.format(address=two_cpus, name="lost", points=40, seconds=1, look_every_s=5.0)
     port = two_cpus.rpartition(":")[2]
     with started(search, tmp_path) as child:
         child.wait_until(lambda: "began 3\n" in child.text())
