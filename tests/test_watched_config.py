@@ -68,8 +68,15 @@ READS: dict[str, Callable[[dict[str, Any]], object]] = {
     "compared with": lambda config: {} == config,  # noqa: SIM300
     "items": lambda config: list(config.items()),
     "values": lambda config: list(config.values()),
+    "compared for a difference": lambda config: config != CONFIG,
     "popped": lambda config: config.pop("epochs"),
+    "popped, whatever comes": lambda config: config.popitem(),
+    "with a default that is set": lambda config: config.setdefault("epochs", 1),
     "changed": lambda config: config.update(units=5),
+    "one value changed": lambda config: config.__setitem__("units", 5),
+    "one value removed": lambda config: config.__delitem__("units"),
+    "emptied": lambda config: config.clear(),
+    "merged in place": lambda config: config.__ior__({"units": 5}),
     "matched": lambda config: _match(config),
 }
 KEEPS: dict[str, Callable[[dict[str, Any]], object]] = {
@@ -91,8 +98,9 @@ def _match(config: dict[str, Any]) -> int:
 
 class _waiting_thread:  # noqa: N801
     def __init__(self, config: dict[str, Any]) -> None:
-        self.wake = threading.Event()
-        threading.Thread(target=lambda: (self.wake.wait(), config["epochs"])).start()
+        # The thread must not hold this object too, or else it is never woken, and Python waits for it at its end.
+        self.wake = wake = threading.Event()
+        threading.Thread(target=lambda: (wake.wait(), config["epochs"])).start()
 
     def __del__(self) -> None:
         self.wake.set()
@@ -118,6 +126,8 @@ def test_a_config_that_is_kept_may_be_read_later(use: Callable[[dict[str, Any]],
 def test_the_reason_names_what_was_read() -> None:
     assert why(lambda config: config["patience"]) == "build_model reads 'patience' from its config"
     assert why(lambda config: {**config}) == "build_model reads 'epochs' and 'patience' from its config"
+    read_and_kept = why(lambda config: SimpleNamespace(config=config, epochs=config["epochs"]))
+    assert read_and_kept == "build_model reads 'epochs' from its config"
 
 
 def test_whoever_has_it_sees_the_dict_that_it_stands_for() -> None:
