@@ -68,6 +68,31 @@ def test_of_an_error_in_a_graph_the_line_that_says_what_happened(error: str) -> 
             "Arguments received by Own.call():\n  \u2022 args=('<KerasTensor>',)",
             "ValueError: what it is",
         ),
+        (
+            "tensorflow.python.framework.errors_impl.InvalidArgumentError: Exception encountered when calling "
+            "Own.call().\n\n{{function_node __wrapped__AddV2_device_/job}} Incompatible: [2,3] vs. [2,4] [Op:AddV2]",
+            "Incompatible: [2,3] vs. [2,4]",
+        ),
+        (
+            "ValueError: Exception encountered when calling Own.call().\n\nCould not compute its output.\n\n"
+            "Error encountered:\n\nunits is -1\n\nArguments received by Own.call():",
+            "ValueError: units is -1",
+        ),
+        (
+            "ValueError: Dimensions must be equal, but are 4, 3 for '{{node loss/sub}} = Sub[T=DT_FLOAT](a, b)' with "
+            "input shapes: [?,4], [?,3].",
+            "ValueError: Dimensions must be equal, but are 4, 3 with input shapes: [?,4], [?,3].",
+        ),
+        ("ValueError: no gradient\t [[{{node a/b}}]] of it", "ValueError: no gradient"),
+        ("KeyError: '__inference_train_step_812'", "KeyError: 'train_step'"),
+        ("ValueError: these:\nArguments received by Own.call():\na", "ValueError: these:"),
+        ("tensorflow.python.framework.errors_impl.NotFoundError: \na.txt", "a.txt"),
+        (
+            'ValueError: in user code:\n\n    File "/a/plant.py", line 3, in train_step  **\n        return f(x)\n'
+            "    KeyError: 'x'\n\n    During handling of the above exception, another exception occurred:\n\n"
+            '    File "/a/plant.py", line 4, in f  **\n        return g(x)\n\n    ValueError: no x\n',
+            "ValueError: no x",
+        ),
     ],
 )
 def test_of_a_message_the_first_line_without_what_is_around_it(raised: str, line: str) -> None:
@@ -80,6 +105,7 @@ def test_of_a_message_the_first_line_without_what_is_around_it(raised: str, line
 
 def test_where_it_is_known_what_helps_the_last_line_says_both() -> None:
     assert cause_of("Traceback\n  g()\nValueError: a\na. What helps: b.\n") == "a. What helps: b."
+    assert cause_of("ValueError: a\n\x1b[1ma. What helps: b.\x1b[0m") == "a. What helps: b."
     assert cause_of("val_loss was not finite in any epoch") == "val_loss was not finite in any epoch"
     assert cause_of(None) == cause_of(" \n") == "no cause was recorded"
 
@@ -90,6 +116,11 @@ def test_errors_that_differ_in_generated_names_are_the_same() -> None:
     assert same_causes([other, *causes]) == [[1, 2, 3], [0]]
     for a, b in (
         ("Input 0 of layer 'functional_1' is wrong", "Input 0 of layer 'functional_12' is wrong"),
+        ("Layer name 'own_1' is taken", "Layer name 'own_7' is taken"),
+        ("Input 0 of layer 'own_1' is wrong", "Input 0 of layer 'own_3' is wrong"),
+        ("no gradient for sequential_1", "no gradient for sequential_2"),
+        ("<Own 0x7f3a> is no layer", "<Own 0x7f4b> is no layer"),
+        ("ended (PID: 12)", "ended (PID: 13)"),
         ("x (sequential_1/chk_1/Sum:0) is wrong", "x (sequential/chk/Sum:0) is wrong"),
         ("indices[0,0] = 66 is not in [0, 3)", "indices[7,1] = 5 is not in [0, 3)"),
     ):

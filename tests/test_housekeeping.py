@@ -55,12 +55,26 @@ def leave_checkpoint(paths: ModelArtifacts) -> Path:
     return path
 
 
+def bytes_under(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def test_losers_weights_and_records_of_other_data_go_and_the_rest_stays(tmp_path: Path) -> None:
     paths, store = published(tmp_path)
     checkpoint = leave_checkpoint(paths)
+    # As a search leaves them that was killed.
+    for left in (paths.tune_dir, paths.data_dir):
+        left.mkdir(parents=True)
+        (left / "left").write_bytes(b"l" * 10)
+    (paths.generations_dir / "older").mkdir()
+    before = bytes_under(paths.runs_dir)
     report = clean_prefix(paths)
     assert (report.records, report.unfinished) == (1, False)
+    # The lock's own file, a few bytes, is new.
+    assert report.freed_bytes == pytest.approx(before - bytes_under(paths.runs_dir), abs=100)
     assert report.freed_bytes > 2000
+    assert not paths.tune_dir.exists() and not paths.data_dir.exists()
+    assert not (paths.generations_dir / "older").exists()
     assert sorted(p.name for p in paths.points_dir.iterdir()) == ["best.json", "best.npz", "loser.json"]
     assert store.get("loser") is not None
     assert not checkpoint.exists()
@@ -85,6 +99,15 @@ def test_what_a_reset_needs_is_kept_and_losers_of_the_published_grid_are_not(tmp
     checkpoint = leave_checkpoint(paths)
     assert drop_spent(paths, manifest_of("now", "best"))
     assert weights_in(paths) == ["best", "old", "reset"]
+    assert checkpoint.exists()
+
+
+def test_how_far_a_reset_is_stays_where_nothing_else_does(tmp_path: Path) -> None:
+    paths, store = published(tmp_path)
+    begin_reset(paths, "asked")
+    store.drop_weights({"best"})
+    checkpoint = leave_checkpoint(paths)
+    assert drop_spent(paths, manifest_of("now", "best"))
     assert checkpoint.exists()
 
 

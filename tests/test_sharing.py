@@ -24,6 +24,9 @@ WANTS_MORE = JobDemand(1, [CPU])
         ([STARVED], 8, 4),
         ([STARVED, CONTENT], 8, 2),
         ([STARVED] * 20, 8, 1),
+        # Jobs that ask for nothing need no share, and a CPU helps one that waits for a GPU too.
+        ([STARVED, JobDemand()], 8, 4),
+        ([JobDemand(0, [GPU, CPU])], 8, 4),
         # It has given way already.
         ([STARVED], 1, 1),
         ([WANTS_MORE], 4, 4),

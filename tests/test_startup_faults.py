@@ -62,8 +62,29 @@ def test_a_worker_that_ends_since_it_cannot_load_its_trial_has_not_died_by_chanc
 
 def test_workers_that_die_may_do_so_by_chance_and_are_tried_more_often() -> None:
     faults = begun("a", "b")
-    for _ in range(5):
-        faults.failed("a", DIED)
+    faults.failed("a", DIED)
+    for _ in range(4):
+        faults.failed("b", DIED)
     assert faults.cause is None
-    faults.failed("b", DIED.replace("4711", "4712"))
+    faults.failed("a", DIED.replace("4711", "4712"))
     assert faults.cause is not None and faults.cause.startswith("its worker died each time")
+
+
+def test_one_trial_alone_shows_nothing_of_the_others() -> None:
+    faults = begun("a")
+    for _ in range(9):
+        faults.failed("a", MISSING)
+    assert faults.cause is None
+    faults.began("b")
+    faults.failed("b", MISSING)
+    assert faults.cause is not None
+
+
+def test_what_nobody_knows_a_remedy_for_is_told_as_it_is_wherever_it_happened() -> None:
+    faults = begun("a", "b")
+    for gpu, trial in enumerate("ab"):
+        faults.failed(
+            trial,
+            f"{NOT_STARTED}: ray::f() (pid={gpu})\nValueError: no GPU on n{gpu} (CUDA_VISIBLE_DEVICES is '{gpu}')",
+        )
+    assert faults.cause == "ValueError: no GPU on n1 (CUDA_VISIBLE_DEVICES is '1')"

@@ -80,8 +80,8 @@ def test_a_trial_of_several_trainings_whose_worker_died_comes_back_at_the_end_on
 
 def test_a_trial_of_several_trainings_that_was_killed_for_its_memory_comes_back_one_training_at_a_time_alone() -> None:
     queue = TrialQueue([bundle("a", "bc", "d"), bundle("e", "f")], per_wave=2)
-    # Its neighbour's worker died at the same time, of something else.
-    assert keys(queue.ended(2, {"a"}, {"a", "b", "c", "d"}, lost={"e", "f"})) == ["bcd"]
+    # Its neighbour's worker died at the same time, of something else. A worker that was killed died as well.
+    assert keys(queue.ended(2, {"a"}, {"a", "b", "c", "d"}, lost={"b", "c", "d", "e", "f"})) == ["bcd"]
     assert not queue.alone
     assert keys(queue.next_wave()) == ["e", "f"]
     queue.ended(2, set("aef"))
