@@ -86,6 +86,19 @@ def test_what_todays_code_has_trained_itself_is_not_replaced(store: PointStore) 
     assert [one.config for one in found.records.values()] == [{"units": 2}]
 
 
+def test_a_further_seed_of_a_point_is_another_point_and_what_is_gone_meanwhile_is_left_out(store: PointStore) -> None:
+    first, second = record(1), record(1)
+    second = replace(second, key=point_key(second.context, second.config, 3), seed=3)
+    store.add(first)
+    store.add(second)
+    found = points_of_other_code(store, IDENTITY, "e", None)
+    today = {seed: point_key(IDENTITY.context("e"), {"units": 1}, seed) for seed in (0, 3)}
+    assert found.origins == {today[0]: first.key, today[3]: second.key}
+    (store.folder / f"{first.key}.json").unlink()
+    take_over(store, found)
+    assert {record.key for record in PointStore(store.folder).all()} == {second.key, today[3]}
+
+
 def test_a_point_that_is_taken_over_has_its_history_its_weights_and_their_digest(
     store: PointStore, tmp_path: Path
 ) -> None:
@@ -115,6 +128,16 @@ def test_weights_that_are_gone_or_damaged_are_not_made_whole_by_being_taken_over
     assert one is not None and two is not None
     assert store.weights(one) is None and store.weights(two) is None
     assert "is damaged or was edited" in caplog.text
+
+
+def test_of_several_codes_that_of_the_published_model_counts(store: PointStore) -> None:
+    for code in ("old", "older"):
+        store.add(record(1, code=code))
+    for code in ("old", "older"):
+        context = IDENTITY.with_code(code).context("e")
+        published = Manifest("", {}, {"code": {"digest": code}}, context=context)
+        (found,) = points_of_other_code(store, IDENTITY, "e", published).records.values()
+        assert found.trained_by == code
 
 
 def test_of_two_other_codes_a_third_that_was_accepted_before_keeps_who_trained_it(store: PointStore) -> None:
