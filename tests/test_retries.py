@@ -54,17 +54,30 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_module, "search_grid", train_config)
 
 
-@pytest.fixture
-def published(in_this_process: None, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Path:
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a published grid, two of whose three points have failed."""
-    caplog.set_level(logging.INFO)
-    (tmp_path / "broken.txt").write_text("0.05 0.0 once")
-    model = plant(tmp_path)
-    model.fit(X, X_VAL, param_grid=GRID)
+    folder = tmp_path_factory.mktemp("pristine") / "plant"
+    folder.mkdir()
+    (folder / "broken.txt").write_text("0.05 0.0 once")
+    model = plant(folder)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(model_module, "search_grid", train_config)
+        model.fit(X, X_VAL, param_grid=GRID)
     assert model.best_config is not None and model.best_config["learning_rate"] == 1e-6
-    (tmp_path / "builds.txt").unlink()
-    caplog.clear()
-    return tmp_path
+    (folder / "builds.txt").unlink()
+    return folder
+
+
+@pytest.fixture
+def published(in_this_process: None, pristine: Path, caplog: pytest.LogCaptureFixture) -> Iterator[Path]:
+    """That folder, which is put back at the end: its path is an argument of the model, so a copy would be another's."""
+    caplog.set_level(logging.INFO)
+    kept = pristine.with_name("kept")
+    shutil.copytree(pristine, kept)
+    yield pristine
+    shutil.rmtree(pristine)
+    kept.rename(pristine)
 
 
 def plant(folder: Path) -> Plant:
