@@ -161,6 +161,12 @@ def test_the_plan_says_the_same(published: Path) -> None:
         assert (len(left.plan.points), left.plan.to_train, left.plan.failed_before) == (3, 0, 0)
 
 
+def test_the_plan_of_a_grid_that_grew_leaves_them_where_it_is_asked_to(published: Path) -> None:
+    grown = {"learning_rate": [*GRID["learning_rate"], 1e-5]}
+    for retry, to_train in ((True, 3), (False, 1)):
+        assert plant(published).plan(X, X_VAL, param_grid=grown, retry_failed=retry).plan.to_train == to_train
+
+
 def test_the_winner_as_a_single_config_and_artifacts_without_points_are_loaded(published: Path) -> None:
     (published / "broken.txt").write_text("none")
     plant(published).fit(X, X_VAL, model_config={"learning_rate": 1e-6})
