@@ -19,6 +19,7 @@ from raygrid.experiments import begin_reset
 from raygrid.point_store import PointStore
 from raygrid.publishing import read_manifest
 from raygrid.records import PointRecord
+from raygrid.search import train_config
 
 STANDS, CLOSE, FALLS = "stands", "too close to call", "does not stand"
 
@@ -189,11 +190,13 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def confirmed(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Confirmed:
-    """A search of two points, both of them confirmed with two seeds."""
+    """A search of two points in this process, both of them confirmed with two seeds on Ray."""
     folder = tmp_path_factory.mktemp("confirmed")
     build_log = folder / "builds.txt"
     model = LoggedModel(folder / "models", "small", 0, build_log=str(build_log))
-    model.fit(X, X_VAL, param_grid=GRID)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("raygrid.model.search_grid", train_config)
+        model.fit(X, X_VAL, param_grid=GRID)
     published, before = files_of(folder / "models"), len(builds(build_log))
     answer = model.confirm(X, X_VAL, seeds=2, within=1e6)
     trained = [hidden for _, hidden in builds(build_log)[before:]]
