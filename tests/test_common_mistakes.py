@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from small_models import small_rows
 
+from raygrid.common_mistakes import mistake_remedy
 from raygrid.error_lines import same_as
 from raygrid.failure_causes import with_remedy
 from raygrid.plan import Point
@@ -99,6 +100,15 @@ def test_a_batch_that_is_shorter_than_the_model_was_built_for() -> None:
     )
 
 
+def test_shapes_that_differ_in_the_number_of_rows_alone_are_of_a_shorter_batch() -> None:
+    rows, columns = "Incompatible shapes: [18,1] vs. [32,1].", "Incompatible shapes: [32,1] vs. [32,4]."
+    for in_the_loss in (f"{rows} [[{{node compile_loss/sub}}]]", rows):
+        assert str(mistake_remedy(rows, in_the_loss, {})).startswith("a model for batches of any size")
+    in_the_loss = f"{columns} [[{{node compile_loss/sub}}]]"
+    assert str(mistake_remedy(columns, in_the_loss, {})).startswith("an output of the shape of the targets")
+    assert mistake_remedy(columns, columns, {}) is None
+
+
 def test_a_stateful_layer_without_a_size_of_batches() -> None:
     found = cause(layered(lambda layers, config: layers.LSTM(1, stateful=True)), SERIES, X[:, :1])
     assert "stateful=True" in found and "What helps: to leave stateful=True out" in found
@@ -140,7 +150,12 @@ def test_a_name_that_keras_does_not_know(build: Any, says: str, helps: str) -> N
 @pytest.mark.parametrize(
     ("make", "config", "helps"),
     [
-        (lambda layers, c: layers.Dense(c["units"]), {"units": -1}, "another value of 'units' in the grid or config."),
+        # That another one has the same value does not matter.
+        (
+            lambda layers, c: layers.Dense(c["units"]),
+            {"units": -1, "top": -1},
+            "another value of 'units' in the grid",
+        ),
         (lambda layers, c: layers.Dense(c["width"][1]), {"width": (8, -1)}, "another value of 'width' in the grid"),
         (lambda layers, c: layers.Dropout(c["drop"]), {"drop": 1.5}, "another value of 'drop' in the grid or config."),
         (lambda layers, c: layers.Dense(-3), {}, "another value of units in build_model."),
