@@ -399,6 +399,12 @@ def test_a_fraction_outside_zero_and_one_is_refused(fraction: Any) -> None:
         split_tail(fraction, features())
 
 
+def test_a_fraction_that_leaves_one_side_without_rows_is_refused() -> None:
+    for fraction, sides in ((1e-17, "5 for training and 0 for validation"), (0.9, "0 for training and 5 for")):
+        with pytest.raises(DataError, match=f"of 5 rows leaves {sides}"):
+            split_tail(fraction, features(5))
+
+
 def test_arrays_of_different_length_are_not_split() -> None:
     with pytest.raises(DataError, match=r"\[2, 3\]"):
         split_tail(0.5, np.zeros(3), np.zeros(2))

@@ -23,35 +23,42 @@ class OtherCode(SmallModel):
         return model
 
 
-# What is asked, whether it is loaded, how many points are to train, and how many are trained again for their weights.
-CASES: list[tuple[dict[str, Any], bool, int, int]] = [
-    ({}, True, 0, 0),
-    ({"model_config": CONFIG}, True, 0, 0),
-    ({"model_config": OTHER}, False, 1, 0),
-    ({"model_config": CONFIG, "reset_experiment": True}, False, 1, 0),
+# What is asked, whether it is loaded, and how many points are to train.
+CASES: list[tuple[dict[str, Any], bool, int]] = [
+    ({}, True, 0),
+    ({"model_config": CONFIG}, True, 0),
+    ({"model_config": CONFIG, "reset_experiment": True}, False, 1),
 ]
 
 
-@pytest.mark.parametrize(("asked", "loads", "to_train", "again"), CASES, ids=str)
+@pytest.mark.parametrize(("asked", "loads", "to_train"), CASES, ids=str)
 def test_a_plan_is_what_a_fit_then_does(
-    asked: dict[str, Any], loads: bool, to_train: int, again: int, tmp_path: Path, recorded: list[str]
+    asked: dict[str, Any], loads: bool, to_train: int, tmp_path: Path, recorded: list[str]
 ) -> None:
     trained_copy(tmp_path / "models")
     # The first copy of all is trained.
     recorded.clear()
     model, _ = small_model(tmp_path / "models")
     planned = model.plan(X, X_VAL, **asked)
-    assert (planned.loads, planned.plan.to_train, 0 if planned.retrained is None else 1) == (loads, to_train, again)
+    assert (planned.loads, planned.plan.to_train, planned.retrained) == (loads, to_train, None)
     assert recorded == []
     model.fit(X, X_VAL, **asked)
-    assert len(recorded) == to_train + again
+    assert len(recorded) == to_train
     assert model.plan(X, X_VAL, **{**asked, "reset_experiment": False}).loads
 
 
-def test_a_point_whose_weights_are_gone_is_planned_once_more(tmp_path: Path, recorded: list[str]) -> None:
+def test_another_point_is_trained_and_the_first_once_more_since_its_weights_are_gone(
+    tmp_path: Path, recorded: list[str]
+) -> None:
     trained_copy(tmp_path / "models")
     model, _ = small_model(tmp_path / "models")
+    recorded.clear()
+    planned = model.plan(X, X_VAL, model_config=OTHER)
+    assert (planned.loads, planned.plan.to_train, planned.retrained) == (False, 1, None)
+    assert recorded == []
     model.fit(X, X_VAL, model_config=OTHER)
+    assert recorded == [point.key for point in planned.plan.points]
+    assert model.plan(X, X_VAL, model_config=OTHER).loads
     recorded.clear()
     planned = model.plan(X, X_VAL, model_config=CONFIG)
     assert (planned.loads, planned.plan.to_train) == (False, 0)

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from small_models import SmallModel
+from trained_models import trained_copy
 
 from raygrid import GridSearchModel, MLPRegressor
 from raygrid.errors import DataError
 
 FIRST_ID = 2**24
+WHOLE = np.random.default_rng(0).integers(0, 5, (100, 4)).astype(np.uint8)
 ONE_EPOCH = {"epochs": 1, "batch_size": 20}
 
 
@@ -31,6 +33,14 @@ class Embedded(GridSearchModel):
         model = keras.Model(ids, keras.layers.Flatten()(keras.layers.Embedding(2, 1)(rows)))
         model.compile(keras.optimizers.SGD(config["learning_rate"]), loss="mse")
         return model
+
+
+@pytest.fixture(scope="module")
+def of_whole(tmp_path_factory: pytest.TempPathFactory) -> SmallModel:
+    """A model whose input is floats, trained on whole numbers that are not scaled."""
+    model = SmallModel(tmp_path_factory.mktemp("models"), "whole", 0)
+    model.fit(WHOLE, model_config=ONE_EPOCH)
+    return model
 
 
 class TokenRepeater(GridSearchModel):
@@ -60,31 +70,26 @@ def test_ids_beyond_2_to_the_24_are_looked_up_apart_in_training_and_prediction(
     assert "X_train (dtype int64) is not scaled and stays whole numbers (int32)" in warning
     assert "column 0 (2 distinct values become 1)" in warning
     two = ids[:2, None]
-    for loaded in (model, Embedded.load(tmp_path, "ids", 0)):
-        for given in (two, two.astype(np.uint32), two.astype(np.float64), pd.DataFrame(two)):
-            np.testing.assert_allclose(loaded.predict(given)[:, 0], [-1, 2], atol=0.01)
-        assert loaded.evaluate(two, y[:2, None])["loss"] < 1e-3
-        with pytest.raises(
-            DataError, match=r"X \(dtype float64\) holds fractions, .* np\.rint\(X\)\.astype\('int32'\)"
-        ):
-            loaded.predict(two + 0.5)
-    # As floats they would be one and the same.
-    merged = Embedded(tmp_path, "floats", 0)
-    merged.fit(ids[:, None].astype(np.float64), y_train=y[:, None], model_config=ONE_EPOCH)
-    assert len(np.unique(merged.predict(two))) == 1
+    np.testing.assert_allclose(model.predict(two)[:, 0], [-1, 2], atol=0.01)
+    loaded = Embedded.load(tmp_path, "ids", 0)
+    for given in (two, two.astype(np.uint32), two.astype(np.float64), pd.DataFrame(two)):
+        np.testing.assert_allclose(loaded.predict(given)[:, 0], [-1, 2], atol=0.01)
+    assert loaded.evaluate(two, y[:2, None])["loss"] < 1e-3
+    with pytest.raises(DataError, match=r"X \(dtype float64\) holds fractions, .* np\.rint\(X\)\.astype\('int32'\)"):
+        loaded.predict(two + 0.5)
 
 
 def test_whole_numbers_that_are_their_own_targets_train_as_they_are(tmp_path: Path) -> None:
-    x = np.random.default_rng(0).integers(0, 5, (100, 4)).astype(np.uint8)
     tokens = TokenRepeater(tmp_path, "tokens", 0)
-    tokens.fit(x, model_config={})
-    assert tokens.predict(x[:3]).shape == (3, 4, 5)
-    assert np.isfinite(tokens.evaluate(x)["loss"])
-    numbers = SmallModel(tmp_path, "numbers", 0)
-    numbers.fit(x, model_config=ONE_EPOCH)
-    assert numbers.predict(x).dtype == np.float32
-    # A model whose input is floats takes fractions, too.
-    np.testing.assert_allclose(numbers.predict(x[:2] + 0.5), numbers.best_model(x[:2] + np.float32(0.5)), rtol=1e-5)  # type: ignore[misc]
+    tokens.fit(WHOLE, model_config={})
+    assert tokens.predict(WHOLE[:3]).shape == (3, 4, 5)
+    assert np.isfinite(tokens.evaluate(WHOLE)["loss"])
+
+
+def test_a_model_whose_input_is_floats_takes_fractions_too(of_whole: SmallModel) -> None:
+    predicted = of_whole.predict(WHOLE[:2] + 0.5)
+    assert predicted.dtype == np.float32
+    np.testing.assert_allclose(predicted, of_whole.best_model(WHOLE[:2] + np.float32(0.5)), rtol=1e-5)  # type: ignore[misc]
 
 
 def test_whole_numbers_are_other_data_than_floats_where_they_are_not_scaled(tmp_path: Path) -> None:
@@ -109,26 +114,25 @@ def test_times_as_inputs_and_targets_keep_their_seconds(tmp_path: Path, caplog: 
             model_config={"hidden_layers": (), "dropout": 0.0, "epochs": 60, "learning_rate": 0.05, "batch_size": 50},
         )
     assert not caplog.records
-    for loaded in (model, MLPRegressor.load(tmp_path, "times", 0)):
-        predicted = loaded.predict(times[:, None])
-        assert predicted.dtype == np.float64
-        # Rounded to float32, times are 128 s apart.
-        np.testing.assert_allclose(predicted, times, rtol=0, atol=2)
-        assert loaded.score(times[:, None], times)["r2"] > 0.999
-        assert loaded.evaluate(times[:, None], times)["loss"] < 1e-3
+    # Rounded to float32, times are 128 s apart.
+    np.testing.assert_allclose(model.predict(times[:, None]), times, rtol=0, atol=2)
+    loaded = MLPRegressor.load(tmp_path, "times", 0)
+    assert loaded.predict(times[:, None]).dtype == np.float64
+    assert loaded.score(times[:, None], times)["r2"] > 0.999
+    assert loaded.evaluate(times[:, None], times)["loss"] < 1e-3
 
 
-def test_an_unscaled_value_that_is_too_large_for_float32_is_refused_at_prediction_too(tmp_path: Path) -> None:
+def test_an_unscaled_value_that_is_too_large_for_float32_is_refused_at_prediction_too(
+    of_whole: SmallModel, tmp_path: Path
+) -> None:
     x = np.random.default_rng(0).normal(size=(40, 4))
-    plain, scaled = SmallModel(tmp_path, "plain", 0), SmallModel(tmp_path, "scaled", 0, scaler="standard")
-    for model in (plain, scaled):
-        model.fit(x, model_config=ONE_EPOCH)
-    x[3, 2] = 1e39
+    x[3, 2] = 1e40
     with pytest.raises(DataError, match=r"X \(shape \(40, 4\), dtype float64\) holds 1 value .*column 2 \(1\)\."):
-        plain.predict(x)
+        of_whole.predict(x)
+    with pytest.raises(DataError, match=r"y .*too large for float32"):
+        of_whole.evaluate(x[:3], x[1:4])
+    with pytest.raises(DataError, match="X is a list that holds ndarray of shape"):
+        of_whole.predict([x[:3], x[:3]])
+    scaled = SmallModel.load(trained_copy(tmp_path / "models").model_dir, "small", 0)
     with pytest.raises(DataError, match="too large for float32 once they are scaled, first in column 2"):
         scaled.predict(x)
-    with pytest.raises(DataError, match=r"y .*too large for float32"):
-        plain.evaluate(x[:3], x[1:4])
-    with pytest.raises(DataError, match="X is a list that holds ndarray of shape"):
-        plain.predict([x[:3], x[:3]])

@@ -48,7 +48,9 @@ def days(seconds: float) -> np.ndarray:
         (RNG.permutation(days(0.25)), "300 distinct values become 2"),
         (1e9 + RNG.normal(size=300), "300 distinct values become 1"),
         (RNG.normal(1e6, 1, size=30), "30 distinct values become 20"),
+        (2.0**16 + np.linspace(0, 2, 300), "300 distinct values become 257"),
         (np.repeat(np.array([2**24, 2**24 + 1]), 150), "2 distinct values become 1"),
+        (np.repeat(np.array([2**24, 2**24 + 1], np.int32), 150), "2 distinct values become 1"),
         (np.array([2**24 + 1, 5, 7]), "its values are rounded"),
         (np.array([2**24 + 1.0, 5, 7]), "its values are rounded"),
         (np.array([2**63 - 1, 5, 7]), "its values are rounded"),
@@ -68,6 +70,8 @@ def test_columns_whose_values_float32_merges_are_found(column: np.ndarray, how: 
     [
         RNG.normal(size=100_000),
         RNG.normal(1e4, 1, size=1000),
+        # One whole number among others makes no ids of them.
+        np.append(1e4 + np.linspace(0.001, 3, 999), 5.0),
         RNG.lognormal(0, 5, size=1000),
         RNG.choice([0.1, 0.2, 0.3], 1000),
         np.full(1000, 0.1),
@@ -88,14 +92,21 @@ def test_columns_that_float32_holds_well_enough_are_not(column: np.ndarray) -> N
 def test_values_are_looked_at_in_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("raygrid.row_blocks._BLOCK_BYTES", 64)
     x = np.zeros((100, 3))
-    x[99, 1] = 2**24 + 1
-    assert list(lost_columns(x)) == [1]
-    x[99, 2] = 1e39
-    with pytest.raises(DataError, match=r"too large for float32, which ends at 3\.4e38: column 2 \(1\)\."):
+    x[0, 0] = x[99, 1] = 2**24 + 1
+    assert list(lost_columns(x)) == [0, 1]
+    x[0, 2] = x[99, 2] = 1e39
+    with pytest.raises(DataError, match=r"too large for float32, which ends at 3\.4e38: column 2 \(2\)\."):
         require_float32("X", x)
     with pytest.raises(DataError, match=r"2 values that are finite.*: column 'a' \(2\)\."):
         require_float32("y", np.array([1e39, -1e40, 1]), ["a"])
     require_float32("X", np.full((3, 1), 3e38))
+
+
+def test_what_a_column_spreads_over_is_estimated_from_all_of_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raygrid.precision._SAMPLE_ROWS", 20)
+    begin, rest = 1e6 + np.linspace(0, 1, 20), np.linspace(0, 1e6, 80)
+    assert list(lost_columns(begin)) == [0]
+    assert lost_columns(np.append(begin, rest)) == {}
 
 
 @pytest.mark.parametrize(
@@ -109,6 +120,16 @@ def warnings_of(caplog: pytest.LogCaptureFixture, *fed: Any) -> list[str]:
     with caplog.at_level(logging.WARNING, "raygrid"):
         check_unscaled([Unscaled(*values) for values in fed])
     return [record.getMessage() for record in caplog.records]
+
+
+def test_what_float32_cannot_hold_is_refused_before_a_training(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(DataError, match=r"^X_val .*too large for float32.*: column 'level' \(1\)\."):
+        warnings_of(
+            caplog,
+            ("X_train", days(1), np.dtype(np.float32), "scaler"),
+            ("X_val", np.array([[1e39]]), np.dtype(np.float32), "scaler", ["level"]),
+        )
+    assert not caplog.records
 
 
 def test_a_warning_names_array_columns_and_the_fix(caplog: pytest.LogCaptureFixture) -> None:

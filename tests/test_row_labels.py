@@ -43,6 +43,23 @@ def test_the_same_index_none_and_another_length_are_silent(value: Any, caplog: p
     assert not caplog.records
 
 
+@pytest.mark.parametrize(
+    ("of_x", "of_y"),
+    [
+        (pd.Index([1.0, np.nan, 3.0]), pd.Index([1.0, np.nan, 3.0])),
+        (
+            pd.date_range("2024-01-01", periods=3, tz="UTC"),
+            pd.date_range("2024-01-01", periods=3, tz="UTC").tz_convert("Etc/GMT-1"),
+        ),
+    ],
+    ids=["missing labels", "time zones"],
+)
+def test_labels_that_mean_the_same_are_silent(of_x: pd.Index, of_y: pd.Index, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "raygrid"):
+        check_row_labels("X", X[:3].set_axis(of_x), y=Y[:3].set_axis(of_y))
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("name", ["y_train", "sample_weight", "run_ids"])
 def test_targets_weights_and_run_ids_are_looked_at(name: str) -> None:
     with pytest.raises(DataError, match=f"rows of {name} have the labels of X_train in another order"):

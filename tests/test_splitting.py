@@ -48,8 +48,17 @@ def test_the_rows_that_a_seed_draws_are_pinned() -> None:
     assert val.tolist() == [2, 4, 8, 9]
 
 
+def test_what_rounding_leaves_over_goes_to_the_class_that_lost_most_by_it() -> None:
+    classes = np.repeat([0, 1], [3, 7])
+    # Of 1.2 and 2.8 rows.
+    [(_, val)] = split_shuffled(0.4, 0, classes, np.arange(10))
+    assert np.bincount(classes[val]).tolist() == [1, 3]
+
+
 def test_arrays_stay_together_and_one_array_stays_one() -> None:
     x = np.arange(20.0).reshape(10, 2)
+    (x_parts, again) = split_tail(0.2, x, x)
+    assert x_parts[0] is again[0] and x_parts[1] is again[1]
     (x_parts, again, y_parts) = split_shuffled(0.2, 0, None, x, x, x[:, 0] * 2)
     assert x_parts is again
     for part, targets in zip(x_parts, y_parts, strict=True):
