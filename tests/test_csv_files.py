@@ -348,6 +348,8 @@ def test_other_columns_without_a_name_are_refused_unless_the_features_are_named(
     with pytest.raises(DataError, match="without a name: column 2, column 4 of 4"):
         read_data(path)
     np.testing.assert_array_equal(read_data(path, features=["b", "a"]).X, [[3, 1], [7, 5]])
+    data = read_data(file_of(tmp_path, "a,,b\n1,x,2\n3,y,4\n"), labels=[""])
+    assert data.feature_names == ("a", "b") and data.labels[""].tolist() == ["x", "y"]
 
 
 @pytest.mark.parametrize("name", ["index", "Index", "rownames", "row.names", "level_0", "...1"])
@@ -357,9 +359,11 @@ def test_a_column_named_like_row_numbers_that_counts_is_refused(tmp_path: Path, 
         read_data(path)
     assert read_data(path, features=[name, "a"]).X[:, 0].tolist() == [7, 8, 9]
     assert read_data(path, target=[name]).feature_names == ("a",)
-    # One that measures something does not count.
-    path = file_of(tmp_path, f"{name},a\n7,1.5\n9,2.5\n8,3.5\n")
-    assert read_data(path).feature_names == (name, "a")
+    # One that measures something does not count, nor does a single row.
+    for rows in ("7,1.5\n9,2.5\n8,3.5\n", "0.2,1.5\n1.7,2.5\n2.1,3.5\n", "7,1.5\n"):
+        assert read_data(file_of(tmp_path, f"{name},a\n{rows}")).feature_names == (name, "a")
+    with pytest.raises(DataError, match=rf"column '{name}' \(1\)"):
+        read_data(file_of(tmp_path, f"{name},a\n7,1.5\n,2.5\n9,3.5\n"))
 
 
 # Options

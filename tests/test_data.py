@@ -103,6 +103,18 @@ def test_whole_numbers_that_a_table_with_floats_would_round_are_refused_by_name(
         assert "'n'" not in str(caught.value) and "Subtract an offset" in str(caught.value)
 
 
+def test_whole_numbers_beyond_int64_beside_negative_ones_are_refused_by_name() -> None:
+    columns = {"n": np.int64([-1]), "id": np.uint64([2**64 - 1])}
+    for value in (pd.DataFrame(columns), pa.table(columns)):
+        with pytest.raises(DataError, match=r"whole numbers beyond 2\*\*53 .*'id' \(uint64\)\. "):
+            as_features("X", value)
+
+
+def test_a_frame_of_one_nullable_type_is_numbers() -> None:
+    array = as_features("X", pd.DataFrame({"a": [1, 2], "b": [3, 4]}, dtype="Int64"))
+    assert array.dtype == np.int64 and array.tolist() == [[1, 3], [2, 4]]
+
+
 def test_a_frame_of_one_type_is_not_copied() -> None:
     frame = pd.DataFrame(features().astype(np.float64), columns=list("abc"))
     assert np.shares_memory(as_features("X", frame), frame.to_numpy())
@@ -207,6 +219,7 @@ def test_the_columns_of_a_table_that_are_not_numeric_are_named() -> None:
         (np.zeros((0, 3)), r"shape \(0, 3\).*no rows"),
         (np.zeros((3, 0)), r"shape \(3, 0\).*no features"),
         (pd.DataFrame({"a": []}, dtype=float), r"no rows"),
+        (pd.DataFrame(index=[0, 1]), r"shape \(2, 0\).*no features"),
         ([[1, 2], [3]], "list.*same shape"),
     ],
 )
@@ -240,6 +253,11 @@ def test_a_null_among_the_values_of_a_dictionary_is_missing() -> None:
     column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), pa.array([7, None]))
     with pytest.raises(DataError, match=r"column 'level' \(1\)"):
         as_features("X", pa.table({"level": column}))
+
+
+def test_a_null_beside_a_whole_number_that_floats_round_is_missing() -> None:
+    with pytest.raises(DataError, match=r"column 'id' \(1\)"):
+        as_features("X", pa.table({"id": [2**53 + 1, None]}))
 
 
 def test_only_the_first_columns_with_nan_are_listed() -> None:
@@ -331,6 +349,12 @@ def test_labels_that_are_strings_are_refused_with_the_line_that_encodes_them(val
         as_targets("y_train", value, 2)
 
 
+def test_columns_of_targets_that_are_strings_are_named_with_that_line() -> None:
+    with pytest.raises(DataTypeError, match=r"y_train .*: 'kind' \(.*np\.unique\(y, return_inverse=True\)") as caught:
+        as_targets("y_train", pd.DataFrame({"kind": ["a", "b"], "level": [1, 2]}), 2)
+    assert "'level'" not in str(caught.value)
+
+
 def test_targets_of_another_length_are_refused_with_both_lengths() -> None:
     with pytest.raises(DataError, match=r"y_train has 3 rows.*features have 2 rows"):
         as_targets("y_train", [1, 2, 3], 2)
@@ -341,6 +365,8 @@ def test_targets_of_another_length_are_refused_with_both_lengths() -> None:
 def test_targets_that_cannot_be_learned_are_refused() -> None:
     with pytest.raises(DataError, match=r"1 value that is.*column 0 \(1\)"):
         as_targets("y", [1.0, np.nan], 2)
+    with pytest.raises(DataError, match=r"1 value that is.*column 'p' \(1\)"):
+        as_targets("y", pd.DataFrame({"p": [1.0, np.nan], "q": [1.0, 2.0]}), 2)
     with pytest.raises(DataError, match=r"1 value that is"):
         as_targets("y", pd.Series([1, None], dtype="Int64"), 2)
     with pytest.raises(DataError, match="beyond int64"):

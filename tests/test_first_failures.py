@@ -35,6 +35,23 @@ def test_it_is_told_once_after_five_points(caplog: pytest.LogCaptureFixture) -> 
     assert told.count("The first") == 1
 
 
+def test_causes_that_differ_in_an_address_alone_are_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    told = warnings_of(caplog, *(failed(point, f"ValueError: no <Sensor at 0x{point.number}>") for point in POINTS))
+    assert told.startswith("The first 5 points have all failed")
+
+
+def test_what_an_earlier_search_of_the_same_object_saw_does_not_count(caplog: pytest.LogCaptureFixture) -> None:
+    listener = FirstFailures()
+    for cause in ("ValueError: other", "ValueError: no sensor"):
+        listener.search_started(Plan(POINTS, {}, tuple(PlannedTrial((point,), 1) for point in POINTS)))
+        for point in POINTS[:5]:
+            listener.point_finished(point, failed(point, cause))
+    assert [record.getMessage().splitlines()[0].rpartition(": ")[2] for record in caplog.records] == [
+        "other",
+        "no sensor",
+    ]
+
+
 def test_nothing_is_told_where_something_else_was_seen(caplog: pytest.LogCaptureFixture) -> None:
     alike = [failed(point) for point in POINTS]
     for others in (
@@ -44,6 +61,7 @@ def test_nothing_is_told_where_something_else_was_seen(caplog: pytest.LogCapture
     ):
         assert warnings_of(caplog, *alike[:3], others, *alike[4:]) == ""
     assert warnings_of(caplog, *alike, done=True) == ""
+    assert warnings_of(caplog, *(PointRecord("k", "c", {}, 0, "done") for _ in POINTS)) == ""
     # It ends soon enough.
     assert warnings_of(caplog, *alike, points=5) == ""
 

@@ -11,7 +11,14 @@ import pandas as pd
 import pytest
 from small_models import SmallModel, small_rows
 
-from raygrid import Autoencoder, AutoencoderResidualRegressor, GridSearchModel, MLPClassifier, MLPRegressor
+from raygrid import (
+    Autoencoder,
+    AutoencoderDetector,
+    AutoencoderResidualRegressor,
+    GridSearchModel,
+    MLPClassifier,
+    MLPRegressor,
+)
 from raygrid.errors import ArgumentError
 
 X = small_rows(60)
@@ -41,6 +48,7 @@ def folder(tmp_path: Path) -> Any:
         ("scoring", "fit(..., model_config={...})"),
         ("epochs", "belongs in the grid, such as {'epochs': [...]}, or in the single config, such as {'epochs': ...}"),
         ("hidden", "belongs in the grid, such as {'hidden': [...]}"),
+        ("patience", "belongs in the grid, such as {'patience': [...]}"),
         ("seed", "it is a setting of the model: SmallModel(..., seed=...)"),
         ("verbose", "it is a setting of the model: SmallModel(..., verbose=...)"),
         ("y", "pass the targets as y_train=..."),
@@ -53,6 +61,7 @@ def test_an_unknown_keyword_is_answered_with_what_to_do(folder: Path, name: str,
     message = refused(SmallModel(folder), X, **{name: None})
     assert message.startswith(f"fit has no argument {name}: ")
     assert advice in message
+    assert ", self" not in message
 
 
 def test_all_unknown_keywords_are_named_at_once_and_by_every_method(folder: Path) -> None:
@@ -62,6 +71,14 @@ def test_all_unknown_keywords_are_named_at_once_and_by_every_method(folder: Path
             f"{method} has no argument callbacks",
             f"{method} has no argument validation_data",
         ]
+    assert "plan(..., model_config={...})" in refused(SmallModel(folder), X, method="plan", scoring="r2")
+    # What other methods pass to the checks of the data is no argument of theirs.
+    for name in ("seed", "kept"):
+        message = refused(SmallModel(folder), X, method="plan", **{name: 1})
+        assert message.startswith(f"plan has no argument {name}: it")
+    assert "setting of the model: AutoencoderDetector(..., quantile=...)" in refused(
+        AutoencoderDetector(folder), X, quantile=0.9
+    )
     message = refused(AutoencoderResidualRegressor(folder), X, method="train_autoencoder", callbacks=[])
     assert message.startswith("train_autoencoder has no argument callbacks: raygrid stops early")
     assert "setting of the model: AutoencoderResidualRegressor(..., seed=...)" in refused(
@@ -80,7 +97,7 @@ def test_the_signature_stays_that_of_the_pattern() -> None:
 def test_targets_in_second_place_are_answered_with_the_call_to_write(folder: Path, y: Any) -> None:
     for model in (MLPRegressor(folder), MLPClassifier(folder), SmallModel(folder)):
         message = refused(model, X, y)
-        assert "the second argument of fit is X_val, the inputs for validation; it is of shape (60,)" in message
+        assert "is X_val, the inputs for validation; it is of shape (60,), which has no features." in message
         assert "If it holds the targets, pass it by name: fit(X_train, y_train=...)." in message
 
 

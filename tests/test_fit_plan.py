@@ -109,6 +109,8 @@ def test_a_reset_that_was_killed_is_planned_as_it_goes_on(tmp_path: Path) -> Non
 
     experiment = begin_reset(first.run.paths, _asked_digest(first.run.identity, first.run.request))
     assert model.plan(X, X_VAL, **asked).run.experiment == experiment
+    asked["model_config"] = OTHER
+    assert model.plan(X, X_VAL, **asked).run.experiment != experiment
 
 
 def test_a_plan_without_a_default_grid_says_what_to_pass(tmp_path: Path) -> None:
@@ -158,12 +160,14 @@ def test_a_plan_in_words_says_what_is_loaded_and_what_is_trained_once_more(
     counts = "points          1\nalready done    1\nto train        0\n"
     assert capsys.readouterr().out == f"{counts}nothing to do   {paths.model_path} is what is asked for; it is loaded\n"
 
+    more = {"hidden": [(3, 2), (5,)], "epochs": [2]}
+    assert model.plan(X, X_VAL, param_grid=more).retrained is None
     for weights in paths.points_dir.glob("*.npz"):
         weights.unlink()
     print_plan(model.plan(X, X_VAL, param_grid={"hidden": [(3, 2)], "epochs": [2]}), 2)
     again = "once more       point 0, the best so far: its weights were not kept\n"
     assert capsys.readouterr().out == counts + again
-    print_plan(model.plan(X, X_VAL, param_grid={"hidden": [(3, 2), (5,)], "epochs": [2]}), 1)
+    print_plan(model.plan(X, X_VAL, param_grid=more), 1)
     assert re_printed(capsys.readouterr().out) == [
         "points          2",
         "already done    1",

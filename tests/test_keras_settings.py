@@ -40,8 +40,9 @@ def test_without_keras_its_file_says_what_it_will_be(tmp_path: Path, monkeypatch
     (tmp_path / "keras.json").write_text(json.dumps({"floatx": "float64", "epsilon": 1e-5}))
     assert keras_settings() == KerasSettings("float64", 1e-5)
     assert global_dtype_policy() == "float64"
-    (tmp_path / "keras.json").write_text("{")
-    assert keras_settings() == KerasSettings()
+    for damaged in ("{", "[]"):
+        (tmp_path / "keras.json").write_text(damaged)
+        assert keras_settings() == KerasSettings()
 
 
 def test_a_keras_that_is_loaded_says_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,9 +155,17 @@ def test_data_of_another_width_is_refused_with_both_widths() -> None:
             method(np.zeros(4, dtype=np.float32))
 
 
-@pytest.mark.parametrize("x", [np.zeros((0, 3)), np.zeros((3, 0)), np.zeros(3), np.full((3, 3), np.nan)])
-def test_a_scaler_is_not_fitted_on_data_that_has_no_statistics(x: np.ndarray) -> None:
-    with pytest.raises(DataError, match="cannot be fitted"):
+@pytest.mark.parametrize(
+    ("x", "why"),
+    [
+        (np.zeros((0, 3)), r"on shape \(0, 3\)"),
+        (np.zeros((3, 0)), r"on shape \(3, 0\)"),
+        (np.zeros(3), r"on shape \(3,\)"),
+        (np.array([[1.0, np.nan], [2.0, 0.0]]), "1 of 2 features hold NaN or infinity"),
+    ],
+)
+def test_a_scaler_is_not_fitted_on_data_that_has_no_statistics(x: np.ndarray, why: str) -> None:
+    with pytest.raises(DataError, match=f"cannot be fitted.*{why}"):
         StandardScaler.fit(x.astype(np.float32))
 
 

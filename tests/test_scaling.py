@@ -14,9 +14,11 @@ from raygrid.scaling import Scaling
 X = np.random.default_rng(0).normal(5, 3, size=(40, 3)).astype(np.float32)
 Y = np.random.default_rng(1).normal(100, 20, size=40).astype(np.float32)
 INPUTS, TARGETS = StandardScaler.fit(X), StandardScaler.fit(Y[:, None])
+# As the first version fitted them.
+EARLIER = Scaling(*(StandardScaler(s.mean.astype(np.float32), s.scale.astype(np.float32)) for s in (INPUTS, TARGETS)))
 
 
-@pytest.mark.parametrize("scaling", [Scaling(INPUTS), Scaling(None, TARGETS), Scaling(INPUTS, TARGETS)])
+@pytest.mark.parametrize("scaling", [Scaling(INPUTS), Scaling(None, TARGETS), Scaling(INPUTS, TARGETS), EARLIER])
 def test_a_scaling_comes_back_from_its_file_to_the_last_bit(scaling: Scaling) -> None:
     read = Scaling.from_json(json.loads(json.dumps(scaling.to_json())), "s.json")
     assert bool(read)
@@ -34,6 +36,11 @@ def test_a_single_target_keeps_its_shape_both_ways() -> None:
     np.testing.assert_allclose([scaled.mean(), scaled.std()], [0, 1], atol=1e-5)
     np.testing.assert_allclose(scaling.unscale_targets(scaled), Y, rtol=1e-5)
     assert scaling.scale_targets(Y[:, None]).shape == (40, 1)
+
+
+def test_inputs_come_back_in_their_own_units() -> None:
+    scaling = Scaling(INPUTS, TARGETS)
+    np.testing.assert_allclose(scaling.unscale_inputs(scaling.scale_inputs(X)), X, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_not_scaled_is_left_as_it_is() -> None:

@@ -10,6 +10,7 @@ def test_nothing_is_said_before_something_was_measured() -> None:
     assert left.text(1000.0) == ""
     left.trained(5, 1000.0)
     assert left.text(1000.5) == ""
+    assert left.text(1002.0) == ""
     left.trained(1, 1000.5)
     assert left.text(1000.6) == ""
 
@@ -54,5 +55,13 @@ def test_nothing_is_said_at_the_end_and_nothing_negative_before() -> None:
     assert left.text(11.0) == ""
 
 
+def test_a_point_that_trained_more_than_was_planned_makes_the_others_expected_to_train_no_more() -> None:
+    left = TimeLeft(30)
+    left.trained(1, 0.0)
+    left.trained(9, 9.0)
+    left.finished(10, 20, 10)
+    assert left.text(9.0) == "about 20 s left"
+
+
 def test_durations_are_for_people() -> None:
-    assert [duration(s) for s in (0.4, 59, 61, 3725)] == ["0 s", "59 s", "1 min 1 s", "1 h 2 min"]
+    assert [duration(s) for s in (0.4, 59, 59.6, 61, 3725)] == ["0 s", "59 s", "1 min 0 s", "1 min 1 s", "1 h 2 min"]
