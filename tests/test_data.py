@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raygrid.data import as_features, as_sample_weights, as_targets, prepare_data
+from raygrid.data_arrays import is_mapped
 from raygrid.errors import ArgumentError, DataError, DataTypeError
 from raygrid.splitting import split_tail
 
@@ -59,6 +61,13 @@ def test_an_array_that_is_right_already_is_not_copied() -> None:
     assert as_features("X", x) is x
     x.flags.writeable = False
     assert np.shares_memory(as_features("X", x), x)
+
+
+def test_what_is_mapped_from_a_file_and_must_be_copied_is_copied_to_a_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", features().astype(np.float16))
+    array = as_features("X", np.load(tmp_path / "x.npy", mmap_mode="r"))
+    assert is_mapped(array) and array.dtype == np.float32
+    np.testing.assert_array_equal(array, features())
 
 
 def test_lists_frames_and_tables_give_the_same_array() -> None:
@@ -289,6 +298,13 @@ def test_everything_that_is_missing_in_a_call_is_told_at_once() -> None:
         "val_sample_weight (shape (4,), dtype float64) holds 1 value that is missing, NaN or infinite: column 0 (1). "
         "Drop the rows, or fill the values, before training."
     )
+
+
+def test_what_is_missing_is_told_where_validation_rows_are_split_off_too() -> None:
+    x, y = features(10), np.arange(10.0)
+    x[3, 1] = y[9] = np.nan
+    with pytest.raises(DataError, match=r"X_train .*: column 1 \(1\); y_train .*: column 0 \(1\)\."):
+        prepare_data(x, y_train=y)
 
 
 def test_missing_values_of_a_table_are_counted_by_column_name() -> None:
@@ -553,6 +569,10 @@ def test_what_a_model_is_fed_has_one_dtype_in_training_and_validation() -> None:
         "y_val": "float32",
     }
     assert set(map(str, data.fed_dtypes(inputs_scaled=True, targets_scaled=True).values())) == {"float32"}
+    whole = prepare_data(features(4), features(2), y_train=[0, 1, 2, 3], y_val=[0, 1])
+    for targets_scaled, dtype in ((False, "int32"), (True, "float32")):
+        fed = whole.fed_dtypes(inputs_scaled=False, targets_scaled=targets_scaled)
+        assert str(fed["y_train"]) == str(fed["y_val"]) == dtype
     with pytest.raises(DataError, match=r"X_val \(dtype uint64\) holds 18446744073709551615, which is beyond int64"):
         prepare_data(np.zeros((4, 2), int), np.full((4, 2), 2**64 - 1, np.uint64)).digests()
 

@@ -19,7 +19,7 @@ from raygrid import (
     MLPClassifier,
     MLPRegressor,
 )
-from raygrid.errors import ArgumentError
+from raygrid.errors import ArgumentError, DataError
 
 X = small_rows(60)
 Y = X @ np.array([1, 2, 3, 4], np.float32)
@@ -141,9 +141,19 @@ def test_real_validation_rows_go_second(folder: Path) -> None:
         assert SmallModel(folder).plan(X, X_val, None, config).plan.to_train == 1
     # As many rows, of a model that takes no targets, in rows that have nothing to do with each other.
     assert Autoencoder(folder).plan(X, small_rows(60, 1), None, config).plan.to_train == 1
+    # What is constant, or of two rows, says nothing of what follows what.
+    for rows in (np.ones((5, 4)), np.arange(8.0).reshape(2, 4)):
+        assert Autoencoder(folder).plan(rows, rows + 100, None, config).plan.to_train == 1
     # With targets given by name, or by name itself, it can only be meant so.
     assert SmallModel(folder).plan(X, X, None, config, y_train=Y, y_val=Y).plan.to_train == 1
     assert SmallModel(folder).plan(X, X_val=X, model_config=config).plan.to_train == 1
+
+
+def test_what_is_no_array_of_numbers_in_second_place_is_left_to_the_checks_of_the_data(folder: Path) -> None:
+    with pytest.raises(DataError, match="X_val is a list that numpy cannot turn into an array"):
+        Autoencoder(folder).plan(X, [[1, 2], [3]])
+    with pytest.raises(DataError, match="X_val has dtype <U1"):
+        Autoencoder(folder).plan(X, np.full(X.shape, "a"))
 
 
 def test_a_model_with_targets_says_how_to_pass_them(folder: Path) -> None:
