@@ -363,7 +363,7 @@ def test_a_column_named_like_row_numbers_that_counts_is_refused(tmp_path: Path, 
     for rows in ("7,1.5\n9,2.5\n8,3.5\n", "0.2,1.5\n1.7,2.5\n2.1,3.5\n", "7,1.5\n"):
         assert read_data(file_of(tmp_path, f"{name},a\n{rows}")).feature_names == (name, "a")
     with pytest.raises(DataError, match=rf"column '{name}' \(1\)"):
-        read_data(file_of(tmp_path, f"{name},a\n7,1.5\n,2.5\n9,3.5\n"))
+        read_data(file_of(tmp_path, f"{name},a\n7,1.5\n8,2.5\n,3.5\n"))
 
 
 # Options

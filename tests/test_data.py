@@ -485,6 +485,8 @@ def test_weights_of_the_validation_data_are_optional() -> None:
     [
         ({"y_val": [1]}, "y_val is given without X_val"),
         ({"val_sample_weight": [1]}, "val_sample_weight is given without X_val"),
+        ({"val_run_ids": [1]}, "val_run_ids is given without X_val"),
+        ({"X_val": features(2), "run_ids": np.ones(4)}, "run_ids and val_run_ids go together"),
         ({"X_val": features(2), "y_train": np.zeros(4)}, "not y_val"),
         ({"X_val": features(2), "y_val": np.zeros(2)}, "y_val is given without y_train"),
         ({"X_val": features(2), "val_sample_weight": np.ones(2)}, "without sample_weight"),

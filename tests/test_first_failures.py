@@ -35,8 +35,8 @@ def test_it_is_told_once_after_five_points(caplog: pytest.LogCaptureFixture) -> 
     assert told.count("The first") == 1
 
 
-def test_causes_that_differ_in_an_address_alone_are_the_same(caplog: pytest.LogCaptureFixture) -> None:
-    told = warnings_of(caplog, *(failed(point, f"ValueError: no <Sensor at 0x{point.number}>") for point in POINTS))
+def test_causes_that_differ_in_the_number_of_a_layer_alone_are_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    told = warnings_of(caplog, *(failed(point, f"ValueError: no layer 'dense_{point.number}'") for point in POINTS))
     assert told.startswith("The first 5 points have all failed")
 
 
