@@ -97,6 +97,7 @@ _GROWTH = """
 """
 
 
+@pytest.mark.long
 def test_trainings_in_one_process_do_not_make_it_grow(tmp_path: Path) -> None:
     # Without the release each adds 3 MB.
     assert float(run_script(_GROWTH, tmp_path).splitlines()[-1]) < 0.3

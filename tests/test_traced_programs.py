@@ -56,8 +56,20 @@ def traces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 POINTS = [(0.02, 0), (0.005, 0), (0.02, 7), (0.02, 0)]
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("build", [dense_model, normalised, recurrent, branched])
+@pytest.mark.parametrize(
+    ("build", "policy"),
+    [
+        (dense_model, "float32"),
+        (normalised, "mixed_bfloat16"),
+        pytest.param(dense_model, "mixed_bfloat16", marks=pytest.mark.long),
+        pytest.param(normalised, "float32", marks=pytest.mark.long),
+        *[
+            pytest.param(build, policy, marks=pytest.mark.long)
+            for build in (recurrent, branched)
+            for policy in ("float32", "mixed_bfloat16")
+        ],
+    ],
+)
 def test_other_rates_and_seeds_run_in_one_trace_to_the_last_bit(build: Any, policy: str, traces: list[str]) -> None:
     from raygrid.traced_programs import TracedPrograms
 
@@ -312,16 +324,20 @@ def test_what_is_set_on_an_optimizer_inside_a_scaling_one_is_seen() -> None:
     assert structure(scaled) is None
 
 
+@pytest.fixture(scope="module")
+def in_graph() -> Any:
+    """What a training gives whose epochs run as graphs."""
+    return bits(train(dense_model, 0.02, 0))
+
+
 @pytest.mark.parametrize(
     "private", ["all_layers", "metrics_given_to_compile", "runs_under_a_strategy", "metrics_or_logs"]
 )
 def test_where_keras_renamed_something_epochs_run_through_fit(
-    private: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    private: str, in_graph: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from raygrid import epoch_program, training
     from raygrid.traced_programs import TracedPrograms
-
-    expected = bits(train(dense_model, 0.02, 0))
 
     def renamed(*args: Any) -> Any:
         raise AttributeError(f"'Sequential' object has no attribute '_{private}'")
@@ -330,7 +346,7 @@ def test_where_keras_renamed_something_epochs_run_through_fit(
     monkeypatch.setattr(epoch_program, private, renamed)
     caplog.set_level(logging.INFO, "raygrid")
     programs = TracedPrograms()
-    assert bits(train(dense_model, 0.02, 0, programs)) == bits(train(dense_model, 0.02, 0, programs)) == expected
+    assert bits(train(dense_model, 0.02, 0, programs)) == bits(train(dense_model, 0.02, 0, programs)) == in_graph
     reason = f"its epoch cannot be traced ('Sequential' object has no attribute '_{private}')"
     assert caplog.text.count(f"Epochs run through model.fit, which is slower: {reason}") == 1
 

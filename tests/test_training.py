@@ -122,8 +122,23 @@ def layers_of_the_built_in_regressor(config: dict[str, Any], input_shape: tuple[
     return model.build_model({**MLPRegressor.DEFAULT_CONFIG, **config}, input_shape)
 
 
-@pytest.mark.parametrize("batch_size", [25, 32, 60], ids="{} rows a batch".format)
-@pytest.mark.parametrize("build", [cut_in_two, with_a_callback_of_its_own, layers_of_the_built_in_regressor])
+@pytest.mark.parametrize(
+    ("build", "batch_size"),
+    [
+        (cut_in_two, 60),
+        (with_a_callback_of_its_own, 25),
+        (layers_of_the_built_in_regressor, 32),
+        *[
+            pytest.param(build, batch_size, marks=pytest.mark.long)
+            for build, others in (
+                (cut_in_two, (25, 32)),
+                (with_a_callback_of_its_own, (32, 60)),
+                (layers_of_the_built_in_regressor, (25, 60)),
+            )
+            for batch_size in others
+        ],
+    ],
+)
 def test_dense_models_are_those_of_keras_fit_to_the_last_bit(build: Callable[..., Any], batch_size: int) -> None:
     # The last batch of 200 rows, and of 60 for validation, is a whole one in some, and in others a smaller one.
     trained = train(build, batch_size=batch_size, epochs=2)

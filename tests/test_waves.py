@@ -97,6 +97,7 @@ def test_a_worker_that_dies_in_a_later_wave_costs_one_more_training(
     check_same_result(model, in_one_wave)
 
 
+@pytest.mark.long
 def test_a_full_disk_in_a_later_wave_ends_the_search(
     ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +167,7 @@ def recorded_points(folder: Path) -> list[Path]:
 SIGNALS = {2: signal.SIGINT, 3: signal.SIGTERM}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("recorded_before", SIGNALS)
 def test_a_signal_in_any_wave_and_between_two_ends_the_search(
     told_to_stop: dict[int, tuple[Child, Path]], recorded_before: int

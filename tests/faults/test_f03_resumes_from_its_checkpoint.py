@@ -154,6 +154,7 @@ def test_f03_a_killed_worker_goes_on_in_the_middle_of_its_trial_and_trains_nothi
     assert bits(best) == bits(alone)
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_f02_after_its_driver_was_killed_a_search_goes_on_in_the_middle_of_its_trials(
     ray_session: None, tmp_path: Path

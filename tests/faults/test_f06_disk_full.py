@@ -229,6 +229,7 @@ class FillsTheDisk(SearchListener):
                 os.posix_fallocate(file.fileno(), 0, os.statvfs(self.disk).f_bavail * 4096)
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_f06_a_search_whose_disk_is_full_ends_with_the_reason_and_goes_on_where_it_was(
     ray_session: None, tmp_path: Path
