@@ -129,7 +129,7 @@ def measure(case: Case) -> Result:
 
 
 def _model() -> keras.Model:
-    return Autoencoder("", "bench").build_model(CONFIG, (WIDTH,))
+    return Autoencoder("models", "bench").build_model(CONFIG, (WIDTH,))
 
 
 class _Times(keras.callbacks.Callback):
