@@ -31,8 +31,8 @@ from process_tree import Measured, run_measured
 from reporting import RESULTS, processor, write
 
 from raygrid.cli.data import Columns, load_embedded
-from raygrid.records import finite_or_none
-from raygrid.scaler import make_scaler
+from raygrid.data.scaler import make_scaler
+from raygrid.grid.records import finite_or_none
 
 SEED = 0
 LIMIT_S = 2400.0

@@ -25,12 +25,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import reporting
 
-from raygrid.checkpoints import Checkpoints
-from raygrid.plan import Plan, Point, make_plan
-from raygrid.point_store import PointStore
-from raygrid.progress import SearchListener
-from raygrid.records import PointRecord
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Plan, Point, make_plan
+from raygrid.grid.records import PointRecord
+from raygrid.progress.listeners import SearchListener
+from raygrid.store.checkpoints import Checkpoints
+from raygrid.store.points import PointStore
 from raygrid.tuning.driver import run_trials
 from raygrid.tuning.resources import TrialResources
 from raygrid.tuning.session import RaySession

@@ -29,10 +29,10 @@ import numpy as np
 import tensorflow as tf
 from reporting import RESULTS, as_list, facts, table, write
 
-from raygrid.batches import train_items, val_items
-from raygrid.epoch_program import EpochProgram
-from raygrid.training import begin_session
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.training.batches import train_items, val_items
+from raygrid.training.epoch_program import EpochProgram
+from raygrid.training.train import begin_session
 from raygrid.zoo.autoencoder import Autoencoder
 
 WIDTH = 52

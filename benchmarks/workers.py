@@ -16,8 +16,8 @@ from reporting import RESULTS, as_list, facts, table, write
 
 from raygrid import Autoencoder, Resources, SearchListener
 from raygrid.datasets import load_tep
-from raygrid.plan import Point
-from raygrid.records import PointRecord
+from raygrid.grid.plan import Point
+from raygrid.grid.records import PointRecord
 
 TARGET = 1.7
 WORKERS = (1, 2)

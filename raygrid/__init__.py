@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from raygrid import datasets, errors
-    from raygrid.artifacts import ModelArtifacts
-    from raygrid.model import GridSearchModel
-    from raygrid.progress import SearchListener
+    from raygrid.model.grid_search_model import GridSearchModel
+    from raygrid.progress.listeners import SearchListener
+    from raygrid.store.paths import ModelArtifacts
     from raygrid.tuning.resources import Resources
     from raygrid.zoo.autoencoder import Autoencoder
     from raygrid.zoo.conv_autoencoder import ConvAutoencoder
@@ -44,12 +44,12 @@ _HOME = {
     "AutoencoderDetector": "raygrid.zoo.detector",
     "AutoencoderResidualRegressor": "raygrid.zoo.residual_regressor",
     "ConvAutoencoder": "raygrid.zoo.conv_autoencoder",
-    "GridSearchModel": "raygrid.model",
+    "GridSearchModel": "raygrid.model.grid_search_model",
     "MLPClassifier": "raygrid.zoo.mlp_classifier",
     "MLPRegressor": "raygrid.zoo.mlp_regressor",
-    "ModelArtifacts": "raygrid.artifacts",
+    "ModelArtifacts": "raygrid.store.paths",
     "Resources": "raygrid.tuning.resources",
-    "SearchListener": "raygrid.progress",
+    "SearchListener": "raygrid.progress.listeners",
 }
 
 

@@ -19,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from commands import Command
 
-    from raygrid.records import PointRecord
+    from raygrid.grid.records import PointRecord
 
 # Short, since Ray's sockets lie in it and the path of a socket may have 107 characters.
 _HOME = tempfile.mkdtemp(prefix="rg-", dir="/tmp")
@@ -99,7 +99,7 @@ def ray_session() -> Iterator[None]:
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys of the points that are trained from now on, in this process or on Ray: each one is recorded here."""
-    from raygrid.point_store import PointStore
+    from raygrid.store.points import PointStore
 
     keys: list[str] = []
     add = PointStore.add

@@ -23,24 +23,24 @@ import pyarrow.parquet as pq
 import yaml
 from pyarrow import csv
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.cache import read_cached, require_current
-from raygrid.checkpoints import Checkpoint, Checkpoints
+from raygrid.base.files import MAX_MODEL_BYTES, decode_json, encode_json, read_bytes, sha256
 from raygrid.cli.inputs import read_mapping
-from raygrid.data_files import read_data
+from raygrid.data.files.tables import read_data
 from raygrid.errors import RaygridError
-from raygrid.experiments import current_experiment
-from raygrid.identity import Identity, installed_versions, point_key
-from raygrid.ledger import read_ledger, results_table, results_text, write_ledger
-from raygrid.manifest import Manifest
-from raygrid.plan import Point
-from raygrid.point_store import PointStore, write_weights
-from raygrid.prefix_lock import locked
-from raygrid.publishing import publish
-from raygrid.records import PointRecord, WeightsFile
-from raygrid.request import Request
-from raygrid.search_run import recorded_results
-from raygrid.storage import MAX_MODEL_BYTES, decode_json, encode_json, read_bytes, sha256
+from raygrid.grid.plan import Point
+from raygrid.grid.records import PointRecord, WeightsFile
+from raygrid.grid.request import Request
+from raygrid.identity.identity import Identity, installed_versions, point_key
+from raygrid.search.run import recorded_results
+from raygrid.store.checkpoints import Checkpoint, Checkpoints
+from raygrid.store.ledger import read_ledger, results_table, results_text, write_ledger
+from raygrid.store.lock import locked
+from raygrid.store.manifest import Manifest
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore, write_weights
+from raygrid.store.published import read_cached, require_current
+from raygrid.store.publishing import publish
+from raygrid.store.resets import current_experiment
 from raygrid.zoo.autoencoder import Autoencoder
 from raygrid.zoo.detector import AutoencoderDetector
 from raygrid.zoo.mlp_classifier import MLPClassifier
@@ -316,7 +316,7 @@ def _model(folder: Path) -> Reader:
     """A ``.keras`` file of a set without a manifest, in which no digest stands before Keras."""
     import keras
 
-    from raygrid.model_files import model_bytes, model_from_bytes
+    from raygrid.training.keras_files import model_bytes, model_from_bytes
 
     def sample(*layers: Any) -> bytes:
         model = keras.Sequential([keras.Input((4,)), *layers])

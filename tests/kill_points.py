@@ -1,7 +1,7 @@
 """Ends a process with a real SIGKILL at the k-th step that it takes towards the disk.
 
-A step is a file that is created, each half of what `raygrid.storage` writes, an fsync, a rename, a link, a removal, and
-a folder that is made or removed. They are counted from outside, so one that is new is counted, too.
+A step is a file that is created, each half of what `raygrid.base.files` writes, an fsync, a rename, a link, a removal,
+and a folder that is made or removed. They are counted from outside, so one that is new is counted, too.
 
 In a forked process, for a loop over all steps: `killed_at`. In a process of its own, which runs any script or module:
 
@@ -29,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from raygrid import storage
+from raygrid.base import files
 
 KILL_AT, KILL_UNDER, KILL_STEPS = (f"RAYGRID_TEST_KILL_{name}" for name in ("AT", "UNDER", "STEPS"))
 
@@ -57,7 +57,7 @@ class _KillPoints:
             fsync(descriptor)
 
         os.fsync = counted  # type: ignore[assignment]
-        storage.open = self._open  # type: ignore[attr-defined]
+        files.open = self._open  # type: ignore[attr-defined]
 
     def _step(self, path: str) -> None:
         if self._under is not None and not f"{path}/".startswith(f"{self._under}/"):

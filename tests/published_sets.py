@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.manifest import Manifest
-from raygrid.publishing import publish, published_exists, read_published
+from raygrid.store.manifest import Manifest
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.publishing import publish, published_exists, read_published
 
 
 def files_of(paths: ModelArtifacts, label: str, scaler: bool) -> dict[str, bytes]:

@@ -55,7 +55,7 @@ class LoggedModel(SmallModel):
         self.deadly = deadly
 
     def build_model(self, config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
-        from raygrid.publishable import unchecked
+        from raygrid.training.publishable import unchecked
 
         model = super().build_model(config, input_shape)
         deadly = config["hidden"] == self.deadly

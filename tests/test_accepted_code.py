@@ -12,14 +12,14 @@ import pytest
 from small_models import SmallModel, dense_model
 from trained_models import CONFIG, OTHER, X_VAL, X, bits, small_model, trained_copy
 
-from raygrid.accepted_code import accepted_codes, points_of_other_code, take_over
-from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import ArgumentError, MissingArtifactError, RebuildError, StaleCacheError
-from raygrid.identity import Identity, point_key
-from raygrid.manifest import Manifest
-from raygrid.point_store import PointStore
-from raygrid.publishing import read_manifest
-from raygrid.records import PointRecord
+from raygrid.grid.records import PointRecord
+from raygrid.identity.identity import Identity, point_key
+from raygrid.store.accepted_code import accepted_codes, points_of_other_code, take_over
+from raygrid.store.manifest import Manifest
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore
+from raygrid.store.publishing import read_manifest
 
 IDENTITY = Identity(
     data={"x_train": {"digest": "d" * 32, "shape": [80, 2], "dtype": "float32"}},

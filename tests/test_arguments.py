@@ -11,8 +11,8 @@ import pytest
 from small_models import SmallModel, small_rows
 
 from raygrid import AutoencoderDetector, AutoencoderResidualRegressor, GridSearchModel, Resources, SearchListener
-from raygrid.arguments import dtype_policy_name, local_path
-from raygrid.data_files import read_data
+from raygrid.base.arguments import dtype_policy_name, local_path
+from raygrid.data.files.tables import read_data
 from raygrid.errors import ArgumentError, ResourceError
 
 X = small_rows(20)

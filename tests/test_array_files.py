@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raygrid.array_files import open_array_files, write_array_files
-from raygrid.scaler import StandardScaler
+from raygrid.data.mapped_arrays import open_array_files, write_array_files
+from raygrid.data.scaler import StandardScaler
 
 Array = np.ndarray[Any, Any]
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import CorruptArtifactError, VersionError
-from raygrid.manifest import FileEntry, Manifest
-from raygrid.request import Request
+from raygrid.grid.request import Request
+from raygrid.store.manifest import FileEntry, Manifest
+from raygrid.store.paths import ModelArtifacts
 
 SOURCE = Path("/models/a_manifest.json")
 

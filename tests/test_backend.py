@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from child_processes import run_script
 
-from raygrid.backend import prepare_worker, quiet_tensorflow, tensorflow_is_quiet
 from raygrid.errors import ResourceError
+from raygrid.training.tensorflow_setup import prepare_worker, quiet_tensorflow, tensorflow_is_quiet
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_python_warnings_of_tensorflow_are_held_back_inside_alone_and_not_where_
 
 _IMPORTS = """
     import os, sys
-    from raygrid.backend import load_tensorflow, quiet_import_of_tensorflow
+    from raygrid.training.tensorflow_setup import load_tensorflow, quiet_import_of_tensorflow
 
     os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
     if sys.argv[1:] == ["loud"]:

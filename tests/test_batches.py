@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from small_models import WIDTH, dense_model, small_rows
 
-from raygrid.array_files import open_array_files, write_array_files
-from raygrid.plan import Point
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.data.mapped_arrays import open_array_files, write_array_files
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Point
 
 Array = np.ndarray[Any, Any]
 
@@ -33,7 +33,7 @@ def tensors_of_shape(shape: tuple[int, ...]) -> int:
 
 
 def test_all_trainings_on_the_same_arrays_share_one_tensor_which_goes_with_the_arrays() -> None:
-    from raygrid.batches import train_items, val_items, validation_data
+    from raygrid.training.batches import train_items, val_items, validation_data
 
     arrays, settings = TrainingArrays(small_rows(37), None, small_rows(13), None), TrainSettings()
     items = [train_items(arrays, {}, settings) for _ in range(3)]
@@ -46,7 +46,7 @@ def test_all_trainings_on_the_same_arrays_share_one_tensor_which_goes_with_the_a
 
 
 def test_arrays_of_equal_values_are_not_taken_for_one_another() -> None:
-    from raygrid.batches import train_items
+    from raygrid.training.batches import train_items
 
     one, other = (TrainingArrays(X + i, None, X_VAL, None) for i in (0, 1))
     for arrays in (one, other):
@@ -65,7 +65,7 @@ def test_arrays_of_equal_values_are_not_taken_for_one_another() -> None:
     ids=["large", "three axes", "int32", "int64"],
 )
 def test_a_tensor_holds_its_array_to_the_last_bit(column: Array) -> None:
-    from raygrid.batches import train_items
+    from raygrid.training.batches import train_items
 
     column.flags.writeable = False
     x = np.zeros((len(column), 1), np.float32)
@@ -134,7 +134,7 @@ RUNS = TrainingArrays(
 def test_out_of_files_a_training_gives_what_it_gives_in_memory_to_the_last_bit(
     build: Callable[..., Any], arrays: TrainingArrays, windowed: bool, batch_size: int, shuffle: bool, tmp_path: Path
 ) -> None:
-    from raygrid.training import train_point
+    from raygrid.training.train import train_point
 
     point = Point(0, {**CONFIG, "batch_size": batch_size, "window": 8, "stride": 3}, 5, "key")
     settings = TrainSettings(shuffle, windowed=windowed)
@@ -149,7 +149,7 @@ def test_out_of_files_a_training_gives_what_it_gives_in_memory_to_the_last_bit(
 def test_out_of_files_nothing_of_the_data_becomes_a_tensor_and_the_reason_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from raygrid.training import train_point
+    from raygrid.training.train import train_point
 
     arrays = in_files(TrainingArrays(small_rows(41), None, small_rows(17), None), tmp_path)
     held: list[int] = []

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.cache import CachedModel, read_cached, require_current
+from raygrid.base.files import encode_json
+from raygrid.data.scaler import StandardScaler
 from raygrid.errors import CorruptArtifactError, StaleCacheError, VersionError
-from raygrid.identity import Identity, installed_versions
-from raygrid.manifest import Manifest
-from raygrid.publishing import publish
-from raygrid.scaler import StandardScaler
-from raygrid.storage import encode_json
+from raygrid.identity.identity import Identity, installed_versions
+from raygrid.store.manifest import Manifest
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.published import CachedModel, read_cached, require_current
+from raygrid.store.publishing import publish
 
 IDENTITY = Identity(
     data={"x_train": {"digest": "d" * 32, "shape": [80, 2], "dtype": "float32"}},

@@ -18,12 +18,12 @@ import pytest
 from architectures import branched, nadam, normalised, of_own_making, recurrent, scheduled, stateful
 from small_models import WIDTH, SmallModel, dense_model, small_rows
 
-from raygrid.array_files import open_array_files, write_array_files
-from raygrid.artifacts import ModelArtifacts
-from raygrid.checkpoints import Checkpoint, Checkpoints, training_key
-from raygrid.housekeeping import clean_prefix
-from raygrid.plan import Point
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.data.mapped_arrays import open_array_files, write_array_files
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Point
+from raygrid.store.checkpoints import Checkpoint, Checkpoints, training_key
+from raygrid.store.cleaning import clean_prefix
+from raygrid.store.paths import ModelArtifacts
 
 CONFIG = {"hidden": (8,), "learning_rate": 0.02, "activation": "relu", "batch_size": 16, "epochs": 6, "patience": None}
 ROWS = small_rows(240)
@@ -37,7 +37,7 @@ def point(key: str = "key", seed: int = 3, **config: Any) -> Point:
 
 @functools.cache
 def shared_programs() -> Any:
-    from raygrid.traced_programs import TracedPrograms
+    from raygrid.training.traced_programs import TracedPrograms
 
     return TracedPrograms()
 
@@ -77,7 +77,7 @@ def train(
     on_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> Training:
     """Trains; ``on_epoch`` is called after every epoch, before its checkpoint is written."""
-    from raygrid.training import train_points
+    from raygrid.training.train import train_points
 
     training = Training()
 
@@ -112,7 +112,7 @@ def cut_short(build: Any, points: Sequence[Point], checkpoints: Checkpoints, aft
         if epoch == after + 1:
             raise Cut
 
-    from raygrid.training import train_points
+    from raygrid.training.train import train_points
 
     with pytest.raises(Cut):
         train_points(
@@ -167,7 +167,7 @@ def goes_on_after(log: pytest.LogCaptureFixture) -> list[int]:
 def test_a_training_that_was_cut_short_ends_as_an_undisturbed_one_to_the_last_bit(
     build: Any, policy: str, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
-    from raygrid.traced_programs import TracedPrograms
+    from raygrid.training.traced_programs import TracedPrograms
 
     settings = TrainSettings(dtype_policy=policy)
     writing = Checkpoints(tmp_path / "writing", 0.0)
@@ -375,7 +375,7 @@ def in_eager_mode(config: Any, shape: Any) -> Any:
 def test_what_could_end_otherwise_is_not_checkpointed_and_says_so(
     build: Any, reason: str, checkpoints: Checkpoints, log: pytest.LogCaptureFixture
 ) -> None:
-    from raygrid import resuming
+    from raygrid.training import resuming
 
     resuming._told.clear()
     short = [point(epochs=3, batch_size=160)]
@@ -436,7 +436,7 @@ def test_a_disk_too_full_for_a_checkpoint_is_told_once_and_the_training_goes_on(
 
 
 def test_what_keeps_a_point_from_being_recorded_is_raised_and_not_taken_for_its_failure() -> None:
-    from raygrid.training import train_points
+    from raygrid.training.train import train_points
 
     def full(trained: Any) -> None:
         raise OSError(errno.ENOSPC, "no room for the record")

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from raygrid.cli import display
 from raygrid.cli.display import ConsoleHandler, LiveBar, PlainLines, make_display
-from raygrid.plan import Plan, Point, make_plan
-from raygrid.records import PointRecord, Status
+from raygrid.grid.plan import Plan, Point, make_plan
+from raygrid.grid.records import PointRecord, Status
 
 POINTS = [Point(n, {"epochs": 10, "batch_size": 4}, seed=0, key=f"key{n}") for n in range(3)]
 ROW = {"loss": 0.5, "val_loss": 0.5}

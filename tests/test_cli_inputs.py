@@ -25,7 +25,7 @@ import raygrid
 from raygrid.cli.failures import in_options
 from raygrid.cli.inputs import Asked, find_model, parse_settings, read_mapping
 from raygrid.errors import ArgumentError, GridError, SearchInterrupted
-from raygrid.model import GridSearchModel
+from raygrid.model.grid_search_model import GridSearchModel
 from raygrid.tuning.resources import Resources
 from raygrid.zoo import MODELS
 from raygrid.zoo.autoencoder import Autoencoder
@@ -94,9 +94,12 @@ VIEWS = ("results", "show", "clean", "tensorboard")
         (["search", "--model", "autoencodr"], "use one of autoencoder, conv-autoencoder, detector, mlp-classifier"),
         (["search", "--model", "nowhere:Model"], "there is no module 'nowhere' in"),
         (["search", "--model", "raygrid.nowhere:Model"], "there is no module 'raygrid.nowhere'"),
-        (["search", "--model", "raygrid.model:Nothing"], "raygrid.model has no 'Nothing'"),
-        (["search", "--model", "raygrid.plan:STARTUP_S"], "must be a subclass of GridSearchModel or a builder"),
-        (["search", "--model", "raygrid.plan:Plan"], "must be a subclass of GridSearchModel or a builder"),
+        (
+            ["search", "--model", "raygrid.model.grid_search_model:Nothing"],
+            "raygrid.model.grid_search_model has no 'Nothing'",
+        ),
+        (["search", "--model", "raygrid.grid.plan:STARTUP_S"], "must be a subclass of GridSearchModel or a builder"),
+        (["search", "--model", "raygrid.grid.plan:Plan"], "must be a subclass of GridSearchModel or a builder"),
         (["search", "--prefix", "../x"], "cache_prefix is '../x'; it must be a plain file name"),
         (["search", "--seed", "-1"], "seed is -1"),
         (["search", "--cpus-per-trial", "0"], "cpus_per_trial is 0"),

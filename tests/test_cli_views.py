@@ -14,14 +14,14 @@ from commands import (
     write,
 )
 
-from raygrid.artifacts import ModelArtifacts
 from raygrid.cli.data import Columns, load_file
 from raygrid.cli.inputs import find_model
-from raygrid.identity import point_key
-from raygrid.manifest import Manifest
-from raygrid.point_store import PointStore
-from raygrid.publishing import publish
-from raygrid.records import PointRecord
+from raygrid.grid.records import PointRecord
+from raygrid.identity.identity import point_key
+from raygrid.store.manifest import Manifest
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore
+from raygrid.store.publishing import publish
 
 CONFIG = {"units": 2, "batch_size": 4, "epochs": 2, "patience": None}
 

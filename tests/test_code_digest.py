@@ -18,13 +18,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from raygrid.code_digest import builder_digest, describe_code
+from raygrid.identity.code_digest import builder_digest, describe_code
 
 Load = Callable[..., ModuleType]
 
 MODEL = """
     import keras_like
-    from raygrid.model import GridSearchModel
+    from raygrid.model.grid_search_model import GridSearchModel
 
     WIDTH = 64
     TABLE = {"a": [1, 2.5, None], "b": ("x", True)}
@@ -60,13 +60,13 @@ MODEL = """
 @pytest.fixture(autouse=True)
 def raygrid_model_class(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in for raygrid's model class and for Keras, which count by the names of their modules."""
-    model = ModuleType("raygrid.model")
-    vars(model)["GridSearchModel"] = type("GridSearchModel", (), {"__module__": "raygrid.model"})
+    model = ModuleType("raygrid.model.grid_search_model")
+    vars(model)["GridSearchModel"] = type("GridSearchModel", (), {"__module__": "raygrid.model.grid_search_model"})
     keras_like = ModuleType("keras_like")
     keras_like.__file__ = "/environment/site-packages/keras_like.py"
     for name in ("Model", "Layer"):
         vars(keras_like)[name] = type(name, (), {"__module__": "keras_like.src"})
-    monkeypatch.setitem(sys.modules, "raygrid.model", model)
+    monkeypatch.setitem(sys.modules, "raygrid.model.grid_search_model", model)
     monkeypatch.setitem(sys.modules, "keras_like", keras_like)
 
 
@@ -312,7 +312,7 @@ def test_of_raygrid_only_the_built_in_models_are_followed(monkeypatch: pytest.Mo
         return builder_digest(builder["build"])
 
     assert made("raygrid.zoo.blocks", 1) != made("raygrid.zoo.blocks", 2)
-    assert made("raygrid.training", 1) == made("raygrid.training", 2)
+    assert made("raygrid.training.train", 1) == made("raygrid.training.train", 2)
     assert made("raygrid.zoology", 1) == made("raygrid.zoology", 2)
 
 
@@ -617,7 +617,7 @@ def test_a_file_that_was_edited_after_its_import_does_not_speak_for_the_code_tha
 
 SCRIPT = """
 import sys
-from raygrid.code_digest import builder_digest
+from raygrid.identity.code_digest import builder_digest
 
 NAMES = {"relu", "gelu", "tanh", "elu", "selu"}
 def first(): return NAMES, object()
@@ -661,7 +661,7 @@ def test_a_module_of_a_package_has_the_same_digest_run_as_a_script(tmp_path: Pat
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / "__init__.py").write_text("")
     (tmp_path / "lab" / "train.py").write_text(
-        "from lab.blocks import dense\nfrom raygrid.code_digest import builder_digest\n"
+        "from lab.blocks import dense\nfrom raygrid.identity.code_digest import builder_digest\n"
         "def build(config): return dense()\nif __name__ == '__main__': print(builder_digest(build))\n"
     )
     call = "import lab.train as t; print(t.builder_digest(t.build))"
@@ -675,7 +675,7 @@ def test_a_module_of_a_package_has_the_same_digest_run_as_a_script(tmp_path: Pat
 
 
 def test_the_digest_loads_neither_tensorflow_nor_ray(tmp_path: Path) -> None:
-    call = "import sys, raygrid.code_digest; print({'ray', 'keras', 'tensorflow'} & set(sys.modules))"
+    call = "import sys, raygrid.identity.code_digest; print({'ray', 'keras', 'tensorflow'} & set(sys.modules))"
     assert _output("-c", call, cwd=tmp_path, hash_seed="1").strip() == "set()"
 
 

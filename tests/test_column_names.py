@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from raygrid.column_names import (
+from raygrid.data.column_names import (
     NamedArray,
     column_order,
     in_order,
@@ -19,7 +19,7 @@ from raygrid.column_names import (
     names_of,
     put_back,
 )
-from raygrid.data import as_features, as_targets
+from raygrid.data.training_data import as_features, as_targets
 from raygrid.errors import DataError
 
 COLUMNS = {"flow": [1.0, 2.0], "heat": [3.0, 4.0]}

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from small_models import small_rows
 
-from raygrid.common_mistakes import mistake_remedy
-from raygrid.error_lines import same_as
-from raygrid.failure_causes import with_remedy
-from raygrid.plan import Point
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.grid.error_lines import same_as
+from raygrid.grid.plan import Point
+from raygrid.progress.common_mistakes import mistake_remedy
+from raygrid.progress.remedies import with_remedy
 
 X = small_rows(70)
 SERIES = X[:, :, None]
@@ -23,7 +23,7 @@ CONFIG = {"units": 4, "epochs": 1, "batch_size": 32, "patience": None}
 
 def cause(build: Any, x: Any = X, y: Any = None, **config: Any) -> str:
     """What the record of a point says that was trained with this builder and failed."""
-    from raygrid.training import train_point
+    from raygrid.training.train import train_point
 
     targets = (None, None) if y is None else (y[:50], y[50:])
     arrays = TrainingArrays(x[:50], targets[0], x[50:], targets[1])

@@ -13,13 +13,13 @@ from trained_models import OTHER, small_model, trained_copy
 from trained_models import X_VAL as SMALL_X_VAL
 from trained_models import X as SMALL_X
 
-from raygrid.confirmation import MAX_CONTENDERS, Confirmation, Contender, _close_to
 from raygrid.errors import ArgumentError, MissingArtifactError, StaleCacheError
-from raygrid.experiments import begin_reset
-from raygrid.point_store import PointStore
-from raygrid.publishing import read_manifest
-from raygrid.records import PointRecord
-from raygrid.search import train_config
+from raygrid.grid.records import PointRecord
+from raygrid.search.confirmation import MAX_CONTENDERS, Confirmation, Contender, _close_to
+from raygrid.search.winner import train_config
+from raygrid.store.points import PointStore
+from raygrid.store.publishing import read_manifest
+from raygrid.store.resets import begin_reset
 
 STANDS, CLOSE, FALLS = "stands", "too close to call", "does not stand"
 
@@ -148,7 +148,9 @@ def test_a_confirmation_and_a_publication_leave_what_an_unfinished_search_needs(
     def with_weights() -> set[str]:
         return {path.stem for path in paths.points_dir.glob("*.npz")}
 
-    monkeypatch.setattr("raygrid.model.confirm_winner", lambda *arguments: confirmation(contender(0, 1.0, 1.0)))
+    monkeypatch.setattr(
+        "raygrid.model.grid_search_model.confirm_winner", lambda *arguments: confirmation(contender(0, 1.0, 1.0))
+    )
     model, trainings = small_model(paths.model_dir)
     model.confirm(SMALL_X, SMALL_X_VAL)
     assert with_weights() == {winner, "grown"}
@@ -195,7 +197,7 @@ def confirmed(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Co
     build_log = folder / "builds.txt"
     model = LoggedModel(folder / "models", "small", 0, build_log=str(build_log))
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("raygrid.model.search_grid", train_config)
+        monkeypatch.setattr("raygrid.model.grid_search_model.search_grid", train_config)
         model.fit(X, X_VAL, param_grid=GRID)
     published, before = files_of(folder / "models"), len(builds(build_log))
     answer = model.confirm(X, X_VAL, seeds=2, within=1e6)

@@ -260,8 +260,8 @@ def test_a_winner_that_does_not_reproduce_its_val_loss_over_windows_is_not_publi
 
 
 def test_windows_are_made_batch_by_batch_from_one_copy_of_the_series() -> None:
-    from raygrid.batches import train_items
-    from raygrid.training_inputs import TrainingArrays, TrainSettings
+    from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+    from raygrid.training.batches import train_items
 
     series = np.zeros((50_000, 100), np.float32)  # 20 MB; its windows of 200 rows: 4 GB
     arrays = TrainingArrays(x_train=series, y_train=None, x_val=series, y_val=None)

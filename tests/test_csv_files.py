@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from raygrid.data_files import read_data
+from raygrid.data.files.tables import read_data
 from raygrid.errors import ArgumentError, DataError, DataTypeError
 
 # Arrow reads a file in blocks of 1 MiB.

@@ -14,7 +14,7 @@ import tensorflow as tf
 from child_processes import run_script
 from tensorflow.python.framework import ops
 
-from raygrid.custom_gradients import release_custom_gradients
+from raygrid.training.custom_gradients import release_custom_gradients
 
 REGISTERED = ops.gradient_registry._registry
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygrid.data import as_features, as_sample_weights, as_targets, prepare_data
-from raygrid.data_arrays import is_mapped
+from raygrid.data.checks import is_mapped
+from raygrid.data.splitting import split_tail
+from raygrid.data.training_data import as_features, as_sample_weights, as_targets, prepare_data
 from raygrid.errors import ArgumentError, DataError, DataTypeError
-from raygrid.splitting import split_tail
 
 
 def f32(values: Any) -> np.ndarray:
@@ -28,7 +28,7 @@ def features(rows: int = 10, width: int = 3) -> np.ndarray:
 
 
 def test_the_data_modules_load_neither_pyarrow_nor_tensorflow_nor_ray() -> None:
-    modules = "raygrid.data, raygrid.data_files, raygrid.scaler, raygrid.datasets"
+    modules = "raygrid.data.training_data, raygrid.data.files.tables, raygrid.data.scaler, raygrid.datasets"
     code = f"import sys, {modules}; print({{'pyarrow', 'tensorflow', 'keras', 'ray'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
@@ -248,7 +248,7 @@ def test_masked_values_are_refused_and_an_empty_mask_is_not() -> None:
 
 
 def test_nan_and_infinity_are_counted_by_column_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygrid.row_blocks._BLOCK_BYTES", 64)
+    monkeypatch.setattr("raygrid.base.row_blocks._BLOCK_BYTES", 64)
     x = features(100, 4).astype(np.float64)
     x[[3, 50, 99], 2] = np.nan
     x[7, 0] = -np.inf
@@ -586,7 +586,7 @@ def test_the_arrays_are_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(len(array))
         return "digest"
 
-    monkeypatch.setattr("raygrid.data.digest_values", digest)
+    monkeypatch.setattr("raygrid.data.training_data.digest_values", digest)
     data = prepare_data(features(10))
     data.digests()["x_train"]["digest"] = "edited"
     assert data.digests()["x_train"]["digest"] == "digest"

@@ -13,11 +13,11 @@ import pyarrow.feather as pa_feather
 import pyarrow.parquet as pq
 import pytest
 
-from raygrid.data_arrays import as_features, as_targets
-from raygrid.data_files import read_data
+from raygrid.base.memory import available_memory
+from raygrid.data.checks import as_features, as_targets
+from raygrid.data.files.tables import read_data
+from raygrid.data.index_columns import _say_left_out
 from raygrid.errors import ArgumentError, DataError, DataTypeError
-from raygrid.index_columns import _say_left_out
-from raygrid.memory import available_memory
 
 
 def f32(values: Any) -> np.ndarray:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from raygrid.data.scaler import StandardScaler
 from raygrid.datasets import TEPData, load_tep
-from raygrid.scaler import StandardScaler
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raygrid.plan import Point
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Point
 
 WIDTH, STEPS, TARGETS = 6, 5, 3
 EPOCHS = 3
@@ -306,7 +306,7 @@ def session() -> Iterator[Callable[..., None]]:
     import keras
     import tensorflow as tf
 
-    from raygrid.training import begin_session
+    from raygrid.training.train import begin_session
 
     yield lambda policy="float32": begin_session(0, policy)
     tf.config.run_functions_eagerly(False)
@@ -319,7 +319,7 @@ def as_items(columns: tuple[Any, ...]) -> Any:
     import keras
     import tensorflow as tf
 
-    from raygrid.batches import Items
+    from raygrid.training.batches import Items
 
     tensors = keras.tree.map_structure(tf.constant, columns)
     count = len(keras.tree.flatten(columns)[0])
@@ -335,7 +335,7 @@ def state(model: Any) -> list[Array]:
 
 def by_program(case: Case) -> Trained:
     """Metrics and variables after each epoch."""
-    from raygrid.epoch_program import EpochProgram, why_not
+    from raygrid.training.epoch_program import EpochProgram, why_not
 
     model = case.build()
     assert why_not(model) is None
@@ -407,7 +407,7 @@ def recording(seen: list[list[float]]) -> Any:
 
 def batches_of(*epochs: int, shuffle: bool = True, seed: int = 3) -> list[list[float]]:
     """The batches of a new program that runs these epochs."""
-    from raygrid.epoch_program import EpochProgram
+    from raygrid.training.epoch_program import EpochProgram
 
     seen: list[list[float]] = []
     train, val = np.arange(50, dtype=np.float32)[:, None], np.arange(100, 120, dtype=np.float32)[:, None]
@@ -445,7 +445,7 @@ ARRAYS = TrainingArrays(*TRAIN, *VAL)
 def train(
     build: Callable[[], Any], settings: TrainSettings, arrays: TrainingArrays = ARRAYS, seed: int = 0, **changes: Any
 ) -> Any:
-    from raygrid.training import train_point
+    from raygrid.training.train import train_point
 
     point = Point(0, SETTINGS | changes, seed, "key")
     trained = train_point(lambda config, shape: build(), point, "context", arrays, settings, device="CPU")
@@ -606,9 +606,9 @@ def test_what_a_graph_would_change_is_left_to_keras_fit(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from raygrid import training
+    from raygrid.training import train
 
-    monkeypatch.setattr(training, "_told", set())
+    monkeypatch.setattr(train, "_told", set())
     caplog.set_level(logging.INFO, "raygrid")
     trained = train(build, TrainSettings(shuffle=False))
     assert [reason in message for message in told(caplog)] == [True]
@@ -621,7 +621,7 @@ def test_what_a_graph_would_change_is_left_to_keras_fit(
 def test_whatever_takes_part_in_fit_is_left_to_it(
     build: Callable[[], Any], reason: str, session: Callable[..., None]
 ) -> None:
-    from raygrid.epoch_program import why_not
+    from raygrid.training.epoch_program import why_not
 
     assert reason in str(why_not(build()))
 
@@ -629,12 +629,12 @@ def test_whatever_takes_part_in_fit_is_left_to_it(
 def test_why_an_epoch_is_not_in_graph_is_told_once_for_each_reason(
     session: Callable[..., None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raygrid import training
+    from raygrid.training import train
 
-    monkeypatch.setattr(training, "_told", set())
+    monkeypatch.setattr(train, "_told", set())
     caplog.set_level(logging.INFO, "raygrid")
     for reason in ("this", "this", "that", "this", "that", None):
-        monkeypatch.setattr(training, "why_not", lambda model, reason=reason: reason)
+        monkeypatch.setattr(train, "why_not", lambda model, reason=reason: reason)
         train(dense, TrainSettings(), epochs=1)
     assert [message.split()[-1] for message in told(caplog)] == ["this.", "that."]
 
@@ -687,15 +687,15 @@ def test_epochs_over_windows_are_those_of_keras_fit_on_the_windows(session: Call
 def test_shuffled_both_ways_give_the_same_to_the_last_bit(
     build: Callable[[], Any], arrays: TrainingArrays, session: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raygrid import training
+    from raygrid.training import train
 
     settings = TrainSettings(shuffle=True, windowed=arrays is WINDOWS)
     ways: list[str] = []
     for way in ("_train_in_graph", "_train_with_fit"):
-        taken = getattr(training, way)
-        monkeypatch.setattr(training, way, lambda *args, way=way, taken=taken: (ways.append(way), taken(*args)))
+        taken = getattr(train, way)
+        monkeypatch.setattr(train, way, lambda *args, way=way, taken=taken: (ways.append(way), taken(*args)))
     in_graph = train(build, settings, arrays, seed=5)
-    monkeypatch.setattr(training, "why_not", lambda model: "a test")
+    monkeypatch.setattr(train, "why_not", lambda model: "a test")
     with_fit = train(build, settings, arrays, seed=5)
     assert ways == ["_train_in_graph", "_train_with_fit"]
     assert in_graph.record.history == with_fit.record.history

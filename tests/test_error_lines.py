@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raygrid.error_lines import cause_of, same_as, same_causes, what_happened
+from raygrid.grid.error_lines import cause_of, same_as, same_causes, what_happened
 
 GRAPH = """Traceback (most recent call last):
   File "/a/execute.py", line 53, in quick_execute

@@ -16,9 +16,9 @@ from types import SimpleNamespace
 import pytest
 
 from raygrid import GridSearchModel, errors
-from raygrid.backend import check_backend
 from raygrid.cli.inputs import find_model
 from raygrid.errors import BackendError, BuilderError, RaygridError, SearchInterrupted, UserCodeError
+from raygrid.training.tensorflow_setup import check_backend
 
 DEFINED = {name: c for name, c in vars(errors).items() if inspect.isclass(c) and c.__module__ == errors.__name__}
 CLASSES = {name: c for name, c in DEFINED.items() if issubclass(c, RaygridError)}

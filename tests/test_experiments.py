@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import CorruptArtifactError, VersionError
-from raygrid.experiments import FIRST_EXPERIMENT, begin_reset, current_experiment, end_reset
-from raygrid.manifest import Manifest
-from raygrid.publishing import publish
+from raygrid.store.manifest import Manifest
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.publishing import publish
+from raygrid.store.resets import FIRST_EXPERIMENT, begin_reset, current_experiment, end_reset
 
 
 @pytest.fixture

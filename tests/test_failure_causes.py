@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from raygrid.failure_causes import MEMORY_REMEDY, NOT_STARTED, with_remedy
-from raygrid.records import PointRecord, Status
+from raygrid.grid.records import PointRecord, Status
+from raygrid.progress.remedies import MEMORY_REMEDY, NOT_STARTED, with_remedy
 
 
 def record(error: str | None, status: Status = "failed") -> PointRecord:

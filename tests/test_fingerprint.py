@@ -10,8 +10,8 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from raygrid import fingerprint
-from raygrid.fingerprint import canonical_json, digest_array, digest_json, digest_values
+from raygrid.base import fingerprint
+from raygrid.base.fingerprint import canonical_json, digest_array, digest_json, digest_values
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from raygrid.first_failures import FirstFailures
-from raygrid.plan import Plan, PlannedTrial, Point
-from raygrid.records import PointRecord
+from raygrid.grid.plan import Plan, PlannedTrial, Point
+from raygrid.grid.records import PointRecord
+from raygrid.progress.first_failures import FirstFailures
 
 POINTS = tuple(Point(n, {"units": n}, 0, f"key{n}") for n in range(12))
 

@@ -15,7 +15,7 @@ import pytest
 from small_models import SmallModel, small_rows
 
 from raygrid import AutoencoderDetector, AutoencoderResidualRegressor, MLPRegressor
-from raygrid.column_names import NamedArray
+from raygrid.data.column_names import NamedArray
 from raygrid.errors import DataError, StaleCacheError
 
 NAMES = ["a", "b", "c", "d"]

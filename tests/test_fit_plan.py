@@ -13,7 +13,7 @@ from trained_models import CONFIG, OTHER, X_VAL, X, small_model, trained_copy
 from raygrid import AutoencoderDetector, AutoencoderResidualRegressor
 from raygrid.cli.reports import print_plan
 from raygrid.errors import CorruptArtifactError, GridError, NotFittedError, StaleCacheError
-from raygrid.experiments import begin_reset
+from raygrid.store.resets import begin_reset
 
 
 class OtherCode(SmallModel):
@@ -105,7 +105,7 @@ def test_a_reset_that_was_killed_is_planned_as_it_goes_on(tmp_path: Path) -> Non
     assert first.plan.to_train == 1
     assert not (tmp_path / "models/small_runs/reset.json").exists()
 
-    from raygrid.model import _asked_digest
+    from raygrid.model.grid_search_model import _asked_digest
 
     experiment = begin_reset(first.run.paths, _asked_digest(first.run.identity, first.run.request))
     assert model.plan(X, X_VAL, **asked).run.experiment == experiment

@@ -26,7 +26,7 @@ from raygrid.errors import (
     SearchInterrupted,
     StaleCacheError,
 )
-from raygrid.plan import Point
+from raygrid.grid.plan import Point
 
 
 class Trained(NamedTuple):
@@ -352,7 +352,7 @@ def test_a_folder_without_manifest_loads_with_one_warning(tmp_path: Path, caplog
 def test_the_first_writer_adopts_a_folder_without_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     legacy_folder(tmp_path / "legacy")
     saved = (tmp_path / "legacy/small_model.keras").read_bytes()
-    monkeypatch.setattr("raygrid.publishing.remove_superseded", lambda paths, manifest: None)
+    monkeypatch.setattr("raygrid.store.publishing.remove_superseded", lambda paths, manifest: None)
     model, begun = small_model(tmp_path / "legacy")
     model.fit(X, X_VAL, model_config=OTHER, reset_experiment=True)
     assert begun == [(5,)]
@@ -422,7 +422,7 @@ def test_single_training_and_a_cache_hit_never_import_ray_and_other_processes_pr
 
 _RESET_THAT_DIES = """
     import os, signal, sys
-    import raygrid.model
+    import raygrid.model.grid_search_model
     from raygrid import SearchListener
     from small_models import SmallModel, small_rows
 
@@ -438,7 +438,7 @@ _RESET_THAT_DIES = """
     if os.environ["DIE"] == "training":
         listener = DiesInTraining()
     else:
-        raygrid.model.publish = dies
+        raygrid.model.grid_search_model.publish = dies
     SmallModel({folder!r}, "small", 0, scaler="standard", progress=listener).fit(
         X, X_val, model_config={{"hidden": [5], "epochs": 2}}, reset_experiment=True)
 """

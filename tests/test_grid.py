@@ -9,7 +9,7 @@ import pytest
 from native_values import same
 
 from raygrid.errors import GridError, GridTypeError
-from raygrid.grid import iter_param_grid, normalize_config, normalize_grid, varying_names
+from raygrid.grid.values import iter_param_grid, normalize_config, normalize_grid, varying_names
 
 DEFAULTS: dict[str, Any] = {
     "units": 16,

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import LockTimeoutError, MissingArtifactError
-from raygrid.experiments import begin_reset
-from raygrid.housekeeping import clean_prefix, drop_spent
-from raygrid.manifest import Manifest
-from raygrid.point_store import PointStore
-from raygrid.prefix_lock import locked
-from raygrid.publishing import publish
-from raygrid.records import PointRecord
-from raygrid.request import Request
+from raygrid.grid.records import PointRecord
+from raygrid.grid.request import Request
+from raygrid.store.cleaning import clean_prefix, drop_spent
+from raygrid.store.lock import locked
+from raygrid.store.manifest import Manifest
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore
+from raygrid.store.publishing import publish
+from raygrid.store.resets import begin_reset
 
 GRID = Request.for_grid({"units": (1, 2)}, {"epochs": 3})
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raygrid import identity as identity_module
-from raygrid.identity import Identity, installed_version, installed_versions, major, point_key
+from raygrid.identity import identity as identity_module
+from raygrid.identity.identity import Identity, installed_version, installed_versions, major, point_key
 
 IDENTITY = Identity(
     data={

@@ -33,7 +33,7 @@ def model() -> Any:
 def test_every_private_attribute_of_a_model_is_there() -> None:
     import keras
 
-    from raygrid import keras_internals as internals
+    from raygrid.training import keras_internals as internals
 
     made = model()
     assert [layer for layer in internals.all_layers(made) if isinstance(layer, keras.layers.Dense)] == [
@@ -53,7 +53,7 @@ def test_every_private_attribute_of_a_model_is_there() -> None:
 def test_attributes_that_are_left_out_of_a_structure_are_there() -> None:
     import keras
 
-    from raygrid import keras_internals as internals
+    from raygrid.training import keras_internals as internals
 
     made = model()
     functional = keras.Model(made.inputs, made.outputs)
@@ -64,14 +64,14 @@ def test_attributes_that_are_left_out_of_a_structure_are_there() -> None:
 def test_variables_are_numbered_in_the_order_in_which_they_are_made() -> None:
     import tensorflow as tf
 
-    from raygrid.keras_internals import order_of_making
+    from raygrid.training.keras_internals import order_of_making
 
     first, second = tf.Variable(1.0, name="b"), tf.Variable(1.0, name="a")
     assert order_of_making(first) < order_of_making(second)
 
 
 def test_operations_say_whether_they_are_stateful() -> None:
-    from raygrid.keras_internals import is_stateful
+    from raygrid.training.keras_internals import is_stateful
 
     assert is_stateful("RandomUniform") is True
     assert is_stateful("MatMul") is False
@@ -81,7 +81,7 @@ def test_operations_say_whether_they_are_stateful() -> None:
 def test_gradients_are_in_a_registry() -> None:
     import tensorflow as tf
 
-    from raygrid.keras_internals import registered_gradients
+    from raygrid.training.keras_internals import registered_gradients
 
     before = set(registered_gradients() or ())
     assert "MatMul" in before
@@ -97,7 +97,7 @@ def test_gradients_are_in_a_registry() -> None:
 def test_outside_eager_execution_keras_leaves_prepared_programs_alone() -> None:
     import tensorflow as tf
 
-    from raygrid.keras_internals import outside_eager_execution
+    from raygrid.training.keras_internals import outside_eager_execution
 
     with outside_eager_execution():
         assert not tf.executing_eagerly()

@@ -15,8 +15,8 @@ from small_models import SmallModel, dense_model, small_rows
 from trained_models import CONFIG, X_VAL, X
 
 from raygrid import GridSearchModel
+from raygrid.base.keras_settings import KerasSettings, global_dtype_policy, keras_settings
 from raygrid.errors import ArgumentError, StaleCacheError
-from raygrid.keras_settings import KerasSettings, global_dtype_policy, keras_settings
 
 DEFAULTS: dict[str, Any] = {
     "floatx": "float32",
@@ -78,7 +78,7 @@ def keras() -> Iterator[Any]:
     """Keras, as it was before in the end."""
     import keras
 
-    from raygrid.user_state import user_state_kept
+    from raygrid.training.user_state import user_state_kept
 
     with user_state_kept():
         yield keras

@@ -1,4 +1,4 @@
-"""The layers of the package, held against the imports in its files, and what an import costs."""
+"""The packages of raygrid, held against the imports in its files, and what an import costs."""
 
 from __future__ import annotations
 
@@ -16,208 +16,46 @@ import raygrid
 
 PACKAGE = Path(raygrid.__file__).parent
 
-# A module imports from lower layers, and from its own layer only what SAME_LAYER lists. A name with modules below it
-# (tuning, zoo, datasets, cli) stands for all of them, and how these import each other is its own affair.
-LAYERS: dict[int, tuple[str, ...]] = {
-    0: ("errors", "known_fields", "wording"),
-    1: (
-        "arguments",
-        "artifacts",
-        "code_digest",
-        "code_scope",
-        "code_source",
-        "column_names",
-        "error_lines",
-        "fingerprint",
-        "grid",
-        "identity",
-        "index_columns",
-        "keras_settings",
-        "records",
-        "request",
-        "row_blocks",
-        "stop_signals",
-        "stopping",
-        "target_classes",
-        "training_inputs",
-        "unsupported_data",
-        "watched_config",
-        "windows",
-    ),
-    2: (
-        "arrow_sizes",
-        "backend",
-        "csv_files",
-        "csv_layout",
-        "common_mistakes",
-        "data",
-        "data_arrays",
-        "data_files",
-        "datasets",
-        "failure_causes",
-        "manifest",
-        "memory",
-        "missing_values",
-        "numpy_files",
-        "plan",
-        "precision",
-        "row_labels",
-        "scaler",
-        "scaling",
-        "space",
-        "splitting",
-        "storage",
-        "time_left",
-    ),
-    3: (
-        "accepted_code",
-        "array_files",
-        "batches",
-        "cache",
-        "checkpoints",
-        "custom_gradients",
-        "custom_objects",
-        "epoch_program",
-        "experiments",
-        "followers",
-        "keras_internals",
-        "ledger",
-        "model_files",
-        "model_structure",
-        "point_store",
-        "prefix_lock",
-        "progress",
-        "publishable",
-        "publishing",
-        "rebuild",
-        "resuming",
-        "search_run",
-        "shared_training",
-        "tensorboard_log",
-        "tensorboard_server",
-        "traced_programs",
-        "training",
-        "training_state",
-        "user_state",
-    ),
-    4: ("first_failures", "fit_plan", "housekeeping", "retries", "tensorboard_listener", "tuning", "window_prediction"),
-    5: ("configured", "confirmation", "fit_arguments", "fitted", "model", "search"),
-    6: ("plots", "zoo"),
-    7: ("cli",),
-}
-SAME_LAYER: dict[str, tuple[str, ...]] = {
-    "code_digest": ("code_scope", "code_source", "fingerprint"),
-    "code_scope": ("code_source",),
-    "grid": ("fingerprint",),
-    "column_names": ("index_columns",),
-    "identity": ("column_names", "fingerprint", "training_inputs"),
-    "keras_settings": ("arguments",),
-    "training_inputs": ("keras_settings",),
-    "records": ("error_lines",),
-    "request": ("fingerprint", "grid", "records"),
-    "failure_causes": ("common_mistakes",),
-    "data": ("data_arrays", "missing_values", "precision", "row_labels", "splitting"),
-    "data_arrays": ("missing_values", "precision"),
-    "csv_files": ("csv_layout", "memory"),
-    "data_files": (
-        "arrow_sizes",
-        "csv_files",
-        "csv_layout",
-        "data_arrays",
-        "memory",
-        "missing_values",
-        "numpy_files",
-    ),
-    "numpy_files": ("memory",),
-    "precision": ("missing_values",),
-    "manifest": ("storage",),
-    "splitting": ("data_arrays",),
-    "storage": ("memory",),
-    "cache": ("publishing",),
-    "checkpoints": ("point_store",),
-    "experiments": ("publishing",),
-    "model_files": ("custom_objects",),
-    "publishable": ("batches", "custom_objects", "model_files", "model_structure"),
-    "rebuild": ("batches", "custom_objects", "model_files", "publishable", "training", "user_state"),
-    "scaling": ("scaler",),
-    "custom_gradients": ("keras_internals",),
-    "epoch_program": ("batches", "keras_internals"),
-    "model_structure": ("keras_internals",),
-    "user_state": ("keras_internals",),
-    "traced_programs": ("batches", "epoch_program", "model_structure"),
-    "training_state": ("epoch_program", "keras_internals"),
-    "followers": ("checkpoints", "training_state"),
-    "resuming": ("checkpoints", "followers", "training_state"),
-    "training": (
-        "batches",
-        "checkpoints",
-        "custom_gradients",
-        "epoch_program",
-        "followers",
-        "keras_internals",
-        "progress",
-        "publishable",
-        "resuming",
-        "shared_training",
-        "traced_programs",
-    ),
-    "accepted_code": ("point_store",),
-    "search_run": ("accepted_code", "array_files", "checkpoints", "ledger", "point_store", "publishing"),
-    "confirmation": ("search",),
-    "configured": ("fitted", "search"),
-    "fit_arguments": ("configured",),
-    "model": ("configured", "confirmation", "fit_arguments", "search"),
-    "plots": ("zoo",),
-}
-# Where a module may import these when it is itself imported; everywhere else inside a function, if at all.
+# The rooms of the house, from the ground up. A module imports from its own room and from those before it; within a
+# room modules import each other, without a circle.
+ORDER = (
+    "errors",
+    "base",
+    "data",
+    "datasets",
+    "identity",
+    "grid",
+    "store",
+    "progress",
+    "training",
+    "tuning",
+    "search",
+    "model",
+    "zoo",
+    "cli",
+)
+# Rooms that know neither Keras nor Ray, not even inside a function.
+PURE = ("errors", "data", "datasets", "identity", "grid", "store", "progress")
+# Rooms whose modules may import these when they are imported themselves; everywhere else inside a function, if at all.
 AT_IMPORT = {
-    "tensorflow": {
-        "batches",
-        "custom_gradients",
-        "custom_objects",
-        "epoch_program",
-        "followers",
-        "keras_internals",
-        "model_files",
-        "model_structure",
-        "publishable",
-        "rebuild",
-        "resuming",
-        "training",
-        "training_state",
-    },
-    "keras": {
-        "custom_objects",
-        "epoch_program",
-        "followers",
-        "keras_internals",
-        "model_files",
-        "model_structure",
-        "publishable",
-        "rebuild",
-        "resuming",
-        "shared_training",
-        "traced_programs",
-        "training",
-        "training_state",
-        "user_state",
-    },
-    "ray": {"tuning.callbacks", "tuning.head_watch", "tuning.neighbours", "tuning.waves"},
-    "pyarrow": set(),
-    "pandas": set(),
-    "matplotlib": set(),
+    "tensorflow": ("training",),
+    "keras": ("training",),
+    "ray": ("tuning",),
+    "pyarrow": (),
+    "pandas": (),
+    "matplotlib": (),
 }
 PUBLIC_NAMES = {
     "Autoencoder": "raygrid.zoo.autoencoder",
     "AutoencoderDetector": "raygrid.zoo.detector",
     "AutoencoderResidualRegressor": "raygrid.zoo.residual_regressor",
     "ConvAutoencoder": "raygrid.zoo.conv_autoencoder",
-    "GridSearchModel": "raygrid.model",
+    "GridSearchModel": "raygrid.model.grid_search_model",
     "MLPClassifier": "raygrid.zoo.mlp_classifier",
     "MLPRegressor": "raygrid.zoo.mlp_regressor",
-    "ModelArtifacts": "raygrid.artifacts",
+    "ModelArtifacts": "raygrid.store.paths",
     "Resources": "raygrid.tuning.resources",
-    "SearchListener": "raygrid.progress",
+    "SearchListener": "raygrid.progress.listeners",
     "__version__": None,
     "datasets": None,
     "errors": None,
@@ -273,43 +111,51 @@ def _imports(nodes: list[ast.AST] | list[ast.stmt], at_import: bool, typing_only
             yield from _imports(list(ast.iter_child_nodes(node)), at_import, typing_only)
 
 
-def entry_of(name: str) -> str:
-    """The table's name for a module."""
+def room_of(name: str) -> str:
+    """The package, or the single module, on the first level of the tree that holds a module."""
     return name.partition(".")[0]
 
 
-LAYER_OF = {entry: layer for layer, entries in LAYERS.items() for entry in entries}
-
-
 def own_imports(name: str) -> list[tuple[str, Import]]:
-    """The imports of other modules of the package, under the table's names."""
-    found = [(i.target.removeprefix("raygrid."), i) for i in imports_of(file_of(name)) if i.target[:8] == "raygrid."]
-    return [(entry_of(target), i) for target, i in found if entry_of(target) != entry_of(name)]
+    """The imports of modules of the package, without the leading ``raygrid.``."""
+    return [
+        (found.target.removeprefix("raygrid."), found)
+        for found in imports_of(file_of(name))
+        if found.target.startswith("raygrid.")
+    ]
 
 
-def test_the_table_names_every_module_once_and_nothing_else() -> None:
-    listed = [entry for entries in LAYERS.values() for entry in entries]
-    assert sorted(listed) == sorted({entry_of(name) for name in MODULES})
+def loads(name: str) -> set[str]:
+    """Which of the slow packages the import of a module leads to, its own imports and those of what it imports."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    ahead = [name]
+    while ahead:
+        module = ahead.pop()
+        if module not in seen:
+            seen.add(module)
+            for each in imports_of(file_of(module)):
+                if each.at_import:
+                    found |= {each.target.partition(".")[0]} & AT_IMPORT.keys()
+                    if each.target.startswith("raygrid."):
+                        ahead.append(each.target.removeprefix("raygrid."))
+    return found
+
+
+def test_the_order_names_every_room_once_and_nothing_else() -> None:
+    assert sorted(ORDER) == sorted({room_of(name) for name in MODULES})
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_imports_from_lower_layers_only(name: str) -> None:
-    allowed = SAME_LAYER.get(entry_of(name), ())
-    wrong = [
-        f"line {found.line}: {target} (layer {LAYER_OF[target]})"
-        for target, found in own_imports(name)
-        if LAYER_OF[target] >= LAYER_OF[entry_of(name)] and target not in allowed
-    ]
-    assert not wrong, f"{name} is of layer {LAYER_OF[entry_of(name)]} and imports {wrong}"
+def test_a_module_imports_from_its_own_room_and_from_those_before_it(name: str) -> None:
+    known = ORDER[: ORDER.index(room_of(name)) + 1]
+    wrong = [f"line {found.line}: {target}" for target, found in own_imports(name) if room_of(target) not in known]
+    assert not wrong, f"{room_of(name)} comes before what {name} imports: {wrong}"
 
 
-def test_what_is_allowed_within_a_layer_is_of_that_layer_in_use_and_without_a_circle() -> None:
-    used = {entry_of(name): {target for target, _ in own_imports(name)} for name in MODULES if "." not in name}
-    for name, targets in SAME_LAYER.items():
-        for target in targets:
-            assert LAYER_OF[target] == LAYER_OF[name], (name, target)
-            assert target in used[name], f"{name} no longer imports {target}"
-    TopologicalSorter(SAME_LAYER).prepare()
+def test_modules_import_each_other_without_a_circle() -> None:
+    imports = {name: {target for target, found in own_imports(name) if not found.typing_only} for name in MODULES}
+    TopologicalSorter(imports).prepare()
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -317,15 +163,21 @@ def test_what_is_slow_to_import_is_imported_where_it_is_needed(name: str) -> Non
     wrong = [
         f"line {found.line}: {found.target}"
         for found in imports_of(file_of(name))
-        if found.at_import and name not in AT_IMPORT.get(found.target.partition(".")[0], {name})
+        if found.at_import and room_of(name) not in AT_IMPORT.get(found.target.partition(".")[0], ORDER)
     ]
     assert not wrong, wrong
 
 
-@pytest.mark.parametrize("name", [n for n in MODULES if LAYER_OF[entry_of(n)] <= 2 and n != "backend"])
-def test_the_lowest_layers_know_neither_keras_nor_ray(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in MODULES if room_of(name) in PURE])
+def test_what_is_pure_knows_neither_keras_nor_ray(name: str) -> None:
     targets = {found.target.partition(".")[0] for found in imports_of(file_of(name)) if not found.typing_only}
     assert not targets & {"tensorflow", "keras", "ray"}
+
+
+# What stands in front of the others is code of its own: the command's, and what `raygrid.datasets` offers.
+@pytest.mark.parametrize("name", sorted({*ORDER} - {"errors", "datasets", "zoo", "cli"}))
+def test_the_package_of_a_room_is_empty(name: str) -> None:
+    assert file_of(name).read_text() == ""
 
 
 def test_the_package_itself_imports_its_modules_when_they_are_asked_for() -> None:
@@ -336,7 +188,7 @@ def test_the_package_itself_imports_its_modules_when_they_are_asked_for() -> Non
 def test_the_reader_of_imports_sees_every_kind(tmp_path: Path) -> None:
     path = tmp_path / "m.py"
     path.write_text(
-        "import os.path, ray\nfrom raygrid import errors\nfrom raygrid.grid import Config\n"
+        "import os.path, ray\nfrom raygrid import errors\nfrom raygrid.grid.values import Config\n"
         "if TYPE_CHECKING:\n    import keras\nelse:\n    import json\n"
         "class A:\n    import a\n    async def f(self):\n        with x:\n            import b\n"
         "try:\n    import c\nexcept ImportError:\n    from d import e\n"
@@ -345,7 +197,7 @@ def test_the_reader_of_imports_sees_every_kind(tmp_path: Path) -> None:
         ("os.path", True, False),
         ("ray", True, False),
         ("raygrid.errors", True, False),
-        ("raygrid.grid", True, False),
+        ("raygrid.grid.values", True, False),
         ("keras", False, True),
         ("json", True, False),
         ("a", True, False),
@@ -371,9 +223,8 @@ def test_importing_raygrid_loads_nothing_slow(tmp_path: Path) -> None:
     assert loaded_after("import raygrid", tmp_path) == set()
 
 
-def test_the_public_names_and_all_modules_but_three_load_nothing_slow(tmp_path: Path) -> None:
-    exempt = set.union(*AT_IMPORT.values())
-    lines = [f"import raygrid.{name}" for name in MODULES if name not in exempt]
+def test_the_public_names_and_all_modules_that_say_so_load_nothing_slow(tmp_path: Path) -> None:
+    lines = [f"import raygrid.{name}" for name in MODULES if not loads(name)]
     assert loaded_after("\n".join(["from raygrid import *", *lines]), tmp_path) == set()
 
 

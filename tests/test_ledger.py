@@ -7,10 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import CorruptArtifactError
-from raygrid.ledger import read_ledger, results_table, results_text, write_ledger
-from raygrid.records import PointRecord
+from raygrid.grid.records import PointRecord
+from raygrid.store.ledger import read_ledger, results_table, results_text, write_ledger
+from raygrid.store.paths import ModelArtifacts
 
 
 def record(key: str, val_loss: float | None = 1.0, **fields: Any) -> PointRecord:

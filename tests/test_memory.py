@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raygrid.memory import available_memory, data_shortage, left_in_container
+from raygrid.base.memory import available_memory, data_shortage, left_in_container
 
 GB = 10**9
 

@@ -12,9 +12,9 @@ import pytest
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid import GridSearchModel
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import CorruptArtifactError, CustomObjectError, RebuildError
-from raygrid.plan import Point
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Point
 
 X, X_VAL = small_rows(), small_rows(60, seed=1)
 ARRAYS = TrainingArrays(X, None, X_VAL, None)
@@ -77,7 +77,7 @@ def always_noisy(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
 
 def trained(build: Callable[..., Any]) -> Any:
     """A point as a worker reports it."""
-    from raygrid.training import train_point
+    from raygrid.training.train import train_point
 
     point = train_point(build, Point(0, CONFIG, 0, "key"), "context", ARRAYS, TrainSettings(), device="CPU")
     assert point.record.status == "done", point.record.error
@@ -85,7 +85,7 @@ def trained(build: Callable[..., Any]) -> Any:
 
 
 def rebuilt(build: Callable[..., Any], point: Any) -> tuple[Any, bytes]:
-    from raygrid.rebuild import rebuild_winner
+    from raygrid.training.rebuild import rebuild_winner
 
     return rebuild_winner(build, point.record, point.weights, ARRAYS, TrainSettings(), SOURCE)
 
@@ -111,7 +111,7 @@ def test_the_rebuilt_winner_has_the_weights_of_the_trial_and_predicts_as_its_fil
 
 
 def test_a_model_comes_back_from_its_bytes_compiled_and_with_its_weights() -> None:
-    from raygrid.model_files import model_bytes, model_from_bytes
+    from raygrid.training.keras_files import model_bytes, model_from_bytes
 
     model = dense_model(CONFIG, (WIDTH,))
     model.fit(X, X, verbose=0)
@@ -124,8 +124,8 @@ def test_a_model_comes_back_from_its_bytes_compiled_and_with_its_weights() -> No
 def test_a_class_that_keras_cannot_find_is_rebuilt_with_the_builder_and_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from raygrid.model_files import model_from_bytes
-    from raygrid.rebuild import built_model
+    from raygrid.training.keras_files import model_from_bytes
+    from raygrid.training.rebuild import built_model
 
     point = trained(with_own_layer)
     model, data = rebuilt(with_own_layer, point)
@@ -141,7 +141,7 @@ def test_a_class_that_keras_cannot_find_is_rebuilt_with_the_builder_and_a_warnin
 
 
 def test_a_class_that_keras_cannot_find_without_a_builder_is_an_error_with_the_fix() -> None:
-    from raygrid.model_files import model_bytes, model_from_bytes
+    from raygrid.training.keras_files import model_bytes, model_from_bytes
 
     data = model_bytes(with_own_layer(CONFIG, (WIDTH,)))
     with pytest.raises(
@@ -183,8 +183,8 @@ def test_a_model_without_an_input_layer_is_rebuilt_too() -> None:
 
 
 def test_weights_that_no_longer_fit_the_builder_are_an_error_naming_the_file() -> None:
-    from raygrid.model_files import model_bytes, model_from_bytes
-    from raygrid.rebuild import built_model
+    from raygrid.training.keras_files import model_bytes, model_from_bytes
+    from raygrid.training.rebuild import built_model
 
     data = model_bytes(built_model(with_own_layer, CONFIG, (WIDTH,), "float32"))
     with pytest.raises(CorruptArtifactError, match="do not fit the model that build_model gives now"):
@@ -217,7 +217,7 @@ def test_a_model_that_is_random_by_nature_is_only_warned_of(caplog: pytest.LogCa
 
 @pytest.mark.parametrize("kept", [0, 100, -1])
 def test_a_file_that_is_cut_off_cannot_be_loaded(kept: int) -> None:
-    from raygrid.model_files import model_bytes, model_from_bytes
+    from raygrid.training.keras_files import model_bytes, model_from_bytes
 
     data = model_bytes(dense_model(CONFIG, (WIDTH,)))
     with pytest.raises(CorruptArtifactError, match=r"is damaged: it is not a whole \.keras file"):

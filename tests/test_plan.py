@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raygrid.identity import point_key
-from raygrid.plan import (
+from raygrid.grid.plan import (
     ASSUMED_STEP_S,
     ASSUMED_TRIAL_S,
     STARTUP_S,
@@ -26,8 +25,9 @@ from raygrid.plan import (
     training_steps,
     trainings,
 )
-from raygrid.records import PointRecord, Status
-from raygrid.request import Request
+from raygrid.grid.records import PointRecord, Status
+from raygrid.grid.request import Request
+from raygrid.identity.identity import point_key
 
 DEFAULTS: dict[str, Any] = {"batch_size": 32, "epochs": 10, "patience": None}
 
@@ -135,7 +135,7 @@ def test_points_are_the_same_whether_they_are_kept_or_made_anew(grid: dict[str, 
         Point(number, config, 5, point_key("context", config, 5)) for number, config in enumerate(request.configs())
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("raygrid.plan._KEPT_POINTS", kept)
+        patch.setattr("raygrid.grid.plan._KEPT_POINTS", kept)
         points = Points(request, "context", 5)
         assert list(points) == plain
         assert [points[i] for i in range(len(points))] == plain

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from raygrid.errors import ArgumentError, DataError, MissingExtraError
-from raygrid.plots import plot_elbow_curve, plot_residual_fit, plot_residual_series
+from raygrid.zoo.plots import plot_elbow_curve, plot_residual_fit, plot_residual_series
 
 ACTUAL = np.array([0.1, 0.4, 0.2, 3.0], dtype=np.float32)
 PREDICTED = np.array([0.2, 0.3, 0.2, 2.0], dtype=np.float32)

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raygrid.errors import CorruptArtifactError
-from raygrid.grid import normalize_config
-from raygrid.point_store import PointStore, read_weights, write_weights
-from raygrid.records import PointRecord, WeightsFile
+from raygrid.grid.records import PointRecord, WeightsFile
+from raygrid.grid.values import normalize_config
+from raygrid.store.points import PointStore, read_weights, write_weights
 
 KEY = "0" * 31 + "1"
 
@@ -240,7 +240,7 @@ def test_weights_are_there_before_the_record_that_names_them(
         assert (store.folder / f"{KEY}.npz").read_bytes() == weights_file.read_bytes()
         raise OSError("full")
 
-    monkeypatch.setattr("raygrid.point_store.write_json", refuse)
+    monkeypatch.setattr("raygrid.store.points.write_json", refuse)
     with pytest.raises(OSError, match="full"):
         store.add(record(), weights_file)
     assert store.get(KEY) is None

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raygrid.data.precision import Unscaled, are_whole, check_unscaled, lost_columns, require_float32, unscaled_dtype
 from raygrid.errors import DataError
-from raygrid.precision import Unscaled, are_whole, check_unscaled, lost_columns, require_float32, unscaled_dtype
 
 RNG = np.random.default_rng(0)
 
@@ -90,7 +90,7 @@ def test_columns_that_float32_holds_well_enough_are_not(column: np.ndarray) -> N
 
 
 def test_values_are_looked_at_in_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygrid.row_blocks._BLOCK_BYTES", 64)
+    monkeypatch.setattr("raygrid.base.row_blocks._BLOCK_BYTES", 64)
     x = np.zeros((100, 3))
     x[0, 0] = x[99, 1] = 2**24 + 1
     assert list(lost_columns(x)) == [0, 1]

@@ -12,7 +12,7 @@ from small_models import SmallModel, small_rows
 
 from raygrid.cli import main
 from raygrid.errors import ArgumentError, LockTimeoutError
-from raygrid.prefix_lock import locked
+from raygrid.store.lock import locked
 
 
 def never(holder: str) -> None:
@@ -22,7 +22,7 @@ def never(holder: str) -> None:
 HOLDER = """
     import sys, time
     from pathlib import Path
-    from raygrid.prefix_lock import locked
+    from raygrid.store.lock import locked
 
     with locked(Path("lock"), None, print):
         Path("held").touch()

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from raygrid.plan import Plan, Point, make_plan
-from raygrid.progress import Audience, BestSoFar, LogProgress, SearchListener, result_text, set_verbosity
-from raygrid.records import PointRecord, Status
+from raygrid.grid.plan import Plan, Point, make_plan
+from raygrid.grid.records import PointRecord, Status
+from raygrid.progress.listeners import Audience, BestSoFar, LogProgress, SearchListener, result_text, set_verbosity
 
 POINTS = [Point(n, {"epochs": 2, "batch_size": 4}, seed=0, key=f"key{n}") for n in range(3)]
 
@@ -171,7 +171,7 @@ def test_how_a_point_ended_in_a_few_words() -> None:
 
 VERBOSITY = """
 import logging
-from raygrid.progress import set_verbosity
+from raygrid.progress.listeners import set_verbosity
 log = logging.getLogger("raygrid")
 for verbose in (0, 1, 2, True):
     set_verbosity(verbose)

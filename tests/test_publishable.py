@@ -12,9 +12,9 @@ import pytest
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid import GridSearchModel
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import AllTrialsFailedError
-from raygrid.plan import Point
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Point
 
 X, X_VAL = small_rows(), small_rows(60, seed=1)
 ARRAYS = TrainingArrays(X, None, X_VAL, None)
@@ -23,7 +23,7 @@ CONFIG = {"hidden": (4,), "learning_rate": 0.01, "activation": "relu", "batch_si
 
 @pytest.fixture(autouse=True)
 def nothing_checked_yet() -> Iterator[None]:
-    from raygrid import publishable
+    from raygrid.training import publishable
 
     before = set(publishable._checked)
     publishable._checked.clear()
@@ -33,7 +33,7 @@ def nothing_checked_yet() -> Iterator[None]:
 
 def trained(build: Callable[..., Any], config: dict[str, Any] = CONFIG, seed: int = 0) -> tuple[Any, int]:
     """A point as a worker reports it, and how many epochs were run for it."""
-    from raygrid.training import train_point
+    from raygrid.training.train import train_point
 
     epochs: list[int] = []
     point = train_point(
@@ -51,6 +51,7 @@ def trained(build: Callable[..., Any], config: dict[str, Any] = CONFIG, seed: in
 def checked(build: Callable[..., Any], config: dict[str, Any] = CONFIG) -> None:
     """What comes before a training alone: the model is built, and looked at where its kind is new."""
     from raygrid.publishable import publishable_model
+
     from raygrid.training import begin_session, build_checked
 
     def new_model() -> Any:
@@ -353,7 +354,7 @@ def random_each_time(config: dict[str, Any], input_shape: tuple[int, ...]) -> An
 def test_a_model_that_can_be_published_is_not_refused(
     build: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    from raygrid import publishable
+    from raygrid.training import publishable
 
     with caplog.at_level(logging.WARNING):
         checked(build)
@@ -388,7 +389,7 @@ def test_a_model_that_is_compiled_twice_is_not_refused() -> None:
 
 
 def test_models_of_the_same_kinds_of_objects_are_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from raygrid import publishable
+    from raygrid.training import publishable
 
     checks: list[str] = []
     check = publishable._check

@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 from published_sets import files_of, listing, listing_of_set, publish_set, seen, write_legacy
 
-from raygrid import publishing, storage
-from raygrid.artifacts import ModelArtifacts
+from raygrid.base import files
+from raygrid.base.files import temporary_name
 from raygrid.errors import CorruptArtifactError, VersionError
-from raygrid.manifest import Manifest
-from raygrid.publishing import (
+from raygrid.store import publishing
+from raygrid.store.manifest import Manifest
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.publishing import (
     publish,
     published_exists,
     read_manifest,
     read_manifest_or_damaged,
     read_published,
 )
-from raygrid.storage import temporary_name
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_flat_files_are_replaced_scaler_first_metrics_last_and_the_manifest_afte
     paths: ModelArtifacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
-    write = storage.write_bytes
+    write = files.write_bytes
 
     def recorded(path: Path, data: bytes) -> None:
         written.append(path.name)

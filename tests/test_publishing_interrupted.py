@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from published_sets import files_of, listing, listing_of_set, publish_set, seen, write_legacy
 
-from raygrid import storage
-from raygrid.artifacts import ModelArtifacts
+from raygrid.base import files
 from raygrid.errors import CorruptArtifactError
-from raygrid.publishing import (
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.publishing import (
     read_published,
     remove_superseded,
 )
@@ -126,7 +126,7 @@ def test_a_write_that_fails_at_any_step_raises_and_leaves_one_whole_set(
 def test_a_publish_between_any_two_reads_of_a_reader_shows_it_one_whole_set(
     paths: ModelArtifacts, monkeypatch: pytest.MonkeyPatch, before: str, scaler: bool
 ) -> None:
-    open_file = storage.regular_file
+    open_file = files.regular_file
     for at in range(1, 30):
         shutil.rmtree(paths.model_dir, ignore_errors=True)
         if before == "legacy":
@@ -140,13 +140,13 @@ def test_a_publish_between_any_two_reads_of_a_reader_shows_it_one_whole_set(
             reads += 1
             if reads == at:
                 with monkeypatch.context() as patched:
-                    patched.setattr(storage, "regular_file", open_file)
+                    patched.setattr(files, "regular_file", open_file)
                     publish_set(paths, "between", scaler)
                     publish_set(paths, "new", scaler)
             return open_file(path)
 
         with monkeypatch.context() as patched:
-            patched.setattr(storage, "regular_file", reading)
+            patched.setattr(files, "regular_file", reading)
             found = read_published(paths)
         assert found is not None
         label = json.loads(found.files[paths.config_path.name])["set"]

@@ -30,8 +30,8 @@ _FIT = """
     import sys
     sys.path.append({builders!r})
     import numpy as np
-    import raygrid.backend
-    raygrid.backend.load_tensorflow()
+    import raygrid.training.tensorflow_setup
+    raygrid.training.tensorflow_setup.load_tensorflow()
     from own_builders import build
     from raygrid import GridSearchModel
     from small_models import small_rows

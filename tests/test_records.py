@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raygrid.errors import CorruptArtifactError
-from raygrid.records import PointRecord, Status, WeightsFile, finite_or_none, pick_best, tuples
+from raygrid.grid.records import PointRecord, Status, WeightsFile, finite_or_none, pick_best, tuples
 
 
 def record(val_loss: float | None = 0.5, status: Status = "done", **fields: Any) -> PointRecord:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raygrid.request import Request
+from raygrid.grid.request import Request
 
 GRID: dict[str, tuple[Any, ...]] = {"layers": ((64, 32), (8,)), "units": (1, 2)}
 DEFAULTS: dict[str, Any] = {"units": 16, "rate": 0.5, "epochs": 10}

@@ -22,8 +22,8 @@ from raygrid.errors import (
     PrefixError,
     StaleCacheError,
 )
-from raygrid.grid import iter_param_grid
-from raygrid.publishing import read_manifest
+from raygrid.grid.values import iter_param_grid
+from raygrid.store.publishing import read_manifest
 from raygrid.zoo.residual_student import ResidualStudent
 from raygrid.zoo.residual_teacher import TeacherAutoencoder
 

@@ -13,11 +13,11 @@ import pytest
 from small_models import SmallModel, small_rows
 
 from raygrid import GridSearchModel
-from raygrid import model as model_module
 from raygrid.errors import AllTrialsFailedError
-from raygrid.publishing import read_manifest
-from raygrid.retries import failed_points
-from raygrid.search import train_config
+from raygrid.model import grid_search_model as model_module
+from raygrid.search.winner import train_config
+from raygrid.store.publishing import read_manifest
+from raygrid.store.retries import failed_points
 
 X, X_VAL = small_rows(60), small_rows(30, seed=1)
 # The second is far better.

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from raygrid.data import prepare_data
+from raygrid.data.row_labels import check_row_labels
+from raygrid.data.training_data import prepare_data
 from raygrid.errors import DataError
-from raygrid.row_labels import check_row_labels
 
 X = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0]}, index=[10, 11, 12, 13])
 Y = pd.Series([1.0, 2.0, 3.0, 4.0], index=X.index)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from small_models import SmallModel, small_rows
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.point_store import PointStore
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore
 from raygrid.tuning.resources import Resources
 
 pytestmark = pytest.mark.ray

@@ -13,12 +13,12 @@ from commands import Command, command_in_this_process
 from small_models import SmallModel, small_rows
 
 from raygrid import AutoencoderDetector, GridSearchModel, MLPClassifier
-from raygrid.artifacts import ModelArtifacts
-from raygrid.checkpoints import Checkpoints
 from raygrid.errors import StaleCacheError
-from raygrid.experiments import current_experiment, reset_pending
-from raygrid.point_store import PointStore
-from raygrid.publishing import read_manifest
+from raygrid.store.checkpoints import Checkpoints
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore
+from raygrid.store.publishing import read_manifest
+from raygrid.store.resets import current_experiment, reset_pending
 
 X, X_VAL = small_rows(), small_rows(60, seed=1)
 SAVED = Path(__file__).parent / "data" / "saved_by_0.1.0"

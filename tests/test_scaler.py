@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from raygrid.data.scaler import StandardScaler, make_scaler
 from raygrid.errors import ArgumentError, CorruptArtifactError, DataError, VersionError
-from raygrid.scaler import StandardScaler, make_scaler
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -43,7 +43,7 @@ def test_the_statistics_are_those_of_the_population_in_float64() -> None:
 def test_blocks_do_not_change_the_result_beyond_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     x = sample()
     whole = StandardScaler.fit(x)
-    monkeypatch.setattr("raygrid.scaler._BLOCK_VALUES", 17)
+    monkeypatch.setattr("raygrid.data.scaler._BLOCK_VALUES", 17)
     blocks = StandardScaler.fit(x)
     np.testing.assert_allclose(blocks.mean, whole.mean, rtol=1e-6)
     np.testing.assert_allclose(blocks.scale, whole.scale, rtol=1e-6)

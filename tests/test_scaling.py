@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
+from raygrid.data.scaler import StandardScaler
+from raygrid.data.scaling import Scaling
 from raygrid.errors import CorruptArtifactError, VersionError
-from raygrid.scaler import StandardScaler
-from raygrid.scaling import Scaling
 
 X = np.random.default_rng(0).normal(5, 3, size=(40, 3)).astype(np.float32)
 Y = np.random.default_rng(1).normal(100, 20, size=40).astype(np.float32)

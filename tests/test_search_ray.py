@@ -23,10 +23,10 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from raygrid import GridSearchModel
-from raygrid.backend import prepare_worker
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import AllTrialsFailedError
-from raygrid.plan import Point
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Point
+from raygrid.training.tensorflow_setup import prepare_worker
 
 pytestmark = pytest.mark.ray
 
@@ -336,8 +336,8 @@ def test_a_worker_without_gpus_hides_those_that_there_are(monkeypatch: pytest.Mo
 def test_a_schedule_that_reads_epochs_as_it_trains_gives_each_point_its_own_result(
     ray_session: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from raygrid.progress import tell_trained_apart
-    from raygrid.training import train_point
+    from raygrid.progress.listeners import tell_trained_apart
+    from raygrid.training.train import train_point
 
     tell_trained_apart.cache_clear()
     model = GridSearchModel(tmp_path, "falling", build_model=falling_by_epochs)

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.data import prepare_data
-from raygrid.identity import Identity
-from raygrid.keras_settings import KerasSettings
-from raygrid.manifest import Manifest
-from raygrid.memory import Shortage
-from raygrid.plan import Point
-from raygrid.records import PointRecord, Status
-from raygrid.request import Request
-from raygrid.search_run import SearchRun, recorded_results, results_of_published
+from raygrid.base.keras_settings import KerasSettings
+from raygrid.base.memory import Shortage
+from raygrid.data.training_data import prepare_data
+from raygrid.grid.plan import Point
+from raygrid.grid.records import PointRecord, Status
+from raygrid.grid.request import Request
+from raygrid.identity.identity import Identity
+from raygrid.search.run import SearchRun, recorded_results, results_of_published
+from raygrid.store.manifest import Manifest
+from raygrid.store.paths import ModelArtifacts
 
 X = np.random.default_rng(0).normal(5.0, 3.0, (50, 4)).astype(np.float32)
 DEFAULTS: dict[str, Any] = {"batch_size": 10, "epochs": 2, "patience": None}

@@ -17,13 +17,13 @@ pytestmark = pytest.mark.ray
 _SEARCH = """
     import sys, time
     from pathlib import Path
-    from raygrid.checkpoints import Checkpoints
+    from raygrid.store.checkpoints import Checkpoints
     from raygrid.errors import ClusterError
-    from raygrid.plan import Point, make_plan
-    from raygrid.point_store import PointStore
-    from raygrid.progress import LogProgress, set_verbosity
-    from raygrid.records import PointRecord
-    from raygrid.training_inputs import TrainSettings
+    from raygrid.grid.plan import Point, make_plan
+    from raygrid.store.points import PointStore
+    from raygrid.progress.listeners import LogProgress, set_verbosity
+    from raygrid.grid.records import PointRecord
+    from raygrid.data.training_arrays import TrainSettings
     from raygrid.tuning import head_watch, neighbours
     from raygrid.tuning.driver import run_trials
     from raygrid.tuning.resources import TrialResources

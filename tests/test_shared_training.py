@@ -10,8 +10,8 @@ import pytest
 from architectures import falling_by_epochs
 from small_models import WIDTH, dense_model, small_rows
 
-from raygrid.plan import Point, make_plan
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Point, make_plan
 
 STOPS = [(12, None), (12, 1), (12, 3), (5, None), (1, 1), (5, 2)]
 # Steps this large make val_loss go up and down, so that patience decides.
@@ -32,7 +32,7 @@ def arrays() -> TrainingArrays:
 
 def train(asked: list[Point], build: Any = dense_model, programs: Any = None) -> dict[str, Any]:
     """What a training of all ``asked`` points gives, by key."""
-    from raygrid.training import train_points
+    from raygrid.training.train import train_points
 
     finished: list[Any] = []
     train_points(
@@ -163,7 +163,7 @@ def _dense(shape: tuple[int, ...], *layers: Any, cls: Any = None, optimizer: Any
 def test_what_reads_when_to_stop_while_it_trains_is_trained_for_each_point(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from raygrid.progress import tell_trained_apart
+    from raygrid.progress.listeners import tell_trained_apart
 
     tell_trained_apart.cache_clear()
     caplog.set_level(logging.INFO, "raygrid")
@@ -205,7 +205,7 @@ def test_a_layer_that_is_given_its_config_and_takes_what_it_needs_is_trained_onc
 @pytest.mark.parametrize("name", ["Autoencoder", "ConvAutoencoder", "MLPClassifier", "MLPRegressor"])
 def test_the_built_in_models_share_trainings(name: str) -> None:
     import raygrid
-    from raygrid.shared_training import built_whatever_the_stops
+    from raygrid.training.shared_training import built_whatever_the_stops
 
     model = getattr(raygrid, name)("models", "shared")
     model.fitted_outputs = model.fitted_classes = 2

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygrid.data_arrays import is_mapped
+from raygrid.data.checks import is_mapped
+from raygrid.data.splitting import split_shuffled, split_tail
 from raygrid.errors import DataError
-from raygrid.splitting import split_shuffled, split_tail
 
 
 @given(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raygrid.failure_causes import NOT_STARTED
+from raygrid.progress.remedies import NOT_STARTED
 from raygrid.tuning.startup_faults import StartupFaults
 
 MISSING = f"{NOT_STARTED}: Traceback\n  f()\nModuleNotFoundError: No module named 'plant_helpers'"

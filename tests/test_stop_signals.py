@@ -10,8 +10,8 @@ from types import FrameType
 
 import pytest
 
+from raygrid.base.stop_signals import TERMINATED, search_stopped, signals_held_back, sigterm_as_interrupt
 from raygrid.errors import SearchInterrupted
-from raygrid.stop_signals import TERMINATED, search_stopped, signals_held_back, sigterm_as_interrupt
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 

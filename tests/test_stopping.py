@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raygrid.stopping import EarlyStop
+from raygrid.grid.early_stop import EarlyStop
 
 
 def run(losses: list[float], patience: int | None) -> tuple[int, int | None]:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from raygrid import storage
-from raygrid.errors import CorruptArtifactError
-from raygrid.storage import (
+from raygrid.base import files
+from raygrid.base.files import (
     decode_json,
     encode_json,
     leftovers,
@@ -24,6 +23,7 @@ from raygrid.storage import (
     write_json,
     write_new,
 )
+from raygrid.errors import CorruptArtifactError
 
 
 def failing(code: int) -> Callable[..., None]:
@@ -106,7 +106,7 @@ def test_writing_replaces_a_link_and_not_what_it_points_to(tmp_path: Path) -> No
 
 def test_every_new_folder_is_synced_in_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
-    monkeypatch.setattr(storage, "sync_folder", synced.append)
+    monkeypatch.setattr(files, "sync_folder", synced.append)
     make_folder(tmp_path / "a" / "b" / "c")
     assert (tmp_path / "a" / "b" / "c").is_dir()
     assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
@@ -166,7 +166,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, make: Callab
 def test_a_file_beyond_the_limit_is_refused_with_its_size_and_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with open(path, "wb") as file:
-        file.truncate(storage.MAX_JSON_BYTES + 1)
+        file.truncate(files.MAX_JSON_BYTES + 1)
     with pytest.raises(CorruptArtifactError, match=r"67,108,865 bytes, more than the limit of 67,108,864"):
         read_bytes(path)
     path.write_bytes(b"1234")

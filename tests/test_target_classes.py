@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raygrid.target_classes import target_classes, unseen_classes
+from raygrid.data.target_classes import target_classes, unseen_classes
 
 LABELS = np.repeat([3, 7, 9], 10)
 

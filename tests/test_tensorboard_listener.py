@@ -11,9 +11,9 @@ import pytest
 from tensorboard.plugins.hparams import api_pb2, metadata
 from test_tensorboard_log import events_of, hyperparameters_of, scalars_of
 
-from raygrid.plan import Plan, Point, make_plan
-from raygrid.records import PointRecord
-from raygrid.tensorboard_listener import TensorBoardListener
+from raygrid.grid.plan import Plan, Point, make_plan
+from raygrid.grid.records import PointRecord
+from raygrid.progress.tensorboard_listener import TensorBoardListener
 
 
 def point(number: int, **config: Any) -> Point:

@@ -18,9 +18,9 @@ import pytest
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.plugins.hparams import metadata
 
+from raygrid.cli.tensorboard_server import tensorboard_command
 from raygrid.errors import RaygridError
-from raygrid.tensorboard_log import PointRun, run_name, text_hyperparameters
-from raygrid.tensorboard_server import tensorboard_command
+from raygrid.progress.tensorboard_log import PointRun, run_name, text_hyperparameters
 
 KEY = "0123456789abcdef"
 
@@ -218,8 +218,8 @@ def test_a_run_that_is_not_open_cannot_be_written(tmp_path: Path) -> None:
 def test_writing_a_run_imports_neither_tensorflow_nor_ray(tmp_path: Path) -> None:
     script = (
         "import sys, pathlib\n"
-        "from raygrid.tensorboard_log import PointRun\n"
-        "import raygrid.tensorboard_server\n"
+        "from raygrid.progress.tensorboard_log import PointRun\n"
+        "import raygrid.cli.tensorboard_server\n"
         "run = PointRun(pathlib.Path(sys.argv[1]), {'units': 8, 'layers': (1, 2)})\n"
         "run.start(); run.epochs(1, [{'loss': 1.0}]); run.finish(1.0, True)\n"
         "print(sorted({'tensorflow', 'keras', 'ray'} & set(sys.modules)))\n"

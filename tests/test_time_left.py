@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raygrid.time_left import TimeLeft, duration
+from raygrid.grid.time_left import TimeLeft, duration
 
 
 def test_nothing_is_said_before_something_was_measured() -> None:

@@ -12,8 +12,8 @@ import pytest
 from architectures import branched, chain, normalised, recurrent
 from small_models import WIDTH, dense_model, small_rows
 
-from raygrid.plan import Point
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Point
 
 CONFIG = {"hidden": (8,), "learning_rate": 0.02, "activation": "relu", "batch_size": 16, "epochs": 4, "patience": None}
 ROWS = small_rows()
@@ -23,7 +23,7 @@ ARRAYS = TrainingArrays(ROWS[:150], None, ROWS[150:], None)
 def train(
     build: Any, learning_rate: float, seed: int, programs: Any = None, policy: str = "float32", **config: Any
 ) -> Any:
-    from raygrid.training import train_points
+    from raygrid.training.train import train_points
 
     point = Point(0, {**CONFIG, "learning_rate": learning_rate, **config}, seed, f"{learning_rate} {seed}")
     finished: list[Any] = []
@@ -40,7 +40,7 @@ def bits(trained: Any) -> Any:
 @pytest.fixture
 def traces(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A line for every program that is traced."""
-    from raygrid import traced_programs
+    from raygrid.training import traced_programs
 
     made: list[str] = []
 
@@ -71,7 +71,7 @@ POINTS = [(0.02, 0), (0.005, 0), (0.02, 7), (0.02, 0)]
     ],
 )
 def test_other_rates_and_seeds_run_in_one_trace_to_the_last_bit(build: Any, policy: str, traces: list[str]) -> None:
-    from raygrid.traced_programs import TracedPrograms
+    from raygrid.training.traced_programs import TracedPrograms
 
     programs = TracedPrograms()
     reused = [bits(train(build, rate, seed, programs, policy)) for rate, seed in POINTS]
@@ -83,7 +83,7 @@ def test_other_rates_and_seeds_run_in_one_trace_to_the_last_bit(build: Any, poli
 
 
 def test_points_of_other_structure_in_between_change_nothing(traces: list[str]) -> None:
-    from raygrid.traced_programs import TracedPrograms
+    from raygrid.training.traced_programs import TracedPrograms
 
     programs = TracedPrograms()
     asked = [
@@ -98,7 +98,7 @@ def test_points_of_other_structure_in_between_change_nothing(traces: list[str]) 
 
 
 def test_old_programs_are_dropped(monkeypatch: pytest.MonkeyPatch, traces: list[str]) -> None:
-    from raygrid import traced_programs
+    from raygrid.training import traced_programs
 
     monkeypatch.setattr(traced_programs, "_KEPT_PROGRAMS", 2)
     programs = traced_programs.TracedPrograms()
@@ -112,7 +112,7 @@ def test_old_programs_are_dropped(monkeypatch: pytest.MonkeyPatch, traces: list[
 
 
 def test_a_large_model_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    from raygrid import traced_programs
+    from raygrid.training import traced_programs
 
     # 4 x 8 + 8 + 8 x 4 + 4 weights with two moments each, an iteration count and a rate: just under 1 KB.
     monkeypatch.setattr(traced_programs, "_KEPT_BYTES", 900)
@@ -128,8 +128,8 @@ def test_a_large_model_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def structure(make: Callable[[], Any]) -> str | None:
-    from raygrid.model_structure import structure_of
-    from raygrid.training import begin_session
+    from raygrid.training.model_structure import structure_of
+    from raygrid.training.train import begin_session
 
     begin_session(0, "float32")
     model = make()
@@ -292,7 +292,7 @@ def test_what_is_not_keras_own_has_no_structure(make: Callable[[], Any]) -> None
 
 
 def test_a_model_of_no_known_structure_is_traced_anew(traces: list[str]) -> None:
-    from raygrid.traced_programs import TracedPrograms
+    from raygrid.training.traced_programs import TracedPrograms
 
     def build(config: Any, shape: Any) -> Any:
         return chain(own_layer(), layers("Dense", 4))
@@ -336,13 +336,13 @@ def in_graph() -> Any:
 def test_where_keras_renamed_something_epochs_run_through_fit(
     private: str, in_graph: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from raygrid import epoch_program, training
-    from raygrid.traced_programs import TracedPrograms
+    from raygrid.training import epoch_program, train
+    from raygrid.training.traced_programs import TracedPrograms
 
     def renamed(*args: Any) -> Any:
         raise AttributeError(f"'Sequential' object has no attribute '_{private}'")
 
-    monkeypatch.setattr(training, "_told", set())
+    monkeypatch.setattr(train, "_told", set())
     monkeypatch.setattr(epoch_program, private, renamed)
     caplog.set_level(logging.INFO, "raygrid")
     programs = TracedPrograms()

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from small_models import WIDTH, dense_model, small_rows
 
-from raygrid.plan import Point
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Point
 
 X, X_VAL = small_rows(), small_rows(60, seed=1)
 UNSUPERVISED = TrainingArrays(X, None, X_VAL, None)
@@ -35,7 +35,7 @@ def train(
     seed: int = 0,
     **changes: Any,
 ) -> Any:
-    from raygrid.training import train_point
+    from raygrid.training.train import train_point
 
     config = {**CONFIG, **changes}
     return train_point(build, Point(0, config, seed, "key"), "context", arrays, TrainSettings(shuffle), device="CPU")
@@ -280,7 +280,7 @@ def test_shuffling_changes_the_result_and_only_the_order_of_the_rows() -> None:
 
 def orders(seed: int | None, epochs: int) -> list[list[int]]:
     """The numbers of the rows as each epoch of a training with ``seed`` sees them."""
-    from raygrid.batches import train_items
+    from raygrid.training.batches import train_items
 
     rows = np.arange(50, dtype=np.int64)
     items = train_items(TrainingArrays(rows, None, rows, None), {}, TrainSettings())
@@ -303,7 +303,7 @@ def test_without_shuffling_every_epoch_sees_the_rows_in_their_order() -> None:
 
 
 def test_rows_targets_and_weights_stay_together_when_shuffled() -> None:
-    from raygrid.batches import train_items
+    from raygrid.training.batches import train_items
 
     rows = np.arange(50, dtype=np.float32)
     arrays = TrainingArrays(rows, rows + 100, rows, rows, rows / 100)
@@ -313,7 +313,7 @@ def test_rows_targets_and_weights_stay_together_when_shuffled() -> None:
 
 
 def test_every_epoch_is_reported_once_in_order() -> None:
-    from raygrid.training import train_point
+    from raygrid.training.train import train_point
 
     reported: list[tuple[int, dict[str, float | None]]] = []
     record = train_point(
@@ -349,8 +349,8 @@ def draws() -> list[Any]:
 def test_what_is_drawn_after_a_training_is_what_would_have_been_drawn_without(earlier: int) -> None:
     import keras
 
-    from raygrid.training import train_point
-    from raygrid.user_state import user_state_kept
+    from raygrid.training.train import train_point
+    from raygrid.training.user_state import user_state_kept
 
     def seeded() -> None:
         keras.utils.set_random_seed(11)
@@ -369,8 +369,8 @@ def test_without_a_seed_what_is_drawn_after_a_training_is_not_that_of_its_seed()
     import keras
     import tensorflow as tf
 
-    from raygrid.training import train_point
-    from raygrid.user_state import user_state_kept
+    from raygrid.training.train import train_point
+    from raygrid.training.user_state import user_state_kept
 
     found = []
     for _ in range(2):
@@ -385,8 +385,8 @@ def test_without_a_seed_what_is_drawn_after_a_training_is_not_that_of_its_seed()
 def test_the_users_dtype_policy_and_names_of_layers_come_back_after_a_training() -> None:
     import keras
 
-    from raygrid.training import train_point
-    from raygrid.user_state import user_state_kept
+    from raygrid.training.train import train_point
+    from raygrid.training.user_state import user_state_kept
 
     keras.utils.clear_session()
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -402,7 +402,7 @@ def test_the_users_dtype_policy_and_names_of_layers_come_back_after_a_training()
 
 
 def test_a_point_is_built_and_trained_in_the_dtype_policy_that_was_asked_for() -> None:
-    from raygrid.training import train_point
+    from raygrid.training.train import train_point
 
     policies: list[str] = []
 

@@ -14,8 +14,8 @@ import pytest
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid import MLPRegressor
-from raygrid.plan import Point
-from raygrid.training_inputs import TRAINING_RULES, TrainingArrays, TrainSettings
+from raygrid.data.training_arrays import TRAINING_RULES, TrainingArrays, TrainSettings
+from raygrid.grid.plan import Point
 
 CONFIG = {
     "hidden": (8,),
@@ -90,7 +90,7 @@ def test_the_rules_are_those_of_the_numbers_below() -> None:
 
 @pytest.mark.parametrize("name", TRAININGS)
 def test_a_training_gives_the_numbers_that_its_rules_gave_before(name: str) -> None:
-    from raygrid.training import train_point
+    from raygrid.training.train import train_point
 
     build, windowed = TRAININGS[name]
     trained = train_point(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raygrid.plan import PlannedTrial, Point
+from raygrid.grid.plan import PlannedTrial, Point
 from raygrid.tuning.trial_queue import TrialQueue
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from raygrid.watched_config import Watch
+from raygrid.training.watched_config import Watch
 
 CONFIG = {"units": 4, "epochs": 3, "patience": None}
 KEPT = "something that build_model made keeps its config, and could read it later"

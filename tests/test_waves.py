@@ -101,7 +101,7 @@ def test_a_worker_that_dies_in_a_later_wave_costs_one_more_training(
 def test_a_full_disk_in_a_later_wave_ends_the_search(
     ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raygrid.point_store import PointStore
+    from raygrid.store.points import PointStore
 
     monkeypatch.setattr(driver, "TRIALS_PER_WAVE", 4)
     add, recorded = PointStore.add, []

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raygrid.data import prepare_data
+from raygrid.data.training_data import prepare_data
+from raygrid.data.windows import check_window_configs, run_bounds, run_numbers, window_starts
 from raygrid.errors import DataError, GridError
-from raygrid.window_prediction import reproduce_rows
-from raygrid.windows import check_window_configs, run_bounds, run_numbers, window_starts
+from raygrid.training.window_prediction import reproduce_rows
 
 SERIES = {"X_train": (None, 20), "X_val": (None, 10)}
 

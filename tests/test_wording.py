@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raygrid.wording import counted, did_you_mean
+from raygrid.base.wording import counted, did_you_mean
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typing import Any
 from small_models import SmallModel, small_rows
 
 from raygrid import SearchListener
-from raygrid.artifacts import ModelArtifacts
-from raygrid.plan import Point
+from raygrid.grid.plan import Point
+from raygrid.store.paths import ModelArtifacts
 
 X, X_VAL = small_rows() * 5 + 2, small_rows(60, seed=1) * 5 + 2
 CONFIG = {"hidden": [3, 2], "epochs": 2}

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from raygrid.point_store import PointStore, write_weights
-from raygrid.records import PointRecord
+from raygrid.grid.records import PointRecord
+from raygrid.store.points import PointStore, write_weights
 from raygrid.tuning.trial import decode_points, unrecorded, weights_name
 
 DEADLY = 1e-3

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from raygrid.column_names import NamedArray
-from raygrid.data_files import read_data
+from raygrid.data.column_names import NamedArray
+from raygrid.data.files.tables import read_data
 from raygrid.datasets import TEPData, load_tep
 from raygrid.errors import ArgumentError
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from raygrid.base.wording import counted
 from raygrid.cli.failures import in_options
-from raygrid.plan import Plan, Point
-from raygrid.progress import BestSoFar, SearchListener, result_text
-from raygrid.records import PointRecord
-from raygrid.time_left import TimeLeft
-from raygrid.wording import counted
+from raygrid.grid.plan import Plan, Point
+from raygrid.grid.records import PointRecord
+from raygrid.grid.time_left import TimeLeft
+from raygrid.progress.listeners import BestSoFar, SearchListener, result_text
 
 # How often a search that finishes no point says in plain lines that it is alive.
 _SIGN_OF_LIFE_S = 30.0

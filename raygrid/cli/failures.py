@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import click
 
+from raygrid.base.stop_signals import TERMINATED
 from raygrid.errors import ArgumentError, RaygridError, SearchInterrupted, UserCodeError
-from raygrid.stop_signals import TERMINATED
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 

@@ -17,7 +17,7 @@ from raygrid.errors import ArgumentError, GridError, UserCodeError
 from raygrid.zoo import MODELS
 
 if TYPE_CHECKING:
-    from raygrid.model import GridSearchModel
+    from raygrid.model.grid_search_model import GridSearchModel
 
 
 # A grid of 10,000 points takes some 100 kB. YAML takes a thousand times its size in memory while it is read.

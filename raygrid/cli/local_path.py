@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from raygrid.arguments import local_path
+from raygrid.base.arguments import local_path
 
 
 class LocalPath(click.Path):

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from raygrid.base.wording import counted
 from raygrid.cli.as_typed import folder_as_typed
-from raygrid.wording import counted
 
 if TYPE_CHECKING:
-    from raygrid.fit_plan import FitPlan
-    from raygrid.model import GridSearchModel
+    from raygrid.model.fit_plan import FitPlan
+    from raygrid.model.grid_search_model import GridSearchModel
 
 # The fraction of normal rows that may raise an alarm.
 _FALSE_ALARMS = 0.01
@@ -20,8 +20,8 @@ _FALSE_ALARMS = 0.01
 
 def print_plan(found: FitPlan, workers: int) -> None:
     """What a search would do: load, or train points, and how long that may take."""
-    from raygrid.plan import estimate
-    from raygrid.time_left import duration
+    from raygrid.grid.plan import estimate
+    from raygrid.grid.time_left import duration
 
     run, plan = found.run, found.plan
     click.echo(f"points          {len(plan.points):,}")

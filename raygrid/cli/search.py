@@ -145,12 +145,12 @@ def search(
     """Train every point of a grid in parallel and keep the best, or load it if that is done already."""
     from rich.console import Console
 
-    from raygrid.backend import quiet_import_of_tensorflow
     from raygrid.cli.display import ConsoleHandler, make_display
     from raygrid.cli.inputs import Asked, find_model, parse_settings, read_mapping
     from raygrid.cli.reports import print_detection, print_outcome, print_plan
     from raygrid.cli.teacher_and_student import search_teacher_and_student
-    from raygrid.grid import DEFAULT_MAX_POINTS
+    from raygrid.grid.values import DEFAULT_MAX_POINTS
+    from raygrid.training.tensorflow_setup import quiet_import_of_tensorflow
     from raygrid.tuning.resources import Resources
 
     if reset and accept_code_change:
@@ -233,7 +233,7 @@ def _load(
 
 def _make_model(found: Any, model_dir: Path, prefix: str, **settings: Any) -> Any:
     from raygrid.errors import ArgumentError
-    from raygrid.model import GridSearchModel
+    from raygrid.model.grid_search_model import GridSearchModel
 
     if not isinstance(found, type) and callable(found):
         return GridSearchModel(model_dir, prefix, build_model=found, **settings)

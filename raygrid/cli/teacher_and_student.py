@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from raygrid.base.wording import counted
 from raygrid.cli.inputs import Asked
 from raygrid.cli.reports import print_outcome, print_plan
-from raygrid.wording import counted
 
 if TYPE_CHECKING:
     from raygrid.zoo.residual_regressor import AutoencoderResidualRegressor

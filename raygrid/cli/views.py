@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from raygrid.base.wording import counted
 from raygrid.cli.search import where_options
-from raygrid.wording import counted
 
 if TYPE_CHECKING:
-    from raygrid.artifacts import ModelArtifacts
+    from raygrid.store.paths import ModelArtifacts
 
 
 def _artifacts(model_dir: Path, prefix: str) -> ModelArtifacts:
-    from raygrid.artifacts import ModelArtifacts, check_prefix
+    from raygrid.store.paths import ModelArtifacts, check_prefix
 
     return ModelArtifacts.for_prefix(model_dir.absolute(), check_prefix(prefix))
 
@@ -31,8 +31,8 @@ def _artifacts(model_dir: Path, prefix: str) -> ModelArtifacts:
 def results(model_dir: Path, prefix: str, rows: int) -> None:
     """The points that are trained, best first; also while a search runs."""
     from raygrid.errors import MissingArtifactError
-    from raygrid.ledger import results_text
-    from raygrid.search_run import recorded_results
+    from raygrid.search.run import recorded_results
+    from raygrid.store.ledger import results_text
 
     paths = _artifacts(model_dir, prefix)
     table = recorded_results(paths)
@@ -47,8 +47,8 @@ def results(model_dir: Path, prefix: str, rows: int) -> None:
 @where_options
 def show(model_dir: Path, prefix: str) -> None:
     """The published model: config, metrics, and what it depends on."""
-    from raygrid.cache import read_cached
     from raygrid.errors import MissingArtifactError
+    from raygrid.store.published import read_cached
 
     paths = _artifacts(model_dir, prefix)
     cached = read_cached(paths)
@@ -79,7 +79,7 @@ def _echo_block(title: str, values: Mapping[str, object]) -> None:
 @where_options
 def clean(model_dir: Path, prefix: str) -> None:
     """Remove what the published model does not need: weights of losing points, records of other data or code."""
-    from raygrid.housekeeping import clean_prefix
+    from raygrid.store.cleaning import clean_prefix
 
     report = clean_prefix(_artifacts(model_dir, prefix))
     if report.reset_pending:
@@ -98,8 +98,8 @@ def clean(model_dir: Path, prefix: str) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Who may connect; by default only this machine.")
 def tensorboard(model_dir: Path, prefix: str, port: int, host: str) -> None:
     """Look at the trials in TensorBoard: curves, and a table of all hyperparameters."""
+    from raygrid.cli.tensorboard_server import tensorboard_command
     from raygrid.errors import MissingArtifactError
-    from raygrid.tensorboard_server import tensorboard_command
 
     folder = _artifacts(model_dir, prefix).tensorboard_dir
     if not folder.is_dir():

@@ -1,1 +1,0 @@
-"""Runs the planned trials on Ray Tune. Only this package knows Ray."""

@@ -12,13 +12,13 @@ from ray.exceptions import OutOfMemoryError, RayError
 from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
+from raygrid.base.stop_signals import HeldBack
 from raygrid.errors import AllTrialsFailedError
-from raygrid.failure_causes import NOT_STARTED, with_remedy
-from raygrid.plan import Plan, Point, trainings
-from raygrid.point_store import PointStore
-from raygrid.progress import SearchListener, tell_trained_apart
-from raygrid.records import PointRecord
-from raygrid.stop_signals import HeldBack
+from raygrid.grid.plan import Plan, Point, trainings
+from raygrid.grid.records import PointRecord
+from raygrid.progress.listeners import SearchListener, tell_trained_apart
+from raygrid.progress.remedies import NOT_STARTED, with_remedy
+from raygrid.store.points import PointStore
 from raygrid.tuning.startup_faults import StartupFaults
 from raygrid.tuning.trial import decode_points, weights_name
 from raygrid.tuning.worker_memory import WorkerGrowth

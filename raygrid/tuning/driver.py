@@ -14,16 +14,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from raygrid.checkpoints import Checkpoints
+from raygrid.base.memory import Shortage
+from raygrid.base.stop_signals import HeldBack, search_stopped, signals_held_back
+from raygrid.base.wording import counted
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import AllTrialsFailedError
-from raygrid.failure_causes import MEMORY_REMEDY, out_of_memory_alone
-from raygrid.memory import Shortage
-from raygrid.plan import Plan, PlannedTrial, bundled
-from raygrid.point_store import PointStore
-from raygrid.progress import SearchListener
-from raygrid.records import PointRecord
-from raygrid.stop_signals import HeldBack, search_stopped, signals_held_back
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Plan, PlannedTrial, bundled
+from raygrid.grid.records import PointRecord
+from raygrid.progress.listeners import SearchListener
+from raygrid.progress.remedies import MEMORY_REMEDY, out_of_memory_alone
+from raygrid.store.checkpoints import Checkpoints
+from raygrid.store.points import PointStore
 from raygrid.tuning.nodes import nodes_alive, nodes_to_come
 from raygrid.tuning.resources import Resources, TrialResources, resolve, shortage_on_a_node
 from raygrid.tuning.session import RaySession
@@ -31,7 +32,6 @@ from raygrid.tuning.shared_folder import check_shared_folder
 from raygrid.tuning.trial import TrialJob, encode_points, run_trial
 from raygrid.tuning.trial_queue import TrialQueue
 from raygrid.tuning.worker_memory import GROWTH_LIMIT_BYTES, WorkerGrowth
-from raygrid.wording import counted
 
 if TYPE_CHECKING:
     from raygrid.tuning.callbacks import KilledForMemory, RecordingCallback

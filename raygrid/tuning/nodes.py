@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from raygrid.memory import available_memory
+from raygrid.base.memory import available_memory
 from raygrid.tuning.sharing import JobDemand
 
 log = logging.getLogger("raygrid")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from raygrid.arguments import number_from_0, whole_number
+from raygrid.base.arguments import number_from_0, whole_number
+from raygrid.base.memory import Shortage, data_shortage
+from raygrid.base.wording import counted
 from raygrid.errors import ResourceError
-from raygrid.memory import Shortage, data_shortage
-from raygrid.wording import counted
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from raygrid.wording import counted
+from raygrid.base.wording import counted
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raygrid.error_lines import cause_of, same_as
-from raygrid.failure_causes import remedy_of, worker_died
+from raygrid.grid.error_lines import cause_of, same_as
+from raygrid.progress.remedies import remedy_of, worker_died
 
 # Tries of different trials that ended alike. An error, such as a module that is missing, comes again each time; a
 # process that was killed may have been killed by chance.

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygrid.array_files import open_array_files
-from raygrid.checkpoints import Checkpoints
-from raygrid.plan import Point, trainings
-from raygrid.point_store import PointStore, write_weights
-from raygrid.records import tuples
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.data.mapped_arrays import open_array_files
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Point, trainings
+from raygrid.grid.records import tuples
+from raygrid.store.checkpoints import Checkpoints
+from raygrid.store.points import PointStore, write_weights
 from raygrid.tuning.worker_memory import private_bytes
 
 if TYPE_CHECKING:
-    from raygrid.followers import TrainedPoint
-    from raygrid.traced_programs import TracedPrograms
+    from raygrid.training.followers import TrainedPoint
+    from raygrid.training.traced_programs import TracedPrograms
 
 # A report costs the driver milliseconds; one a second is enough to look at.
 REPORT_INTERVAL_S = 1.0
@@ -87,10 +87,10 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | P
     """Trains the points of one trial; reports each as a tagged record, its best weights as a checkpoint of Tune's."""
     # With reused workers Tune waits this long for the last trial's thread; the default of 2 s is too short.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")
-    from raygrid.backend import prepare_worker
+    from raygrid.training.tensorflow_setup import prepare_worker
 
     prepare_worker(job.cpus, job.gpus, job.verbose)
-    from raygrid.training import this_device, train_points
+    from raygrid.training.train import this_device, train_points
 
     report = _Report()
     if job.search not in _kept:
@@ -128,7 +128,7 @@ def _is_recorded(point: Point, store: PointStore) -> bool:
 
 @functools.cache
 def _programs_of_this_worker() -> TracedPrograms:
-    from raygrid.traced_programs import TracedPrograms
+    from raygrid.training.traced_programs import TracedPrograms
 
     # Keras collects garbage before every model. What TensorFlow's import left is 0.2 s of work, and no garbage.
     gc.collect()

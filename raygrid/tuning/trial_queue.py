@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Sequence
 from dataclasses import replace
 
-from raygrid.plan import PlannedTrial, single_trainings
+from raygrid.grid.plan import PlannedTrial, single_trainings
 
 
 class TrialQueue:

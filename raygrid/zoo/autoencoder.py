@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from raygrid.model import GridSearchModel
+from raygrid.model.grid_search_model import GridSearchModel
 
 if TYPE_CHECKING:
     import keras

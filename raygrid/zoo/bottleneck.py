@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raygrid.arguments import whole_number
+from raygrid.base.arguments import whole_number
+from raygrid.base.wording import counted
 from raygrid.errors import ArgumentError
-from raygrid.ledger import CONFIG_PREFIX
-from raygrid.wording import counted
+from raygrid.store.ledger import CONFIG_PREFIX
 
 if TYPE_CHECKING:
     import pyarrow as pa

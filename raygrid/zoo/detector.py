@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from raygrid.arguments import whole_number
-from raygrid.column_names import kept_names, names_of
+from raygrid.base.arguments import whole_number
+from raygrid.base.wording import counted
+from raygrid.data.column_names import kept_names, names_of
 from raygrid.errors import ArgumentError, CorruptArtifactError, MissingArtifactError
-from raygrid.wording import counted
 from raygrid.zoo.autoencoder import Autoencoder, row_scores
 from raygrid.zoo.fault_detection import alarm_threshold, check_quantile, is_alarm
 
 if TYPE_CHECKING:
-    from raygrid.search_run import SearchRun
+    from raygrid.search.run import SearchRun
 
 Array = npt.NDArray[Any]
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from raygrid.arguments import fraction
+from raygrid.base.arguments import fraction
+from raygrid.data.scaler import StandardScaler
 from raygrid.errors import ArgumentError, DataError
-from raygrid.scaler import StandardScaler
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raygrid.base.wording import counted
 from raygrid.errors import ArgumentError, DataError, DataTypeError
-from raygrid.wording import counted
 
 Array = npt.NDArray[Any]
 Label = str | int | bool

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.cache import CachedModel
-from raygrid.data import TrainingData
-from raygrid.data_arrays import require_some_weight
+from raygrid.base.fingerprint import digest_json
+from raygrid.base.wording import counted
+from raygrid.data.checks import require_some_weight
+from raygrid.data.row_labels import check_row_labels
+from raygrid.data.training_data import TrainingData
 from raygrid.errors import ArgumentError, CorruptArtifactError, DataError
-from raygrid.fingerprint import digest_json
-from raygrid.model import GridSearchModel
-from raygrid.row_labels import check_row_labels
-from raygrid.wording import counted
+from raygrid.model.grid_search_model import GridSearchModel
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.published import CachedModel
 from raygrid.zoo.labels import ClassWeight, Label, as_labels, check_class_weight, class_labels, encode, row_weights
 from raygrid.zoo.mlp import MLP_CONFIG, MLP_PARAM_GRID, hidden_stack
 
 if TYPE_CHECKING:
     import keras
 
-    from raygrid.search_run import SearchRun
+    from raygrid.search.run import SearchRun
 
 _ARTIFACT = "classes"
 _FORMAT = 1

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.cache import CachedModel
-from raygrid.data import TrainingData
+from raygrid.data.row_labels import check_row_labels
+from raygrid.data.training_data import TrainingData
 from raygrid.errors import DataError
-from raygrid.model import GridSearchModel
-from raygrid.row_labels import check_row_labels
+from raygrid.model.grid_search_model import GridSearchModel
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.published import CachedModel
 from raygrid.zoo.mlp import MLP_CONFIG, MLP_PARAM_GRID, hidden_stack
 from raygrid.zoo.regression_scores import regression_scores
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from raygrid.arguments import local_path, verbosity
-from raygrid.artifacts import check_prefix
-from raygrid.backend import check_backend
-from raygrid.column_names import NamedArray, in_order, names_of
-from raygrid.confirmation import Confirmation
-from raygrid.data import as_features, as_targets
+from raygrid.base.arguments import local_path, verbosity
+from raygrid.base.fingerprint import digest_array, digest_json
+from raygrid.base.wording import counted
+from raygrid.data.column_names import NamedArray, in_order, names_of
+from raygrid.data.training_data import as_features, as_targets
 from raygrid.errors import (
     ArgumentError,
     CorruptArtifactError,
@@ -24,13 +23,14 @@ from raygrid.errors import (
     StaleCacheError,
     VersionError,
 )
-from raygrid.fingerprint import digest_array, digest_json
-from raygrid.fit_arguments import explains_arguments
-from raygrid.fit_plan import FitPlan
-from raygrid.model import GridSearchModel
-from raygrid.progress import set_verbosity
-from raygrid.publishing import read_manifest
-from raygrid.wording import counted
+from raygrid.model.fit_arguments import explains_arguments
+from raygrid.model.fit_plan import FitPlan
+from raygrid.model.grid_search_model import GridSearchModel
+from raygrid.progress.listeners import set_verbosity
+from raygrid.search.confirmation import Confirmation
+from raygrid.store.paths import check_prefix
+from raygrid.store.publishing import read_manifest
+from raygrid.training.tensorflow_setup import check_backend
 from raygrid.zoo.regression_scores import regression_scores
 from raygrid.zoo.residual_student import TEACHER, ResidualStudent
 from raygrid.zoo.residual_teacher import TeacherAutoencoder

@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.cache import CachedModel
-from raygrid.data import TrainingData
-from raygrid.fingerprint import digest_json
-from raygrid.identity import Identity
-from raygrid.model import GridSearchModel
-from raygrid.scaling import Scaling
+from raygrid.base.fingerprint import digest_json
+from raygrid.data.scaling import Scaling
+from raygrid.data.training_data import TrainingData
+from raygrid.identity.identity import Identity
+from raygrid.model.grid_search_model import GridSearchModel
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.published import CachedModel
 from raygrid.zoo.mlp import hidden_stack
 
 if TYPE_CHECKING:

@@ -13,15 +13,15 @@ from child_processes import run_script, started_command
 from kill_points import KILL_AT, KILL_STEPS, KILL_UNDER
 from published_sets import publish_set, seen
 
-from raygrid.artifacts import ModelArtifacts
+from raygrid.store.paths import ModelArtifacts
 
 PUBLISH = """
     import os, shutil
     from pathlib import Path
     from kill_points import killed_at
     from published_sets import listing, listing_of_set, publish_set, seen, write_legacy
-    from raygrid.artifacts import ModelArtifacts
-    from raygrid.prefix_lock import prefix_locked
+    from raygrid.store.paths import ModelArtifacts
+    from raygrid.store.lock import prefix_locked
 
     # before: "nothing", "legacy" or "published"; then whether the old and the new set have a scaler.
     before, old_scaler, new_scaler = os.environ["CASE"].split()
@@ -90,8 +90,8 @@ RECORD = """
     from pathlib import Path
     import numpy as np
     from kill_points import killed_at
-    from raygrid.point_store import PointStore, write_weights
-    from raygrid.records import PointRecord
+    from raygrid.store.points import PointStore, write_weights
+    from raygrid.grid.records import PointRecord
 
     # Before: no record, or that of a point that failed.
     before = os.environ["CASE"]
@@ -137,10 +137,10 @@ REPLACE = """
     from pathlib import Path
     import pyarrow as pa
     from kill_points import killed_at
-    from raygrid.artifacts import ModelArtifacts
-    from raygrid.experiments import begin_reset
-    from raygrid.ledger import write_ledger
-    from raygrid.storage import make_folder
+    from raygrid.store.paths import ModelArtifacts
+    from raygrid.store.resets import begin_reset
+    from raygrid.store.ledger import write_ledger
+    from raygrid.base.files import make_folder
 
     paths = ModelArtifacts.for_prefix(Path("models").absolute(), "a")
     make_folder(paths.runs_dir)
@@ -179,7 +179,7 @@ def test_f01_the_ledger_and_the_record_of_a_reset_are_replaced_whole_or_not_at_a
 PUBLISH_ONCE = """
     from pathlib import Path
     from published_sets import publish_set
-    from raygrid.artifacts import ModelArtifacts
+    from raygrid.store.paths import ModelArtifacts
 
     publish_set(ModelArtifacts.for_prefix(Path("models").absolute(), "a"), "new", scaler=False)
 """

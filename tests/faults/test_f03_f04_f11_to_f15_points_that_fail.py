@@ -14,10 +14,10 @@ import pytest
 from faulty_models import FaultyModel, builds_by_case, last_process
 from small_models import dense_model, small_rows
 
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import AllTrialsFailedError
-from raygrid.plan import Point
-from raygrid.progress import SearchListener
-from raygrid.training_inputs import TrainingArrays, TrainSettings
+from raygrid.grid.plan import Point
+from raygrid.progress.listeners import SearchListener
 from raygrid.tuning.resources import Resources
 
 pytestmark = pytest.mark.ray
@@ -125,7 +125,7 @@ def test_f13_a_point_with_the_best_val_loss_and_a_weight_that_is_nan_cannot_win(
 
 
 def test_f13_rows_of_nan_that_got_past_the_check_train_nothing_that_could_win() -> None:
-    from raygrid.training import train_point
+    from raygrid.training.train import train_point
 
     rows = np.full_like(X, np.nan)
     config = {"hidden": (4,), "activation": "relu", "learning_rate": 0.01, "batch_size": 32, "epochs": 2}

@@ -16,10 +16,10 @@ import pytest
 from child_processes import started
 from small_models import SteppingModel, small_rows, steps
 
-from raygrid import search_run
-from raygrid.artifacts import ModelArtifacts
-from raygrid.checkpoints import Checkpoints
-from raygrid.point_store import PointStore
+from raygrid.search import run
+from raygrid.store.checkpoints import Checkpoints
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore
 from raygrid.tuning.resources import Resources
 
 # One batch an epoch, so that a step is an epoch.
@@ -32,7 +32,7 @@ CONFIG = {"hidden": (6,), "batch_size": 64, "epochs": EPOCHS, "learning_rate": 0
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints come often, instead of once a minute."""
-    monkeypatch.setattr(search_run, "Checkpoints", functools.partial(Checkpoints, interval_s=INTERVAL_S))
+    monkeypatch.setattr(run, "Checkpoints", functools.partial(Checkpoints, interval_s=INTERVAL_S))
 
 
 def answers(folder: Path) -> dict[Any, Any]:
@@ -75,11 +75,11 @@ def bits(model: Any) -> list[bytes]:
 _FIT = """
     import functools
     from pathlib import Path
-    from raygrid import search_run
-    from raygrid.checkpoints import Checkpoints
+    from raygrid.search import run
+    from raygrid.store.checkpoints import Checkpoints
     from small_models import SteppingModel, small_rows
 
-    search_run.Checkpoints = functools.partial(Checkpoints, interval_s={interval_s})
+    run.Checkpoints = functools.partial(Checkpoints, interval_s={interval_s})
     if __name__ == "__main__":
         SteppingModel({folder!r}, "net", 0, step_log={step_log!r}).fit(
             small_rows(64), small_rows(32, seed=1), {asked}={config!r}

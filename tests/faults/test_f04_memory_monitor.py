@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from child_processes import run_script
 
-from raygrid.point_store import PointStore
+from raygrid.store.points import PointStore
 
 # Trials without TensorFlow: what is looked at is what becomes of them when Ray ends their workers.
 _SEARCH = """
@@ -17,10 +17,10 @@ _SEARCH = """
     from types import SimpleNamespace
     import numpy as np
     from ray import tune
-    from raygrid.plan import PlannedTrial, Plan, Point
-    from raygrid.point_store import PointStore
-    from raygrid.progress import LogProgress, set_verbosity
-    from raygrid.records import PointRecord
+    from raygrid.grid.plan import PlannedTrial, Plan, Point
+    from raygrid.store.points import PointStore
+    from raygrid.progress.listeners import LogProgress, set_verbosity
+    from raygrid.grid.records import PointRecord
     from raygrid.tuning.driver import run_trials
     from raygrid.tuning.resources import TrialResources
     from raygrid.tuning.session import RaySession

@@ -18,7 +18,7 @@ _SEARCH = """
 
     import ray
     from ray.cluster_utils import Cluster
-    from raygrid.progress import SearchListener
+    from raygrid.progress.listeners import SearchListener
     from small_models import SmallModel, dense_model, small_rows
 
     class Located(SmallModel):

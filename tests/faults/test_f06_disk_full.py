@@ -15,21 +15,21 @@ from trained_models import X_VAL, X
 
 from raygrid import SearchListener
 from raygrid.errors import StorageError
-from raygrid.plan import Point
-from raygrid.point_store import PointStore
-from raygrid.records import PointRecord
+from raygrid.grid.plan import Point
+from raygrid.grid.records import PointRecord
+from raygrid.store.points import PointStore
 
 LIMITED = """
     import os, resource
     from pathlib import Path
     from published_sets import files_of, listing, listing_of_set, publish_set, seen
-    from raygrid.artifacts import ModelArtifacts
+    from raygrid.store.paths import ModelArtifacts
     from raygrid.errors import StorageError
-    from raygrid.manifest import Manifest
-    from raygrid.point_store import PointStore
-    from raygrid.publishing import publish
-    from raygrid.records import PointRecord
-    from raygrid.storage import write_bytes
+    from raygrid.store.manifest import Manifest
+    from raygrid.store.points import PointStore
+    from raygrid.store.publishing import publish
+    from raygrid.grid.records import PointRecord
+    from raygrid.base.files import write_bytes
 
     def full(call):
         unlimited = resource.RLIM_INFINITY
@@ -84,11 +84,11 @@ FILLED = """
     from pathlib import Path
     import numpy as np
     from published_sets import listing, listing_of_set, publish_set, seen
-    from raygrid.artifacts import ModelArtifacts
+    from raygrid.store.paths import ModelArtifacts
     from raygrid.errors import StorageError
-    from raygrid.point_store import PointStore, write_weights
-    from raygrid.publishing import read_manifest
-    from raygrid.records import PointRecord
+    from raygrid.store.points import PointStore, write_weights
+    from raygrid.store.publishing import read_manifest
+    from raygrid.grid.records import PointRecord
 
     disk, filler = Path("disk").absolute(), Path("disk/filler")
     paths = ModelArtifacts.for_prefix(disk, "a")

@@ -9,12 +9,12 @@ import pytest
 from published_sets import publish_set
 from restricted_processes import run_on_read_only_disk, run_without_rights
 
-from raygrid.artifacts import ModelArtifacts
+from raygrid.store.paths import ModelArtifacts
 
 FIT = """
     import sys
     from pathlib import Path
-    from raygrid.artifacts import ModelArtifacts
+    from raygrid.store.paths import ModelArtifacts
     from raygrid.errors import StorageError
     from published_sets import seen
     from small_models import SmallModel, small_rows

@@ -11,13 +11,13 @@ from published_sets import files_of, seen, write_legacy
 from trained_models import X_VAL, trained_copy
 
 from raygrid import GridSearchModel
-from raygrid.artifacts import ModelArtifacts
-from raygrid.publishing import read_published
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.publishing import read_published
 
 PUBLISHES = """
     from pathlib import Path
     from published_sets import publish_set
-    from raygrid.artifacts import ModelArtifacts
+    from raygrid.store.paths import ModelArtifacts
 
     paths = ModelArtifacts.for_prefix(Path("models").absolute(), "a")
     for i in range(100):

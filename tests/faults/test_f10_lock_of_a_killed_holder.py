@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from child_processes import run_script, started
 
-from raygrid.prefix_lock import locked
+from raygrid.store.lock import locked
 
 
 def never(holder: str) -> None:
@@ -20,7 +20,7 @@ def never(holder: str) -> None:
 HOLDER = """
     import os, time
     from pathlib import Path
-    from raygrid.prefix_lock import locked
+    from raygrid.store.lock import locked
 
     with locked(Path("lock"), None, print):
         if os.environ["FORKS"] == "yes" and os.fork() == 0:
@@ -51,7 +51,7 @@ def test_f10_the_end_of_a_forked_child_does_not_free_the_lock_of_its_parent(tmp_
         import os
         from pathlib import Path
         from raygrid.errors import LockTimeoutError
-        from raygrid.prefix_lock import locked
+        from raygrid.store.lock import locked
 
         class Leave(Exception):
             pass
@@ -77,7 +77,7 @@ def test_f10_a_lock_file_that_is_removed_while_it_is_taken_does_not_let_two_in(t
         import fcntl, sys
         from pathlib import Path
         from raygrid.errors import LockTimeoutError
-        from raygrid.prefix_lock import locked
+        from raygrid.store.lock import locked
 
         def remove(event, arguments):
             if event == "fcntl.flock" and arguments[1] & fcntl.LOCK_EX and not removed:
@@ -101,7 +101,7 @@ NO_LOCKS = """
     import errno, fcntl, os
     from pathlib import Path
     from raygrid.errors import StorageError
-    from raygrid.prefix_lock import locked
+    from raygrid.store.lock import locked
     from restricted_processes import forbid_flock
 
     code = int(os.environ["CODE"])

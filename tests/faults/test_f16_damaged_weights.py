@@ -12,8 +12,8 @@ import pytest
 from trained_models import CONFIG, X_VAL, X, bits, small_model, trained_copy
 
 from raygrid import GridSearchModel
-from raygrid.point_store import PointStore, write_weights
-from raygrid.records import PointRecord
+from raygrid.grid.records import PointRecord
+from raygrid.store.points import PointStore, write_weights
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -13,12 +13,12 @@ import pytest
 from trained_models import CONFIG, OTHER, X_VAL, X, bits, small_model, trained_copy
 
 from raygrid import GridSearchModel
-from raygrid.artifacts import ModelArtifacts
-from raygrid.cache import read_cached
 from raygrid.errors import CorruptArtifactError
-from raygrid.manifest import FileEntry
-from raygrid.point_store import PointStore
-from raygrid.publishing import read_manifest
+from raygrid.store.manifest import FileEntry
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore
+from raygrid.store.published import read_cached
+from raygrid.store.publishing import read_manifest
 
 LISTED = ["config.json", "model.keras", "metrics.json", "scaler.json"]
 JSON = ["config.json", "metrics.json", "scaler.json", "manifest.json"]

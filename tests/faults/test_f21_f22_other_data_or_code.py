@@ -12,7 +12,7 @@ from child_processes import run_script
 from small_models import SmallModel, small_rows
 
 from raygrid.errors import StaleCacheError
-from raygrid.model import GridSearchModel
+from raygrid.model.grid_search_model import GridSearchModel
 
 X, X_VAL = small_rows(60), small_rows(20, seed=1)
 CONFIG = {"hidden": (2,), "epochs": 1}

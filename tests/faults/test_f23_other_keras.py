@@ -11,9 +11,9 @@ import pytest
 from trained_models import CONFIG, OTHER, X_VAL, X, bits, small_model, trained_copy
 
 from raygrid import GridSearchModel
-from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import VersionError
-from raygrid.identity import installed_version
+from raygrid.identity.identity import installed_version
+from raygrid.store.paths import ModelArtifacts
 
 INSTALLED = installed_version("keras")
 

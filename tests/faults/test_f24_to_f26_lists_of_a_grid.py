@@ -14,7 +14,7 @@ from refusals import refused_by_fit
 from small_models import SmallModel, small_rows
 
 from raygrid.errors import ArgumentError, GridError, GridTypeError
-from raygrid.model import GridSearchModel
+from raygrid.model.grid_search_model import GridSearchModel
 
 
 class AnyNames(SmallModel):

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from native_values import is_native, same
 from small_models import SmallModel, dense_model, small_rows
 
-from raygrid.fingerprint import canonical_json
-from raygrid.grid import normalize_config
-from raygrid.model import GridSearchModel
-from raygrid.plan import Point
-from raygrid.records import tuples
+from raygrid.base.fingerprint import canonical_json
+from raygrid.grid.plan import Point
+from raygrid.grid.records import tuples
+from raygrid.grid.values import normalize_config
+from raygrid.model.grid_search_model import GridSearchModel
 from raygrid.tuning.trial import decode_points, encode_points
 
 

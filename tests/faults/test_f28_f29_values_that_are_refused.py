@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from refusals import refused_by_fit
 
 from raygrid.errors import GridError, GridTypeError
-from raygrid.grid import normalize_config, normalize_grid
+from raygrid.grid.values import normalize_config, normalize_grid
 
 NESTS: list[Callable[[Any], Any]] = [lambda v: v, lambda v: [1, v], lambda v: {"deep": [[v]]}, lambda v: ({"a": (v,)},)]
 # What a person would find in the working folder if a text had been evaluated.

@@ -13,7 +13,7 @@ from commands import OWN_MODELS, Command, write
 from refusals import refused_by_fit
 
 from raygrid.errors import GridError
-from raygrid.grid import iter_param_grid, normalize_grid
+from raygrid.grid.values import iter_param_grid, normalize_grid
 
 
 def grid_of(**grid: Any) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def test_f30_on_the_command_line_the_limit_is_an_option(command: Command, folder
 _PLAN = """
     import resource
     import time
-    from raygrid.plan import estimate
+    from raygrid.grid.plan import estimate
     from small_models import SmallModel, small_rows
 
     def peak_mb():

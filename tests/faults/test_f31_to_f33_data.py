@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from refusals import refused_by_fit
 from small_models import WIDTH, SmallModel, small_rows
 
-from raygrid.data import prepare_data
+from raygrid.data.training_data import prepare_data
 from raygrid.errors import ArgumentError, DataError, DataTypeError, StaleCacheError
 
 X = small_rows(60)

@@ -12,7 +12,7 @@ from small_models import SmallModel
 
 from raygrid import Autoencoder, AutoencoderResidualRegressor
 from raygrid.errors import PrefixError
-from raygrid.model import GridSearchModel
+from raygrid.model.grid_search_model import GridSearchModel
 
 ALLOWED = "it must be a plain file name: 1 to 100 of A-Z a-z 0-9 . _ -, beginning with a letter or digit"
 

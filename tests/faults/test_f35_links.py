@@ -11,13 +11,13 @@ import pytest
 from trained_models import CONFIG, OTHER, X_VAL, X, small_model, trained_copy
 
 from raygrid import GridSearchModel
-from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import CorruptArtifactError
-from raygrid.housekeeping import clean_prefix
-from raygrid.ledger import read_ledger
-from raygrid.point_store import PointStore
-from raygrid.prefix_lock import prefix_locked
-from raygrid.publishing import read_manifest
+from raygrid.store.cleaning import clean_prefix
+from raygrid.store.ledger import read_ledger
+from raygrid.store.lock import prefix_locked
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore
+from raygrid.store.publishing import read_manifest
 
 EXPORTS = ["config.json", "model.keras", "metrics.json", "scaler.json", "manifest.json"]
 FOLDERS = ["", "points", "generations", "tensorboard", "checkpoints", "tune", "data"]

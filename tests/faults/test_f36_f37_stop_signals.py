@@ -229,7 +229,7 @@ def test_f36_ctrl_c_in_a_script_is_an_error_of_its_own_that_the_script_may_catch
 _THREE_TRAININGS = """
     import signal
     from raygrid.errors import SearchInterrupted
-    from raygrid.progress import SearchListener
+    from raygrid.progress.listeners import SearchListener
     from small_models import SmallModel, small_rows
 
     class Tells(SearchListener):

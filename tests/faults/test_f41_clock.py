@@ -11,10 +11,10 @@ from child_processes import started
 from trained_models import CONFIG, OTHER, X_VAL, X, bits, small_model, trained_copy
 
 from raygrid import GridSearchModel
-from raygrid.artifacts import ModelArtifacts
+from raygrid.base.files import temporary_name
 from raygrid.errors import LockTimeoutError
-from raygrid.prefix_lock import locked
-from raygrid.storage import temporary_name
+from raygrid.store.lock import locked
+from raygrid.store.paths import ModelArtifacts
 
 YEARS = {"1970": 0, "2099": 4_070_908_800}
 
@@ -63,7 +63,7 @@ def test_f41_files_dated_1970_or_2099_change_nothing_that_is_done(tmp_path: Path
 HOLDS = """
     import time
     from pathlib import Path
-    from raygrid.prefix_lock import locked
+    from raygrid.store.lock import locked
 
     with locked(Path("lock"), None, print):
         Path("held").touch()

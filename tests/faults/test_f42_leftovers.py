@@ -11,11 +11,11 @@ from published_sets import listing, listing_of_set, publish_set, seen
 from trained_models import CONFIG, OTHER, X_VAL, X, small_model, trained_copy
 
 from raygrid import GridSearchModel
-from raygrid.artifacts import ModelArtifacts
+from raygrid.base.files import temporary_name
 from raygrid.errors import LockTimeoutError
-from raygrid.point_store import PointStore
-from raygrid.records import PointRecord
-from raygrid.storage import temporary_name
+from raygrid.grid.records import PointRecord
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore
 
 
 def plant(paths: ModelArtifacts) -> list[Path]:
@@ -58,8 +58,8 @@ def test_f42_leftover_temporary_files_are_no_records(tmp_path: Path) -> None:
 HOLDS = """
     import time
     from pathlib import Path
-    from raygrid.artifacts import ModelArtifacts
-    from raygrid.prefix_lock import prefix_locked
+    from raygrid.store.paths import ModelArtifacts
+    from raygrid.store.lock import prefix_locked
 
     with prefix_locked(ModelArtifacts.for_prefix(Path("models"), "small"), None, print):
         Path("held").touch()

@@ -16,7 +16,7 @@ from child_processes import run_script, started, started_command
 from listening_sockets import listening
 
 from raygrid.errors import ClusterError
-from raygrid.tensorboard_log import PointRun
+from raygrid.progress.tensorboard_log import PointRun
 from raygrid.tuning.cluster_address import check_cluster
 
 # Ray as a person starts it who has set nothing.

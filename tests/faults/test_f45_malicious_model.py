@@ -15,9 +15,9 @@ from small_models import WIDTH, SmallModel
 from trained_models import CONFIG, OTHER, X_VAL, X, small_model, trained_copy
 
 from raygrid import GridSearchModel
-from raygrid.artifacts import ModelArtifacts
 from raygrid.errors import CorruptArtifactError, CustomObjectError
-from raygrid.manifest import FileEntry
+from raygrid.store.manifest import FileEntry
+from raygrid.store.paths import ModelArtifacts
 
 
 @pytest.fixture

@@ -19,18 +19,18 @@ ABSURD = """
     import logging, os, resource, sys, time
     from pathlib import Path
     from published_sets import files_of, publish_set, seen, write_legacy
-    from raygrid.artifacts import ModelArtifacts
-    from raygrid.cache import read_cached
+    from raygrid.store.paths import ModelArtifacts
+    from raygrid.store.published import read_cached
     from raygrid.errors import CorruptArtifactError, StorageError
-    from raygrid.experiments import begin_reset, current_experiment
-    from raygrid.ledger import read_ledger, write_ledger
-    from raygrid.manifest import Manifest
-    from raygrid.memory import available_memory
-    from raygrid.point_store import PointStore
-    from raygrid.prefix_lock import prefix_locked
-    from raygrid.publishing import publish, read_published
-    from raygrid.records import PointRecord
-    from raygrid.storage import MAX_JSON_BYTES, MAX_MODEL_BYTES
+    from raygrid.store.resets import begin_reset, current_experiment
+    from raygrid.store.ledger import read_ledger, write_ledger
+    from raygrid.store.manifest import Manifest
+    from raygrid.base.memory import available_memory
+    from raygrid.store.points import PointStore
+    from raygrid.store.lock import prefix_locked
+    from raygrid.store.publishing import publish, read_published
+    from raygrid.grid.records import PointRecord
+    from raygrid.base.files import MAX_JSON_BYTES, MAX_MODEL_BYTES
     import pyarrow.parquet
 
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
@@ -125,9 +125,9 @@ def test_f46_a_manifest_that_vouches_for_an_absurd_size_does_not_raise_the_limit
         import json
         from pathlib import Path
         from published_sets import publish_set
-        from raygrid.artifacts import ModelArtifacts
+        from raygrid.store.paths import ModelArtifacts
         from raygrid.errors import CorruptArtifactError
-        from raygrid.publishing import read_published
+        from raygrid.store.publishing import read_published
 
         paths = ModelArtifacts.for_prefix(Path("models").absolute(), "a")
         manifest = publish_set(paths, "one", scaler=True)

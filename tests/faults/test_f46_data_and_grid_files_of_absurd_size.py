@@ -167,7 +167,7 @@ _READ = """
     import pyarrow as pa, pyarrow.compute, pyarrow.csv, pyarrow.feather, pyarrow.ipc, pyarrow.parquet
     from raygrid.cli import main
     from raygrid.cli.data import Columns, load_file
-    from raygrid.data_files import read_data
+    from raygrid.data.files.tables import read_data
     from raygrid.errors import DataError
     from pathlib import Path
 

@@ -13,7 +13,7 @@ from child_processes import run_script
 
 CHECK = """
 import sys
-from raygrid.backend import check_backend
+from raygrid.training.tensorflow_setup import check_backend
 from raygrid.errors import BackendError
 try:
     check_backend()
@@ -25,7 +25,7 @@ assert not heavy, heavy
 WITH_KERAS = """
 import sys, types
 sys.modules["keras"] = types.SimpleNamespace(backend=types.SimpleNamespace(backend=lambda: {name!r}))
-from raygrid.backend import check_backend
+from raygrid.training.tensorflow_setup import check_backend
 from raygrid.errors import BackendError
 try:
     check_backend()

@@ -10,10 +10,10 @@ import pytest
 from worker_faults import DEADLY, OnlyHere, train_or_die
 
 from raygrid.errors import AllTrialsFailedError
-from raygrid.plan import Plan, PlannedTrial, Point
-from raygrid.point_store import PointStore
-from raygrid.progress import SearchListener
-from raygrid.records import PointRecord, pick_best
+from raygrid.grid.plan import Plan, PlannedTrial, Point
+from raygrid.grid.records import PointRecord, pick_best
+from raygrid.progress.listeners import SearchListener
+from raygrid.store.points import PointStore
 from raygrid.tuning.driver import run_trials
 from raygrid.tuning.environment import environment, variables_for_workers
 from raygrid.tuning.resources import TrialResources

@@ -17,14 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import raygrid
-from raygrid.array_files import open_array_files
-from raygrid.artifacts import ModelArtifacts
 from raygrid.cli.inputs import parse_settings, read_mapping
-from raygrid.data_files import read_data
+from raygrid.data.files.tables import read_data
+from raygrid.data.mapped_arrays import open_array_files
 from raygrid.errors import DataError, GridError
-from raygrid.ledger import read_ledger, results_table
-from raygrid.point_store import PointStore
-from raygrid.records import PointRecord, WeightsFile
+from raygrid.grid.records import PointRecord, WeightsFile
+from raygrid.store.ledger import read_ledger, results_table
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore
 
 PACKAGE = Path(raygrid.__file__).parent
 

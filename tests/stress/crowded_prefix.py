@@ -21,12 +21,12 @@ from known_results import (
 )
 from part import Part, ended, forked, killed, started_part
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.backend import load_tensorflow
-from raygrid.cache import read_cached
-from raygrid.plan import Point
-from raygrid.progress import SearchListener
-from raygrid.records import PointRecord
+from raygrid.grid.plan import Point
+from raygrid.grid.records import PointRecord
+from raygrid.progress.listeners import SearchListener
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.published import read_cached
+from raygrid.training.tensorflow_setup import load_tensorflow
 
 ASKED = [Asked(3), Asked(5), Asked(8)]
 PROCESSES = 8

@@ -10,11 +10,11 @@ import numpy as np
 from part import ended, forked, killed
 from small_models import SmallModel, small_rows
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.cache import CachedModel, read_cached
-from raygrid.point_store import PointStore
-from raygrid.progress import SearchListener
-from raygrid.records import PointRecord
+from raygrid.grid.records import PointRecord
+from raygrid.progress.listeners import SearchListener
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore
+from raygrid.store.published import CachedModel, read_cached
 
 PREFIX = "stress"
 ROWS = small_rows(400)

@@ -13,12 +13,12 @@ from part import Part, ended, forked, killed, started_part
 from published_sets import files_of, publish_set
 from small_models import SmallModel
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.backend import load_tensorflow
-from raygrid.cache import read_cached
-from raygrid.prefix_lock import locked
-from raygrid.publishing import read_published
-from raygrid.storage import make_folder
+from raygrid.base.files import make_folder
+from raygrid.store.lock import locked
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.published import read_cached
+from raygrid.store.publishing import read_published
+from raygrid.training.tensorflow_setup import load_tensorflow
 
 ASKED = [Asked(3), Asked(5, "standard"), Asked(8), Asked(3, "standard")]
 READERS = 2

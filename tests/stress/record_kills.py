@@ -11,11 +11,11 @@ from events import count, lost
 from part import Part, forked, killed, started_part
 from published_sets import publish_set, seen
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.point_store import PointStore, write_weights
-from raygrid.prefix_lock import locked
-from raygrid.records import PointRecord
-from raygrid.storage import make_folder
+from raygrid.base.files import make_folder
+from raygrid.grid.records import PointRecord
+from raygrid.store.lock import locked
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore, write_weights
 
 KILLS_A_FOLDER = 40
 LONGEST_S = 0.06

@@ -12,9 +12,9 @@ from events import count, largest, lost
 from known_results import PREFIX, finished_points, metrics_of
 from part import Part, started_part
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.cache import read_cached
-from raygrid.point_store import PointStore
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.points import PointStore
+from raygrid.store.published import read_cached
 
 # Six architectures, so that each is traced anew, and two rates that share them.
 SEARCH = """

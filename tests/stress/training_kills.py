@@ -20,9 +20,9 @@ from known_results import (
 )
 from part import Part, ended, forked, killed, started_part
 
-from raygrid.artifacts import ModelArtifacts
-from raygrid.backend import load_tensorflow
-from raygrid.cache import read_cached
+from raygrid.store.paths import ModelArtifacts
+from raygrid.store.published import read_cached
+from raygrid.training.tensorflow_setup import load_tensorflow
 
 ASKED = [Asked(3), Asked(5), Asked(8)]
 KILLS_A_FOLDER = 8

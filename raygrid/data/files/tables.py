@@ -1,0 +1,433 @@
+"""Data files: Parquet, Arrow, CSV and numpy files into checked arrays, with the values that they hold.
+
+A file that would need more memory than there is, is refused before it is read.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import struct
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from raygrid.base.arguments import local_path
+from raygrid.base.memory import require_memory
+from raygrid.base.wording import counted
+from raygrid.data.checks import as_features, as_targets, is_numeric_arrow_type
+from raygrid.data.files.arrow_sizes import decoded_bytes
+from raygrid.data.files.csv_files import CsvFile
+from raygrid.data.files.csv_layout import CsvOptions, is_number
+from raygrid.data.files.numpy_files import read_npy, read_npz
+from raygrid.data.index_columns import NO_INDEX, is_nameless, pandas_index, row_numbers
+from raygrid.data.missing_values import MissingValues
+from raygrid.errors import ArgumentError, DataError, DataTypeError
+
+_LOG = logging.getLogger("raygrid")
+_PARQUET = (".parquet",)
+_IPC = (".arrow", ".feather")
+_CSV = (".csv",)
+_NUMPY = (".npz", ".npy")
+_SUFFIXES = _PARQUET + _IPC + _CSV + _NUMPY
+_ROLES = {
+    "X": "X",
+    "x": "X",
+    "X_train": "X",
+    "x_train": "X",
+    "y": "y",
+    "y_train": "y",
+    "X_val": "X_val",
+    "x_val": "X_val",
+    "y_val": "y_val",
+}
+# A number takes at most eight bytes in a table, and as many in the array.
+_ARRAY_BYTES = 8
+_VALUE_BYTES = 8 + _ARRAY_BYTES
+_MAX_PARQUET_FOOTER_BYTES = 256 * 2**20
+_NAMES_IN_MESSAGE = 20
+_VALUES_IN_MESSAGE = 3
+_CHOOSE = "choose columns with features=[...], on the command line --features a,b,c"
+
+
+@dataclass(frozen=True, eq=False)
+class DataFile:
+    """The arrays of one data file.
+
+    Attributes:
+        X: floats, integers or booleans as ``as_features`` gives them, shape (rows, ..., features).
+        y: float32, float64, int32 or int64, shape (rows,) for one target column, (rows, targets) for several; or None.
+        X_val: validation features, where an .npz file holds them.
+        y_val: validation targets, where an .npz file holds them.
+        labels: the columns that were asked for as labels, by name, shape (rows,), of their own type.
+        feature_names: the columns of ``X``; empty for .npz and .npy files, which have no names.
+    """
+
+    X: npt.NDArray[Any]
+    y: npt.NDArray[Any] | None = None
+    X_val: npt.NDArray[Any] | None = None
+    y_val: npt.NDArray[Any] | None = None
+    feature_names: tuple[str, ...] = ()
+    labels: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns play which part; ``features`` None stands for all that play no other."""
+
+    features: list[str] | None
+    targets: list[str]
+    labels: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        return [*(self.features or []), *self.targets, *self.labels]
+
+
+def read_data(
+    path: str | os.PathLike[str],
+    *,
+    features: Sequence[str] | None = None,
+    target: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    missing_values: Sequence[str] | None = None,
+) -> DataFile:
+    """Read a data file, chosen by its suffix.
+
+    ``.parquet``, ``.arrow`` and ``.feather`` (file or stream) and ``.csv`` (with a header line) hold columns.
+    ``.npz`` holds ``X`` and ``y``, or ``X_train``, ``y_train``, ``X_val`` and ``y_val``, or one array of any name;
+    ``.npy`` holds ``X``.
+
+    Args:
+        path: a local file.
+        features: the columns of ``X``, in this order. None: all but targets, labels and the index of a pandas frame.
+        target: the columns of ``y``. None: no targets.
+        labels: columns that are kept as they are, such as class labels or run ids, text or numbers.
+        delimiter: of a CSV file. None: a comma, semicolon, tab, ``|`` or space, whichever the file has.
+        decimal: the decimal mark of a CSV file, ``"."`` or ``","``. None: the one that the file has.
+        encoding: of a CSV file, such as ``"latin-1"``. None: what its first bytes say, else UTF-8 or, where it is not
+            that, cp1252. What was found out and is not comma, point and UTF-8 is said in one line of the log.
+        missing_values: texts that stand for a missing value in a CSV file, beside an empty one. None: ``NA``, ``nan``,
+            ``null`` and the like; in columns of numbers also ``?``, ``-``, ``.`` and ``none``.
+
+    Raises:
+        DataTypeError: a column or array that is not numeric.
+        DataError: a file that is missing, empty, damaged, of an unknown kind or too big for the memory; a
+            column that is unknown, chosen twice, without a name, or has missing values, or that only numbers the rows.
+        ArgumentError: ``path`` is an address such as ``s3://...``; columns are chosen from a file that has no names; an
+            option that cannot be right, or that is for CSV files.
+    """
+    options = CsvOptions(delimiter, decimal, encoding, _texts(missing_values))
+    options.check()
+    # The address of a store would be read as a path below this folder.
+    local_path("path", path)
+    file = Path(path).expanduser()
+    suffix = file.suffix.lower()
+    _check_file(file, suffix)
+    features = _column_list("features", features)
+    target = _column_list("target", target)
+    labels = _column_list("labels", labels)
+    if options.given and suffix not in _CSV:
+        raise ArgumentError(f"{' and '.join(options.given)}: such options are for .csv files, and {file} is none.")
+    if suffix not in _NUMPY:
+        return _read_columns(file, suffix, _Columns(features, target or [], labels or []), options)
+    if features or target or labels:
+        raise ArgumentError(
+            f"{file}: a {suffix} file has no column names to choose by. "
+            "Leave features and target out, store y as an array named 'y' in an .npz file, or use "
+            "Parquet or CSV."
+        )
+    return _read_npy(file) if suffix == ".npy" else _read_npz(file)
+
+
+def _check_file(file: Path, suffix: str) -> None:
+    if suffix not in _SUFFIXES:
+        raise DataError(f"{file} has the suffix {suffix!r}. Known are {', '.join(_SUFFIXES)}.")
+    try:
+        size = file.stat().st_size
+        if not file.is_file():
+            raise DataError(f"{file} is not a regular file. Pass the path of one data file.")
+        file.open("rb").close()
+    except OSError as error:
+        raise DataError(
+            f"{file.absolute()} cannot be read: {error.strerror}. "
+            f"Check the path; a relative one starts at {Path.cwd()}."
+        ) from error
+    if size == 0:
+        raise DataError(f"{file} is empty: 0 bytes. Write the file again.")
+
+
+def _column_list(name: str, columns: Sequence[str] | None) -> list[str] | None:
+    if columns is None:
+        return None
+    if isinstance(columns, str):
+        raise DataTypeError(f"{name}={columns!r} is one string. Pass a list of column names: {name}=[{columns!r}].")
+    listed = list(columns)
+    if not listed:
+        raise DataError(f"{name} is an empty list. Name at least one column, or leave {name} out.")
+    twice = [column for column, count in Counter(listed).items() if count > 1]
+    if twice:
+        raise DataError(f"{name} names {_quoted(twice)} more than once. Name each column once.")
+    return listed
+
+
+def _texts(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    # One text is a sequence of texts as well, and refused as what it is.
+    return values if values is None or isinstance(values, str) else tuple(values)  # type: ignore[return-value]
+
+
+def _read_columns(file: Path, suffix: str, asked: _Columns, options: CsvOptions) -> DataFile:
+    import pyarrow as pa  # slow to import, and not needed for numpy files
+
+    try:
+        if suffix in _CSV:
+            table, chosen = _read_csv(file, asked, options)
+        else:
+            table, chosen = (_read_parquet if suffix in _PARQUET else _read_ipc)(file, asked)
+    except DataError:
+        raise
+    except MemoryError as error:
+        raise DataError(f"{file} does not fit into the memory. Write a file with fewer rows or columns.") from error
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{file} is damaged, or not a {suffix} file: {reason}. Write the file again.") from error
+    names = chosen.features or []
+    if asked.features is None:
+        _refuse_row_numbers(file, table, names)
+    # What was asked for is data, also if pandas used it as an index.
+    table = table.replace_schema_metadata(NO_INDEX)
+    missing = MissingValues()
+    X = as_features(f"X of {file.name}", table.select(names), missing)
+    labels = {name: _as_labels(file, name, table.column(name)) for name in chosen.labels}
+    y = None
+    if chosen.targets:
+        y = as_targets(f"y of {file.name}", table.select(chosen.targets), table.num_rows, missing)
+        y = y.reshape(-1) if len(chosen.targets) == 1 else y
+    missing.require_none()
+    return DataFile(X, y, feature_names=tuple(names), labels=labels)
+
+
+def _as_labels(file: Path, name: str, column: Any) -> npt.NDArray[Any]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column.null_count:
+        raise DataError(
+            f"{file}: column {name!r} has {counted(column.null_count, 'missing value')}. Fill them, or drop the rows."
+        )
+    if pa.types.is_nested(column.type):
+        raise DataTypeError(f"{file}: column {name!r} is of type {column.type}. Labels are text or numbers.")
+    texts = column
+    if pa.types.is_dictionary(column.type) and column.num_chunks:
+        texts = column.unify_dictionaries().chunk(0).dictionary
+    if pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type):
+        # An array of texts takes four bytes a character of the longest one in every row.
+        require_memory(file, len(column) * 4 * (pc.max(pc.utf8_length(texts)).as_py() or 0))
+    return np.asarray(column.to_pylist())
+
+
+def _read_csv(file: Path, asked: _Columns, options: CsvOptions) -> tuple[Any, _Columns]:
+    source = CsvFile(file, options)
+    chosen = _choose(file, source.names, asked)
+    table = source.read([*(chosen.features or []), *chosen.targets], chosen.labels, _VALUE_BYTES)
+    _check_numeric(file, table, chosen, source.decimal)
+    return table, chosen
+
+
+def _read_parquet(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
+    import pyarrow.parquet as pq
+
+    with file.open("rb") as stream:
+        stream.seek(-min(8, file.stat().st_size), os.SEEK_END)
+        footer_bytes = int.from_bytes(stream.read(4), "little")
+    if footer_bytes > _MAX_PARQUET_FOOTER_BYTES:
+        raise DataError(
+            f"{file} is damaged, or not a .parquet file: its description of columns has {footer_bytes:,} bytes. "
+            "Write the file again."
+        )
+    # Labels stay in the form in which a file repeats one text at no cost.
+    with pq.ParquetFile(file, read_dictionary=asked.labels) as parquet:
+        chosen = _choose(file, parquet.schema_arrow.names, asked, parquet.schema_arrow.metadata)
+        _check_numeric(file, parquet.schema_arrow.empty_table(), chosen)
+        require_memory(file, _parquet_rows(parquet, set(chosen.names)) * len(chosen.names) * _VALUE_BYTES)
+        return parquet.read(columns=chosen.names), chosen
+
+
+def _parquet_rows(parquet: Any, names: set[str]) -> int:
+    """The most rows of which any part of a Parquet file speaks: those of a damaged one contradict each other."""
+    metadata = parquet.metadata
+    # A column in a column has both names, joined with a dot, which a plain column's name may have as well.
+    paths = [parquet.schema.column(i).path for i in range(metadata.num_columns)]
+    chosen = [i for i, path in enumerate(paths) if path in names or path.partition(".")[0] in names]
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    for i in range(len(groups)):
+        # Raises for a damaged description of a column; asking for that itself would end the process in C++ (Arrow 26).
+        next(parquet.iter_batches(1, row_groups=[i], columns=sorted(names), use_threads=False), None)
+    values = [sum(group.column(i).num_values for group in groups) for i in chosen]
+    return int(max(metadata.num_rows, sum(group.num_rows for group in groups), *values, 0))
+
+
+def _read_ipc(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
+    import pyarrow as pa
+
+    with pa.OSFile(str(file)) as stream:
+        is_file = stream.read(6) == b"ARROW1"
+        stream.seek(0)
+        # A file is a stream between its first bytes and its list of batches, which shows here that it is whole.
+        reader = pa.ipc.open_file(stream) if is_file else pa.ipc.open_stream(stream)
+        chosen = _choose(file, reader.schema.names, asked, reader.schema.metadata)
+        _check_numeric(file, reader.schema.empty_table(), chosen)
+        start = 8 if is_file else 0
+        table_bytes, rows = decoded_bytes(file, start)
+        require_memory(file, table_bytes + rows * _ARRAY_BYTES * len(chosen.names))
+        stream.seek(start)
+        batches = pa.ipc.open_stream(stream)
+        if not batches.schema.equals(reader.schema):
+            raise ValueError("its first and its last description of the columns contradict each other")
+        return batches.read_all().select(chosen.names), chosen
+
+
+def _choose(file: Path, names: list[str], asked: _Columns, metadata: Mapping[bytes, bytes] | None = None) -> _Columns:
+    # Which of the nameless ones is meant is asked where one is used.
+    twice = [name for name, count in Counter(names).items() if count > 1 and name]
+    if twice:
+        raise DataError(f"{file} has more than one column named {_quoted(twice)}. Rename them, so that each is unique.")
+    known = set(names)
+    unknown = [name for name in asked.names if name not in known]
+    if unknown:
+        near = {name: difflib.get_close_matches(name, names, n=1) for name in unknown}
+        hints = "".join(f" Did you mean {match[0]!r} for {name!r}?" for name, match in near.items() if match)
+        raise DataError(f"{file} has no column {_quoted(unknown)}.{hints} Its columns are {_quoted(names)}.")
+    both = [name for name in asked.features or [] if name in asked.targets]
+    if both:
+        raise DataError(f"{_quoted(both)} is both a feature and the target. Leave it out of one of the two.")
+    chosen = asked.features if asked.features is not None else _features(file, names, asked, metadata)
+    return _Columns(chosen, asked.targets, asked.labels)
+
+
+def _features(file: Path, names: list[str], asked: _Columns, metadata: Mapping[bytes, bytes] | None) -> list[str]:
+    """All columns that play no other part, are named, and are not the index of a pandas frame."""
+    others = {*asked.targets, *asked.labels}
+    index = [name for name in pandas_index(metadata, names) if name not in others]
+    others |= set(index)
+    chosen = [name for name in names if name not in others]
+    nameless = [f"column {i}" for i, name in enumerate(names, 1) if name not in others and is_nameless(name)]
+    if nameless:
+        raise DataError(
+            f"{file} has columns without a name: {_first_of(nameless)} of {len(names)}. Such a first column mostly "
+            "numbers the rows, and is no feature. Leave it out when you write the file, with df.to_csv(path, "
+            f"index=False) in pandas or row.names=FALSE in R; or name all columns; or {_CHOOSE}."
+        )
+    if index:
+        _LOG.warning(
+            "%s: %s is the index of the pandas frame that was written, and not used as a feature. To use it, name it "
+            "among features=[...] (--features a,b,c); to write the file without it, reset_index(drop=True).",
+            file,
+            _quoted(index),
+        )
+    if not chosen:
+        raise DataError(
+            f"{file} has no columns left for features: all are targets, labels or an index ({_quoted(sorted(others))})."
+        )
+    return chosen
+
+
+def _refuse_row_numbers(file: Path, table: Any, features: list[str]) -> None:
+    counting = row_numbers(table, features)
+    if counting:
+        raise DataError(
+            f"{file}: {_quoted(counting)} counts up by one from row to row, so that it numbers the rows and is no "
+            f"feature. Write the file without it, or {_CHOOSE}; name it there if it is a feature."
+        )
+
+
+def _check_numeric(file: Path, table: Any, chosen: _Columns, decimal: str = ".") -> None:
+    features, targets = chosen.features or [], chosen.targets
+    wrong = [name for name in features + targets if not is_numeric_arrow_type(table.schema.field(name).type)]
+    if not wrong:
+        return
+    described = [f"{name!r} ({table.schema.field(name).type}{_examples(table, name, decimal)})" for name in wrong]
+    fixes = []
+    if any(name in features for name in wrong):
+        fixes.append(_CHOOSE)
+    if any(name in targets for name in wrong):
+        fixes.append(
+            "encode a target of labels as integers, for example with classes, y = np.unique(y, return_inverse=True)"
+        )
+    raise DataTypeError(
+        f"{file} has columns that are not numeric: {_first_of(described)}. To fix it: {'; '.join(fixes)}."
+    )
+
+
+def _examples(table: Any, name: str, decimal: str) -> str:
+    """The first values that made a column of a CSV file something other than numbers."""
+    found: list[str] = []
+    for value in table.column(name):
+        text = None if value.as_py() is None else str(value.as_py())
+        if text is not None and not is_number(text, decimal):
+            found.append(repr(text))
+            if len(found) == _VALUES_IN_MESSAGE:
+                break
+    return f", such as {', '.join(found)}" if found else ""
+
+
+def _read_npy(file: Path) -> DataFile:
+    return DataFile(as_features(f"X of {file.name}", read_npy(file)))
+
+
+def _read_npz(file: Path) -> DataFile:
+    found = read_npz(file)
+    names = _roles(file, list(found))
+    arrays = {role: found[name] for role, name in names.items()}
+    labels = {role: f"{name} of {file.name}" for role, name in names.items()}
+    if "y_val" in arrays and "X_val" not in arrays:
+        raise DataError(f"{file} holds 'y_val' but no 'X_val'. Add the features, or leave it out.")
+    missing = MissingValues()
+    X = as_features(labels["X"], arrays["X"], missing)
+    y = as_targets(labels["y"], arrays["y"], len(X), missing) if "y" in arrays else None
+    X_val = as_features(labels["X_val"], arrays["X_val"], missing) if "X_val" in arrays else None
+    y_val = None
+    if X_val is not None and "y_val" in arrays:
+        y_val = as_targets(labels["y_val"], arrays["y_val"], len(X_val), missing)
+    missing.require_none()
+    return DataFile(X, y, X_val, y_val)
+
+
+def _roles(file: Path, names: list[str]) -> dict[str, str]:
+    """Which array of an .npz file plays which part, by name."""
+    if len(names) == 1 and names[0] not in _ROLES:
+        return {"X": names[0]}
+    found: dict[str, str] = {}
+    for name in names:
+        role = _ROLES.get(name)
+        if role is not None and role in found:
+            raise DataError(f"{file} holds both {found[role]!r} and {name!r}. Keep one of them.")
+        if role is not None:
+            found[role] = name
+    if "X" not in found:
+        raise DataError(
+            f"{file} holds {_quoted(names) or 'no arrays'}, and none is named 'X' or 'X_train'. "
+            "Save it with np.savez(path, X=..., y=...)."
+        )
+    ignored = [name for name in names if name not in _ROLES]
+    if ignored:
+        _LOG.warning("%s: arrays %s are not used; known names are %s", file, _quoted(ignored), _quoted(_ROLES))
+    return found
+
+
+def _quoted(names: Any) -> str:
+    return _first_of([repr(name) for name in names])
+
+
+def _first_of(items: list[str]) -> str:
+    more = len(items) - _NAMES_IN_MESSAGE
+    return ", ".join(items[:_NAMES_IN_MESSAGE]) + (f" and {more} more" if more > 0 else "")

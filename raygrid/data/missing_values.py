@@ -1,0 +1,90 @@
+"""What is missing in the arrays of one call, gathered, so that one error names all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from raygrid.base.row_blocks import by_column, row_blocks
+from raygrid.base.wording import counted
+from raygrid.errors import DataError
+
+Array = np.ndarray[Any, Any]
+
+_COLUMNS_IN_MESSAGE = 5
+
+
+class MissingValues:
+    """Looks at arrays one after the other; ``require_none`` raises what they lack, all in one error."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+
+    def look_at(self, name: str, array: Array, dtype: str, labels: Sequence[str] | None = None) -> bool:
+        """Counts NaN and infinity by column, and says whether there are none.
+
+        Args:
+            name: what the caller calls the array; it appears in the message.
+            array: of numbers, rows first, columns on the last axis.
+            dtype: of what the caller passed.
+            labels: names of the columns; None: they are counted.
+        """
+        if array.dtype.kind != "f":
+            return True
+        table = by_column(array)
+        counts = np.zeros(table.shape[-1], dtype=np.int64)
+        for block in row_blocks(table):
+            finite = np.isfinite(block)
+            if not finite.all():
+                counts += np.count_nonzero(~finite.reshape(-1, len(counts)), axis=0)
+        self._add(name, array.shape, dtype, counts, labels, "missing, NaN or infinite")
+        return not counts.any()
+
+    def look_at_mask(self, name: str, array: np.ma.MaskedArray[Any, Any]) -> None:
+        """Counts masked values by column."""
+        if array.ndim and array.size:
+            mask = by_column(np.ma.getmaskarray(array))
+            counts = np.count_nonzero(mask.reshape(-1, mask.shape[-1]), axis=0)
+            self._add(name, array.shape, str(array.dtype), counts, None, "masked")
+
+    def _add(
+        self, name: str, shape: tuple[int, ...], dtype: str, counts: Array, labels: Sequence[str] | None, what: str
+    ) -> None:
+        total = int(counts.sum())
+        if total:
+            columns = [f"{column_name(i, labels)} ({counts[i]})" for i in np.flatnonzero(counts).tolist()]
+            values = f"{counted(total, 'value')} that {'is' if total == 1 else 'are'} {what}"
+            self._found.append(f"{name} (shape {shape}, dtype {dtype}) holds {values}: {first_of(columns)}")
+
+    def require_none(self) -> None:
+        """Raises what was found.
+
+        Raises:
+            DataError: names each array with its counts by column.
+        """
+        if self._found:
+            raise DataError(f"{'; '.join(self._found)}. Drop the rows, or fill the values, before training.")
+
+
+@contextmanager
+def gathered(missing: MissingValues | None) -> Iterator[MissingValues]:
+    """``missing``, whose owner raises; without one, a new one that raises at the end."""
+    own = MissingValues() if missing is None else missing
+    yield own
+    if missing is None:
+        own.require_none()
+
+
+def first_of(columns: list[str]) -> str:
+    """The first few of a list of columns, and how many more there are."""
+    more = len(columns) - _COLUMNS_IN_MESSAGE
+    shown = ", ".join(columns[:_COLUMNS_IN_MESSAGE])
+    return f"{shown} and {counted(more, 'more column')}" if more > 0 else shown
+
+
+def column_name(i: int, labels: Sequence[str] | None) -> str:
+    """The ``i``-th column as messages name it: by its label, if columns have labels."""
+    return f"column {i if labels is None else repr(labels[i])}"

@@ -1,0 +1,170 @@
+"""Calls of ``fit`` that other libraries' users would write: each is refused with the call that does what was meant.
+
+Python's own answer to an unknown keyword names neither a remedy nor the known ones, and a target in the place of
+``X_val`` would be trained on without a word.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
+
+import numpy as np
+
+from raygrid.base.wording import did_you_mean
+from raygrid.data.training_data import prepare_data
+from raygrid.errors import ArgumentError
+from raygrid.model.settings import ConfiguredModel
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_CHOSEN_BY = (
+    "the point with the lowest val_loss is chosen. To choose by another metric, look at model.results, which has every "
+    "compiled metric of every point, and train the config that you want with {method}(..., model_config={{...}})"
+)
+_ADVICE = {
+    "callbacks": "raygrid stops early by itself (`patience`, in the grid), keeps the weights of the best epoch and "
+    "writes TensorBoard logs. A schedule of the learning rate belongs to the optimizer in build_model",
+    "class_weight": "use MLPClassifier(class_weight=...), or pass the weight of each row as sample_weight",
+    "validation_data": "pass its two parts: X_val=..., y_val=...",
+    "validation_batch_size": "the batch size of training is used; it changes no val_loss but by rounding",
+    "steps_per_epoch": "an epoch is one pass over all rows",
+    "validation_steps": "all rows of X_val are measured, after every epoch",
+    "validation_freq": "all rows of X_val are measured, after every epoch",
+    "initial_epoch": "a search that was stopped resumes by itself when it is called again",
+    "stratify": "pass shuffle_split=True, which draws the validation rows class by class",
+    "test_size": "pass validation_split=..., the fraction of rows to hold out",
+    "cv": "pass X_val, or validation_split; there is no cross-validation",
+    **dict.fromkeys(("objective", "monitor", "metric", "metrics", "mode", "scoring", "refit"), _CHOSEN_BY),
+    **dict.fromkeys(("y", "Y", "targets", "labels"), "pass the targets as y_train=..."),
+    **dict.fromkeys(("X", "x", "x_train", "data"), "pass the inputs as X_train=..., or first"),
+    **dict.fromkeys(("x_val", "X_valid", "X_test", "x_test"), "pass the inputs for validation as X_val=..."),
+    **dict.fromkeys(("Y_val", "y_valid", "y_test"), "pass the targets for validation as y_val=..."),
+}
+_IN_EVERY_CONFIG = ("epochs", "batch_size", "patience")
+# Rows that belong together, such as noisy and clean ones, have columns that go up and down together; rows of
+# validation have not.
+_PAIRED_CORRELATION = 0.5
+
+
+class _Model(Protocol):
+    DEFAULT_CONFIG: Mapping[str, Any]
+    USES_TARGETS: bool | None
+
+
+def explains_arguments(method: Callable[P, R]) -> Callable[P, R]:
+    """``method``, a method such as ``fit`` whose first arguments are ``X_train``, ``X_val`` and a grid, with checks.
+
+    Raises:
+        ArgumentError: an unknown keyword; or what looks like targets in the place of ``X_val``.
+    """
+    parameters = inspect.signature(method).parameters
+    known = set(parameters)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        known |= {*inspect.signature(prepare_data).parameters} - {"seed", "targets_are_labels", "kept"}
+
+    @functools.wraps(method)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> R:
+        model = cast(_Model, args[0])
+        _check_keywords(model, method.__name__, kwargs, known)
+        _check_positions(model, method.__name__, args[1:], kwargs)
+        return method(*args, **kwargs)
+
+    return checked
+
+
+def _check_keywords(model: _Model, method: str, given: Iterable[str], known: set[str]) -> None:
+    unknown = [name for name in given if name not in known]
+    if not unknown:
+        return
+    lines = [f"{method} has no argument {name}: {_advice(model, method, name, known)}" for name in unknown]
+    raise ArgumentError("\n".join(lines))
+
+
+def _advice(model: _Model, method: str, name: str, known: set[str]) -> str:
+    # A subclass may take the settings of its base as ``**settings``.
+    if any(name in inspect.signature(cls).parameters for cls in (type(model), ConfiguredModel)):
+        return f"it is a setting of the model: {type(model).__name__}(..., {name}=...)."
+    if name in _IN_EVERY_CONFIG or name in model.DEFAULT_CONFIG:
+        return (
+            f"it is a hyperparameter, which belongs in the grid, such as {{{name!r}: [...]}}, or in the single config, "
+            f"such as {{{name!r}: ...}}; see param_grid and model_config."
+        )
+    if name in _ADVICE:
+        return _ADVICE[name].format(method=method) + "."
+    names = sorted(known - {"self"})
+    return f"its arguments are {', '.join(names)}.{did_you_mean(name, names)}"
+
+
+def _check_positions(model: _Model, method: str, positional: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+    if len(positional) > 2 and positional[2] is not None and not isinstance(positional[2], Mapping):
+        raise ArgumentError(
+            f"the third argument of {method} is the grid, and a {type(positional[2]).__name__} is given. Pass data by "
+            f"name: {method}(X_train, X_val=..., y_train=..., y_val=...)."
+        )
+    if len(positional) < 2 or positional[1] is None or named.get("y_train") is not None:
+        return
+    x, second = _shape(positional[0]), _shape(positional[1])
+    if x is None or second is None or not x or not second:
+        return
+    if len(second) == 1:
+        raise ArgumentError(f"{_second_is(method, second)}, which has no features. {_ways(model, method)}")
+    if x[0] != second[0]:
+        return
+    if x[1:] != second[1:]:
+        raise ArgumentError(
+            f"{_second_is(method, second)}, with as many rows as X_train, which has shape {x}, but not its features. "
+            f"{_ways(model, method)}"
+        )
+    if model.USES_TARGETS is not False:
+        raise ArgumentError(
+            f"{_second_is(method, second)}, the shape of X_train, so it may be meant as targets. {_ways(model, method)}"
+        )
+    correlation = _correlation(positional[0], positional[1])
+    if correlation > _PAIRED_CORRELATION:
+        raise ArgumentError(
+            f"{_second_is(method, second)}, and its rows follow those of X_train one by one (correlation "
+            f"{correlation:.2f}), as targets do. {_ways(model, method)}"
+        )
+
+
+def _second_is(method: str, shape: tuple[int, ...]) -> str:
+    return f"the second argument of {method} is X_val, the inputs for validation; it is of shape {shape}"
+
+
+def _ways(model: _Model, method: str) -> str:
+    own = type(model).__name__
+    validation = f"If it holds rows for validation, pass it by name: {method}(X_train, X_val=...)."
+    if model.USES_TARGETS is False:
+        return (
+            f"{own} learns to reproduce X_train and takes no targets; to learn other targets, such as clean rows from "
+            f"noisy ones, use a model with targets, such as a subclass of GridSearchModel. {validation}"
+        )
+    return f"If it holds the targets, pass it by name: {method}(X_train, y_train=...). {validation}"
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        return tuple(shape)
+    try:
+        return tuple(np.shape(value))
+    except (TypeError, ValueError):
+        return None
+
+
+def _correlation(x: Any, other: Any) -> float:
+    """The mean over columns of the correlation between the rows of two arrays; 0 where it cannot be told."""
+    try:
+        left, right = (np.asarray(value, dtype=np.float64).reshape(len(value), -1) for value in (x, other))
+    except (TypeError, ValueError):
+        return 0.0
+    if len(left) < 3:
+        return 0.0
+    left, right = left - left.mean(axis=0), right - right.mean(axis=0)
+    spread = np.sqrt(np.square(left).sum(axis=0) * np.square(right).sum(axis=0))
+    varies = spread > 0
+    return float(np.mean((left * right).sum(axis=0)[varies] / spread[varies])) if varies.any() else 0.0

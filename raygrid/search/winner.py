@@ -1,0 +1,301 @@
+"""From a plan to the winner: trains what is missing, picks the lowest ``val_loss``, rebuilds the model."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raygrid.base.keras_settings import workers_do_without
+from raygrid.base.memory import available_memory, data_shortage
+from raygrid.base.stop_signals import search_stopped, sigterm_as_interrupt
+from raygrid.base.wording import counted
+from raygrid.data.training_arrays import TrainingArrays
+from raygrid.errors import AllTrialsFailedError, SearchInterrupted
+from raygrid.grid.error_lines import same_causes
+from raygrid.grid.plan import Plan, PlannedTrial, Point
+from raygrid.grid.records import PointRecord, pick_best
+from raygrid.progress.first_failures import FirstFailures
+from raygrid.progress.listeners import Audience, BestSoFar, SearchListener
+from raygrid.progress.remedies import with_remedy
+from raygrid.progress.tensorboard_listener import TensorBoardListener
+from raygrid.search.run import COPIES_HERE, SearchRun
+from raygrid.store.points import write_weights
+from raygrid.training.tensorflow_setup import load_tensorflow, quiet_tensorflow
+from raygrid.tuning.resources import Resources
+
+if TYPE_CHECKING:
+    import keras
+
+log = logging.getLogger("raygrid")
+
+Array = np.ndarray[Any, Any]
+Builder = Callable[[dict[str, Any], tuple[int, ...]], Any]
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How trials are run, which their results do not depend on.
+
+    Attributes:
+        resources: what each trial asks for.
+        address: a Ray cluster, or None.
+        user_modules: modules that a cluster's nodes need.
+        progress: who hears of the search.
+        verbose: whether Ray's own messages are shown.
+    """
+
+    resources: Resources
+    address: str | None
+    user_modules: tuple[ModuleType, ...]
+    progress: SearchListener
+    verbose: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The winner, rebuilt and checked.
+
+    Attributes:
+        number: its point number in the grid.
+        record: its record.
+        model: the model as it comes back from ``model_bytes``.
+        model_bytes: the ``.keras`` file.
+    """
+
+    number: int
+    record: PointRecord
+    model: keras.Model
+    model_bytes: bytes
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds."""
+        record = self.record
+        return {
+            **dict(sorted(record.metrics.items())),
+            "best_epoch": record.best_epoch,
+            "epochs_run": record.epochs_run,
+            "seconds": record.seconds,
+        }
+
+
+def search_grid(run: SearchRun, build: Builder, options: SearchOptions) -> Outcome:
+    """Trains the grid's missing points on Ray Tune and rebuilds the best of all its points.
+
+    Raises:
+        AllTrialsFailedError: no point has a result that could win.
+        SearchInterrupted: it was stopped; what was finished is recorded.
+    """
+    missing = workers_do_without()
+    if missing:
+        log.warning("Trials run in processes of their own, without what this one has set: %s.", ", ".join(missing))
+    # The rebuild needs TensorFlow here too.
+    return _find_winner(run, build, options, lambda plan: train_on_ray(run, plan, build, options, load_tensorflow))
+
+
+def train_on_ray(
+    run: SearchRun,
+    plan: Plan,
+    build: Builder,
+    options: SearchOptions,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> dict[str, PointRecord]:
+    """Trains the plan's trials on Ray Tune; the records of what was trained, by key.
+
+    Args:
+        run, plan, build, options: what is trained, and how.
+        meanwhile: called while Ray starts.
+
+    Raises:
+        SearchInterrupted: it was stopped; what was finished is recorded.
+    """
+
+    def train(listener: SearchListener) -> dict[str, PointRecord]:
+        from raygrid.tuning.driver import run_search
+
+        return run_search(
+            plan,
+            build=build,
+            context=run.context,
+            data_bytes=run.data_bytes,
+            meanwhile=meanwhile,
+            prepare=run.arrays,
+            settings=run.settings,
+            store=run.store,
+            checkpoints=run.checkpoints,
+            tune_dir=run.paths.tune_dir.resolve(),
+            resources=options.resources,
+            address=options.address,
+            user_modules=options.user_modules,
+            listener=listener,
+            verbose=options.verbose,
+        )
+
+    return _while_telling(run, plan, options.progress, train)
+
+
+def train_config(run: SearchRun, build: Builder, options: SearchOptions) -> Outcome:
+    """Trains the one config in this process, without Ray, unless it is recorded already, and rebuilds its model.
+
+    Raises:
+        AllTrialsFailedError: it has no usable result.
+    """
+
+    def in_process(plan: Plan) -> dict[str, PointRecord]:
+        def train(listener: SearchListener) -> dict[str, PointRecord]:
+            limit_gb = options.resources.memory_gb
+            arrays = run.arrays(data_shortage(run.data_bytes, COPIES_HERE, available_memory(), limit_gb))
+            trained = (_train_here(run, build, trial, arrays, listener) for trial in plan.trials)
+            return {key: record for records in trained for key, record in records}
+
+        return _while_telling(run, plan, options.progress, train)
+
+    return _find_winner(run, build, options, in_process)
+
+
+def _find_winner(
+    run: SearchRun, build: Builder, options: SearchOptions, train: Callable[[Plan], dict[str, PointRecord]]
+) -> Outcome:
+    with run.data_files():
+        number, record, weights = _train_and_pick(run, train)
+        load_tensorflow()
+        from raygrid.training.rebuild import rebuild_winner
+
+        arrays = run.validation_arrays(options.resources.memory_gb)
+        model, data = rebuild_winner(build, record, weights, arrays, run.settings, run.paths.model_path)
+    return Outcome(number, record, model, data)
+
+
+def _train_and_pick(
+    run: SearchRun, train: Callable[[Plan], dict[str, PointRecord]]
+) -> tuple[int, PointRecord, list[Array]]:
+    plan = run.plan()
+    if plan.trials:
+        _tell_of_other_code(run, plan)
+    records = plan.done | train(plan)
+    best = pick_best((point.number, records[point.key]) for point in plan.points)
+    if best is None:
+        raise AllTrialsFailedError(_why_all_failed(plan, records))
+    number, record = best
+    lost = sorted(name for name, value in record.metrics.items() if value is None)
+    if lost:
+        log.warning("Not finite at the winner's best epoch, and written as null: %s.", ", ".join(lost))
+    weights = run.store.weights(record)
+    if weights is None:
+        # Those of all but the last winner are dropped when a winner is published.
+        log.info("The weights of point %d, the best, are not kept; it is trained again with the same seed.", number)
+        again = replace(plan, trials=(PlannedTrial((plan.points[number],), 0),), failed_before=0)
+        record = train(again)[record.key]
+        weights = run.store.weights(record)
+        if weights is None:
+            raise AllTrialsFailedError(
+                f"the winner {record.config} was trained again, since its weights were gone, and {record.status}: "
+                f"{record.error}"
+            )
+    return number, record, weights
+
+
+def _tell_of_other_code(run: SearchRun, plan: Plan) -> None:
+    other = run.of_other_code(known=plan.done)
+    if other:
+        log.info(
+            "There are %s. They are not used. If the change of the code alters no result, accept_code_change=True "
+            "(--accept-code-change) takes them over.",
+            other.text(),
+        )
+
+
+def _while_telling(
+    run: SearchRun,
+    plan: Plan,
+    progress: SearchListener,
+    train: Callable[[SearchListener], dict[str, PointRecord]],
+) -> dict[str, PointRecord]:
+    if not plan.trials:
+        return {}
+    run.checkpoints.remove_leftovers()
+    views = TensorBoardListener(run.paths.tensorboard_dir, run.recorded(), run.request.varying, run.store.get)
+    best = BestSoFar()
+    if plan.failed_before:
+        log.info(
+            "%s tried again (retry_failed=False, or --keep-failed, leaves %s)",
+            counted(plan.failed_before, "failed point is", "failed points are"),
+            "it" if plan.failed_before == 1 else "them",
+        )
+    audience = Audience(best, progress, views, FirstFailures())
+    with sigterm_as_interrupt():
+        audience.search_started(plan)
+        try:
+            records = train(audience)
+        except BaseException as error:
+            audience.search_ended()
+            # What ended the search is told, not that the full disk has no room for the ledger either.
+            with contextlib.suppress(OSError):
+                run.write_ledger()
+            if isinstance(error, KeyboardInterrupt) and not isinstance(error, SearchInterrupted):
+                raise search_stopped(best.total - best.finished, plan.to_train) from error
+            raise
+        audience.search_ended()
+        run.write_ledger()
+    return records
+
+
+@quiet_tensorflow()
+def _train_here(
+    run: SearchRun, build: Builder, trial: PlannedTrial, arrays: TrainingArrays, listener: SearchListener
+) -> list[tuple[str, PointRecord]]:
+    load_tensorflow()
+    from raygrid.training.followers import TrainedPoint
+    from raygrid.training.train import this_device, train_points
+    from raygrid.training.user_state import user_state_kept
+
+    points = {point.key: point for point in trial.points}
+    records = []
+
+    def on_epoch(trained: Sequence[Point], epoch: int, logs: dict[str, float | None]) -> None:
+        for point in trained:
+            listener.point_epochs(point, epoch, [logs])
+
+    def on_finished(trained: TrainedPoint) -> None:
+        with tempfile.TemporaryDirectory(prefix="raygrid-") as folder:
+            weights = None
+            if trained.weights is not None:
+                weights = Path(folder, "weights.npz")
+                write_weights(weights, trained.weights)
+            record = run.store.add(with_remedy(trained.record), weights)
+        records.append((record.key, record))
+        listener.point_finished(points[record.key], record)
+
+    for point in trial.points:
+        listener.point_started(point)
+    with user_state_kept():
+        train_points(
+            build,
+            trial.points,
+            run.context,
+            arrays,
+            run.settings,
+            device=this_device(),
+            on_epoch=on_epoch,
+            on_finished=on_finished,
+            checkpoints=run.checkpoints,
+        )
+    return records
+
+
+def _why_all_failed(plan: Plan, records: dict[str, PointRecord]) -> str:
+    if len(plan.points) == 1:
+        record = records[plan.points[0].key]
+        return f"the config {record.config} {record.status}: {record.error}"
+    ended = [records[point.key] for point in plan.points]
+    causes = [f"{record.status}: {record.cause}" for record in ended]
+    lines = "\n".join(f"  {len(alike)} x {causes[alike[0]]}" for alike in same_causes(causes))
+    return f"none of the {len(plan.points)} points has a result that could win, and nothing was published:\n{lines}"

@@ -1,0 +1,134 @@
+"""The winner's model, rebuilt from its weights and checked. Importing it imports TensorFlow."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from raygrid.base.keras_settings import KerasSettings
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.errors import RaygridError, RebuildError
+from raygrid.grid.records import PointRecord
+from raygrid.training.batches import val_items
+from raygrid.training.custom_objects import first_line
+from raygrid.training.keras_files import complete, model_bytes, model_from_bytes
+from raygrid.training.publishable import unsaveable
+from raygrid.training.tensorflow_setup import quiet_tensorflow
+from raygrid.training.train import Builder, apply_keras_settings, begin_session, build_checked
+from raygrid.training.user_state import user_state_kept
+
+log = logging.getLogger("raygrid")
+
+# Relative difference of val_loss that a rebuilt model may show on a like device.
+VAL_LOSS_TOLERANCE = 1e-4
+
+
+def built_model(build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...], dtype: Any) -> keras.Model:
+    """The builder's model with all its variables and those of its optimizer, as after a training."""
+    return complete(build_checked(build, dict(config), input_shape), input_shape, dtype)
+
+
+def built_as_trained(
+    build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...], dtype: Any, settings: Mapping[str, Any]
+) -> keras.Model:
+    """``built_model`` under Keras' settings of the training, which are among ``settings`` of its manifest.
+
+    This process keeps its own.
+    """
+    with user_state_kept():
+        apply_keras_settings(KerasSettings.from_json(settings))
+        keras.config.set_dtype_policy(settings.get("dtype_policy", "float32"))
+        return built_model(build, config, input_shape, dtype)
+
+
+@quiet_tensorflow()
+def rebuild_winner(
+    build: Builder,
+    record: PointRecord,
+    weights: Sequence[np.ndarray[Any, Any]],
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+    source: Path,
+) -> tuple[keras.Model, bytes]:
+    """The winner's model and its ``.keras`` file, checked against the winner's ``val_loss``.
+
+    What is checked is what the next call will load: the model as it comes back from its file.
+
+    Raises:
+        RebuildError: the weights do not fit the model, or it does not reproduce the ``val_loss``.
+    """
+    with user_state_kept():
+        apply_keras_settings(settings.keras)
+
+        def fresh() -> keras.Model:
+            begin_session(record.seed, settings.dtype_policy)
+            return built_model(build, record.config, arrays.input_shape(record.config, settings), arrays.x_val.dtype)
+
+        try:
+            model = fresh()
+        except RaygridError:
+            raise
+        except Exception as error:
+            raise _unpublishable(
+                record, f"build_model fails where the winner is rebuilt: {first_line(error)}"
+            ) from error
+        try:
+            model.set_weights(list(weights))
+        except ValueError as error:
+            raise RebuildError(
+                f"the weights of the winner {record.config} do not fit the model that build_model gives now: {error}. "
+                "Does build_model depend on anything but its arguments?"
+            ) from error
+        try:
+            data = model_bytes(model)
+        except Exception as error:
+            raise _unpublishable(record, unsaveable(model, error)) from error
+        model = model_from_bytes(data, source, fresh)
+        _check_val_loss(model, record, arrays, settings)
+        return model, data
+
+
+def _unpublishable(record: PointRecord, why: str) -> RebuildError:
+    return RebuildError(
+        f"the winner {record.config} is trained, and nothing is published. {why.rstrip('.')}. Once that is mended, "
+        "fit(..., accept_code_change=True) publishes it without training again."
+    )
+
+
+def _check_val_loss(model: keras.Model, record: PointRecord, arrays: TrainingArrays, settings: TrainSettings) -> None:
+    expected = record.val_loss
+    assert expected is not None
+    found = val_loss(model, arrays, record.config, settings)
+    if _agree(found, expected):
+        return
+    message = (
+        f"the model rebuilt from the winner's weights has a val_loss of {found:.9g}, training reported {expected:.9g}"
+    )
+    if record.device != "CPU":
+        log.warning("%s; it was trained on %s and is checked on the CPU.", message, record.device)
+    elif not _agree(val_loss(model, arrays, record.config, settings), found):
+        log.warning(
+            "%s; two evaluations of the same weights differ as well, so the model is random by nature.", message
+        )
+    else:
+        raise RebuildError(
+            f"{message}, for {record.config}. Nothing is published. Does build_model, or a custom layer's call, depend "
+            "on anything but its arguments?"
+        )
+
+
+def _agree(found: float, expected: float) -> bool:
+    return math.isclose(found, expected, rel_tol=VAL_LOSS_TOLERANCE, abs_tol=1e-12)
+
+
+def val_loss(model: keras.Model, arrays: TrainingArrays, config: Mapping[str, Any], settings: TrainSettings) -> float:
+    """The model's loss on the validation data."""
+    batch_size = config["batch_size"]
+    batches = val_items(arrays, config, settings).in_order(batch_size)
+    return float(model.evaluate(batches, verbose=0, return_dict=True)["loss"])

@@ -1,0 +1,337 @@
+"""Trains one model on arrays, without Ray. Importing this module imports TensorFlow.
+
+The rules of a point are here and in ``stopping.py``. ``TRAINING_RULES`` is raised whenever a change may change
+results: it is part of every point's key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from raygrid.base.keras_settings import KerasSettings
+from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.errors import BuilderError
+from raygrid.grid.plan import Point
+from raygrid.grid.records import PointRecord
+from raygrid.progress.listeners import tell_trained_apart
+from raygrid.store.checkpoints import Checkpoints, stops_of, training_key
+from raygrid.training.batches import Items, train_items, val_items, validation_data
+from raygrid.training.custom_gradients import release_custom_gradients
+from raygrid.training.epoch_program import EpochProgram, step_functions, why_not
+from raygrid.training.followers import EpochLogs, Followers, OnEpoch, OnFinished, TrainedPoint
+from raygrid.training.keras_internals import outside_eager_execution
+from raygrid.training.publishable import publishable_model
+from raygrid.training.resuming import Resumption
+from raygrid.training.shared_training import StopsMatterError, built_whatever_the_stops
+from raygrid.training.traced_programs import TracedPrograms
+
+log = logging.getLogger("raygrid")
+
+Builder = Callable[[Any, tuple[int, ...]], Any]
+
+# The two ways to run epochs, which may round otherwise: as one graph each, or by model.fit.
+_IN_GRAPH, _BY_FIT = "graph", "fit"
+
+# Reasons against the graph that this process has told already.
+_told: set[str] = set()
+
+
+def train_points(
+    build: Builder,
+    points: Sequence[Point],
+    context: str,
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+    *,
+    device: str,
+    on_epoch: OnEpoch = lambda points, epoch, logs: None,
+    on_finished: OnFinished = lambda trained: None,
+    programs: TracedPrograms | None = None,
+    checkpoints: Checkpoints | None = None,
+    on_apart: Callable[[str], None] = tell_trained_apart,
+) -> None:
+    """Trains points that differ only in when to stop: clears the session, seeds, builds, trains once, to the longest.
+
+    Each point has its own stop and its own best weights, exactly as if it were trained alone. Where a config's
+    ``epochs`` or ``patience`` may have an effect on the epochs themselves (see ``built_whatever_the_stops``), they are
+    different trainings, and trained one by one. What the builder does wrong is recorded and never raised; what
+    ``on_finished`` raises comes out.
+
+    Args:
+        build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
+        points: configs that differ in ``STOP_KEYS`` alone, of one seed.
+        context: digest for the records.
+        arrays: float32 arrays in the units that the model sees.
+        settings: shuffling and dtype policy.
+        device: what the records say of where they were trained.
+        on_epoch: called after every epoch with the points that trained it, its number (from 1) and its metrics.
+        on_finished: called with each point the moment it is finished.
+        programs: those of earlier trainings, to be used again; None: there are none.
+        checkpoints: where a long training leaves how far it is, and finds it; the one of this training is removed once
+            all its points are finished. None: there are none.
+        on_apart: called with the reason where points are trained one by one.
+    """
+
+    def train(some: Sequence[Point]) -> None:
+        train_points(
+            build,
+            some,
+            context,
+            arrays,
+            settings,
+            device=device,
+            on_epoch=on_epoch,
+            on_finished=on_finished,
+            programs=programs,
+            checkpoints=checkpoints,
+            on_apart=on_apart,
+        )
+
+    def train_apart(reason: str) -> None:
+        on_apart(reason)
+        for point in points:
+            train([point])
+
+    apply_keras_settings(settings.keras)
+    key = training_key(context, points[0])
+    found = None if checkpoints is None else checkpoints.read(key)
+    served = [] if found is None else [point for point in points if found.serves(point)]
+    if 0 < len(served) < len(points):
+        # The others ended, or would have, before the checkpoint: they are the shorter training.
+        train(served)
+        train([point for point in points if point not in served])
+        return
+    longest = max(points, key=lambda point: int(point.config["epochs"]))
+    base = PointRecord(
+        key="",
+        context=context,
+        config={},
+        seed=longest.seed,
+        status="failed",
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        device=device,
+        threads=tf.config.threading.get_intra_op_parallelism_threads(),
+        trained_with=longest.key if len(points) > 1 else None,
+    )
+    followers = Followers(points, base, on_epoch, on_finished)
+    shared = len(points) > 1
+    if not served:
+        found = None
+    of_another_stop = found is not None and found.stops != stops_of(longest)
+    resumption = Resumption(checkpoints, key, found, longest, followers)
+    error: str | None = None
+    programs = TracedPrograms() if programs is None else programs
+
+    def built(config: Mapping[str, Any]) -> keras.Model:
+        begin_session(longest.seed, settings.dtype_policy, keep_programs=len(programs) > 0)
+        return build_checked(build, config, arrays.input_shape(config, settings))
+
+    def new_model() -> keras.Model:
+        if not shared and (resumption.found is None or not of_another_stop):
+            return built(dict(longest.config))
+        try:
+            return built_whatever_the_stops(built, longest.config)
+        except StopsMatterError:
+            if shared:
+                raise
+            # The checkpoint is of another model.
+            resumption.found = None
+            return built(dict(longest.config))
+
+    try:
+        _train(new_model, longest, arrays, settings, followers, programs, resumption)
+    except StopsMatterError as stops_matter:
+        train_apart(str(stops_matter))
+        return
+    except Exception as raised:
+        if raised is followers.caller_error:
+            raise
+        if shared and not followers.begun:
+            # In doubt it is for what the config was built from: nothing is recorded yet.
+            train_apart(f"the training of all of them raises {type(raised).__name__}")
+            return
+        error = traceback.format_exc(limit=-8)
+    followers.end(error)
+    if error is None:
+        resumption.end()
+
+
+def train_point(
+    build: Builder,
+    point: Point,
+    context: str,
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+    *,
+    device: str,
+    on_epoch: Callable[[int, EpochLogs], None] = lambda epoch, logs: None,
+) -> TrainedPoint:
+    """Trains one point; see ``train_points``."""
+    finished: list[TrainedPoint] = []
+    train_points(
+        build,
+        [point],
+        context,
+        arrays,
+        settings,
+        device=device,
+        on_epoch=lambda points, epoch, logs: on_epoch(epoch, logs),
+        on_finished=finished.append,
+    )
+    return finished[0]
+
+
+def this_device() -> str:
+    """Where TensorFlow trains in a process that nobody prepared as a worker."""
+    found = tf.config.get_visible_devices("GPU")
+    return str(tf.config.experimental.get_device_details(found[0]).get("device_name", "GPU")) if found else "CPU"
+
+
+def begin_session(seed: int, dtype_policy: str, *, keep_programs: bool = False) -> None:
+    """A clean Keras session: what an earlier model left, the dtype policy and all seeds are set anew.
+
+    In this order, since clearing the session also resets the policy and the seeds, both of which belong to the thread.
+
+    Args:
+        seed: seeds Python, numpy and TensorFlow.
+        dtype_policy: such as ``float32``.
+        keep_programs: whether traced programs stay ready to run. Keras has TensorFlow drop what it prepared for them,
+            and to prepare it again takes as long as several epochs; outside eager execution Keras leaves it alone.
+    """
+    release_custom_gradients()
+    with outside_eager_execution() if keep_programs else contextlib.nullcontext():
+        keras.utils.clear_session()
+    keras.config.set_dtype_policy(dtype_policy)
+    keras.utils.set_random_seed(seed)
+
+
+def apply_keras_settings(settings: KerasSettings) -> None:
+    """Makes ``settings`` those of this process."""
+    keras.config.set_floatx(settings.floatx)
+    keras.config.set_epsilon(settings.epsilon)
+    keras.config.set_image_data_format(settings.image_data_format)
+
+
+def build_checked(build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...]) -> keras.Model:
+    """The builder's model.
+
+    Raises:
+        BuilderError: it is not a compiled ``keras.Model``.
+    """
+    model = build(config, input_shape)
+    if not isinstance(model, keras.Model):
+        raise BuilderError(
+            f"build_model returned {type(model).__name__}, not a keras.Model; does it end with 'return model'?"
+        )
+    if not model.compiled:
+        raise BuilderError(
+            "build_model returned a model that is not compiled; call model.compile(optimizer=..., loss=...)."
+        )
+    return model
+
+
+def _train(
+    new_model: Callable[[], keras.Model],
+    point: Point,
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+    followers: Followers,
+    programs: TracedPrograms,
+    resumption: Resumption,
+) -> None:
+    model = publishable_model(new_model, point.config, arrays, settings)
+    reason = None if arrays.folder is None else f"the data is read from files in {arrays.folder}"
+    program = None
+    try:
+        own_reason = why_not(model)
+        if own_reason is None and reason is None:
+            program = programs.program(model, arrays, point.config, settings)
+    except Exception as error:
+        log.debug("An epoch could not be traced.", exc_info=True)
+        own_reason = f"its epoch cannot be traced ({next(iter(str(error).splitlines()), type(error).__name__)})"
+        # The trace may have left its marks on the model.
+        model = new_model()
+    if program is not None:
+        _train_in_graph(program, point, followers, resumption)
+        return
+    reason = reason or own_reason or ""
+    if reason not in _told:
+        _told.add(reason)
+        log.info("Epochs run through model.fit, which is slower: %s.", reason)
+    train, val = train_items(arrays, point.config, settings), val_items(arrays, point.config, settings)
+    done = 0
+    if own_reason is not None:
+        resumption.impossible(own_reason)
+    else:
+
+        def begin() -> int:
+            return resumption.begin(
+                _BY_FIT, model, lambda: step_functions(model, train, val, point.config["batch_size"])
+            )
+
+        wanted = resumption.found is not None
+        done = begin()
+        if wanted and not done:
+            # Looking at its steps may have left marks on it as well.
+            model = new_model()
+            begin()
+    if not followers.ended:
+        _train_with_fit(model, point, train, arrays, settings, followers, resumption, done)
+
+
+def _train_in_graph(program: EpochProgram, point: Point, followers: Followers, resumption: Resumption) -> None:
+    done = resumption.begin(_IN_GRAPH, program.model, lambda: [program.function])
+    for epoch in range(done, point.config["epochs"]):
+        if followers.ended or followers.take(program.model, epoch + 1, program.run(point.seed, epoch)):
+            return
+        resumption.epoch_ended()
+
+
+def _train_with_fit(
+    model: keras.Model,
+    point: Point,
+    train: Items,
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+    followers: Followers,
+    resumption: Resumption,
+    done: int,
+) -> None:
+    batch_size, epochs = point.config["batch_size"], point.config["epochs"]
+    # It changes no result, and where it does not divide an epoch's steps, an epoch would take some of the next one's.
+    model.steps_per_execution = 1
+    model.fit(
+        train.epochs(epochs, batch_size, point.seed if settings.shuffle else None, first=done),
+        steps_per_epoch=train.steps(batch_size),
+        initial_epoch=done,
+        epochs=epochs,
+        validation_data=validation_data(arrays, point.config, settings),
+        validation_batch_size=batch_size,
+        callbacks=[_FollowingCallback(followers, resumption)],
+        shuffle=False,
+        verbose=0,
+    )
+
+
+class _FollowingCallback(keras.callbacks.Callback):
+    """Lets the points of a training hear of ``model.fit``, and stop it."""
+
+    def __init__(self, followers: Followers, resumption: Resumption) -> None:
+        super().__init__()
+        self._followers = followers
+        self._resumption = resumption
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self._followers.take(self.model, epoch + 1, logs or {}):
+            self.model.stop_training = True
+        else:
+            self._resumption.epoch_ended()
