@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from raygrid.base.types import Array
 from raygrid.data.column_names import NamedArray
 from raygrid.data.files.tables import read_data
 from raygrid.datasets import TEPData, load_tep
 from raygrid.errors import ArgumentError
-
-Array = np.ndarray[Any, Any]
 
 # Beside the columns of the embedded data: the number of the fault, as text. Only its test runs have faults.
 FAULT = "fault"

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from raygrid.base.row_blocks import row_blocks
+from raygrid.base.types import Array, Float32Array
 from raygrid.base.wording import counted
 from raygrid.data.column_names import NamedArray, as_arrow_table, is_frame
 from raygrid.data.index_columns import without_index
@@ -24,9 +24,6 @@ from raygrid.data.missing_values import MissingValues, first_of, gathered
 from raygrid.data.precision import unscaled_dtype
 from raygrid.data.unsupported_data import refuse_unsupported
 from raygrid.errors import DataError, DataTypeError
-
-Array = npt.NDArray[Any]
-FloatArray = npt.NDArray[np.float32]
 
 _SHAPES_IN_MESSAGE = 3
 _NUMERIC_KINDS = "biuf"
@@ -129,7 +126,7 @@ def as_targets(name: str, value: object, rows: int, missing: MissingValues | Non
     return array
 
 
-def as_sample_weights(name: str, value: object, rows: int, missing: MissingValues | None = None) -> FloatArray:
+def as_sample_weights(name: str, value: object, rows: int, missing: MissingValues | None = None) -> Float32Array:
     """Return ``value`` as checked sample weights: float32, shape (rows,), not negative, not all zero.
 
     Nothing but the float32 values is used of them.
@@ -154,7 +151,7 @@ def as_sample_weights(name: str, value: object, rows: int, missing: MissingValue
             )
         _check_rows(name, source, rows)
         with np.errstate(over="ignore", under="ignore"):
-            weights: FloatArray = _cast(source, np.dtype(np.float32))
+            weights: Float32Array = _cast(source, np.dtype(np.float32))
         if not found.look_at(name, source, str(source.dtype)):
             return weights
     smallest = source.min()
@@ -184,7 +181,7 @@ def as_floats(name: str, array: Array) -> Array:
     return array.astype(np.float64)
 
 
-def _require_kept(name: str, source: Array, weights: FloatArray) -> None:
+def _require_kept(name: str, source: Array, weights: Float32Array) -> None:
     """Refuses weights that the cast to float32 makes zero or infinite."""
     vanished, beyond = (weights == 0) & (source > 0), np.isinf(weights) & np.isfinite(source)
     for what, lost in (("too small for float32, where they are 0", vanished), ("too large for float32", beyond)):

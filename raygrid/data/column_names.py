@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from raygrid.base.types import Array
 from raygrid.data.index_columns import without_index
 from raygrid.errors import DataError
 
-Array = npt.NDArray[Any]
 Names = tuple[str, ...]
 
 _SHOWN = 20

@@ -6,15 +6,13 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from raygrid.base.files import make_folder, room_for
 from raygrid.base.row_blocks import row_blocks
+from raygrid.base.types import Array
 from raygrid.data.training_arrays import TrainingArrays
-
-Array = np.ndarray[Any, Any]
 
 _NAMES = tuple(field.name for field in fields(TrainingArrays) if field.name != "folder")
 

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from raygrid.base.row_blocks import by_column, row_blocks
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.errors import DataError
-
-Array = np.ndarray[Any, Any]
 
 _COLUMNS_IN_MESSAGE = 5
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from raygrid.base.row_blocks import by_column, row_blocks
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.data.missing_values import column_name, first_of
 from raygrid.errors import DataError
 
 log = logging.getLogger("raygrid")
 
-Array = np.ndarray[Any, Any]
 DType = np.dtype[Any]
 
 FLOAT32: DType = np.dtype(np.float32)

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from raygrid.base.types import Array, Float32Array
 from raygrid.base.wording import counted, did_you_mean
 from raygrid.errors import ArgumentError, CorruptArtifactError, DataError, VersionError
-
-Array = npt.NDArray[Any]
-FloatArray = npt.NDArray[np.float32]
 
 # Format 1 has mean and scale in float32, and its models were trained on values that had been rounded to float32.
 _FLOAT32_FORMAT, _FORMAT = 1, 2
@@ -41,7 +38,7 @@ class StandardScaler:
     scale: Array
 
     @classmethod
-    def fit(cls, x: npt.NDArray[Any]) -> StandardScaler:
+    def fit(cls, x: Array) -> StandardScaler:
         """Return the scaler of ``x``, of shape (rows, ..., features): population standard deviation.
 
         ``x`` may be of any real dtype; it is not cast as a whole.
@@ -86,7 +83,7 @@ class StandardScaler:
         constant = variance <= count * eps * variance + (count * mean * eps) ** 2
         return cls(mean, np.where(constant, 1.0, np.sqrt(variance)))
 
-    def transform(self, x: Array) -> FloatArray:
+    def transform(self, x: Array) -> Float32Array:
         """Return ``(x - mean) / scale`` as a new float32 array of the shape of ``x``, (rows, ..., features).
 
         Args:
@@ -181,7 +178,7 @@ class StandardScaler:
                 f"Pass an array of shape (rows, {width}) with the features of the training data."
             )
 
-    def _require_finite(self, x: Array, scaled: FloatArray) -> None:
+    def _require_finite(self, x: Array, scaled: Float32Array) -> None:
         if np.isfinite(scaled).all():
             return
         lost = (~np.isfinite(scaled) & np.isfinite(x)).reshape(-1, len(self.mean)).any(axis=0)
@@ -208,7 +205,7 @@ def check_scaler_kind(kind: str | None, name: str = "scaler") -> str | None:
     return kind
 
 
-def make_scaler(kind: str | None, x: npt.NDArray[Any]) -> StandardScaler | None:
+def make_scaler(kind: str | None, x: Array) -> StandardScaler | None:
     """Return the scaler of the given kind, fitted on ``x``; None for the kind None.
 
     Raises:
@@ -218,7 +215,7 @@ def make_scaler(kind: str | None, x: npt.NDArray[Any]) -> StandardScaler | None:
     return None if check_scaler_kind(kind) is None else StandardScaler.fit(x)
 
 
-def _row_slices(x: npt.NDArray[Any]) -> Iterator[slice]:
+def _row_slices(x: Array) -> Iterator[slice]:
     step = max(1, _BLOCK_VALUES // max(1, math.prod(x.shape[1:])))
     for start in range(0, len(x), step):
         yield slice(start, start + step)

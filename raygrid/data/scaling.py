@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from raygrid.base.types import Array
 from raygrid.data.scaler import StandardScaler
 from raygrid.errors import CorruptArtifactError
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

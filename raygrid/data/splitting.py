@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 import tempfile
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from raygrid.base.arguments import fraction
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.data.checks import is_mapped
 from raygrid.errors import DataError
-
-Array = npt.NDArray[Any]
 
 _BLOCK_BYTES = 4 * 2**20
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
-
-Array = npt.NDArray[Any]
 
 # Whole numbers count as labels where each comes in so many rows on average: numbers that are measured or counted seldom
 # repeat as often.

@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from raygrid.base.keras_settings import KerasSettings
-
-Array = np.ndarray[Any, Any]
+from raygrid.base.types import Array
 
 # Part of every point's key. Raise it whenever a change in training.py or stopping.py may change a result.
 TRAINING_RULES = 3

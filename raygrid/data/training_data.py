@@ -16,10 +16,9 @@ import numpy as np
 
 from raygrid.base.arguments import flag
 from raygrid.base.fingerprint import digest_array, digest_values
+from raygrid.base.types import Array, Float32Array
 from raygrid.base.wording import counted
 from raygrid.data.checks import (
-    Array,
-    FloatArray,
     as_features,
     as_floats,
     as_sample_weights,
@@ -63,8 +62,8 @@ class TrainingData:
     y_train: Array | None
     x_val: Array
     y_val: Array | None
-    w_train: FloatArray | None = None
-    w_val: FloatArray | None = None
+    w_train: Float32Array | None = None
+    w_val: Float32Array | None = None
     runs_train: Array | None = None
     runs_val: Array | None = None
     feature_names: Names | None = None
@@ -275,7 +274,7 @@ class _Draw:
     targets_are_labels: bool | None
 
 
-def _split(draw: _Draw, x: Array, y: Array | None, w: FloatArray | None, runs: Array | None) -> TrainingData:
+def _split(draw: _Draw, x: Array, y: Array | None, w: Float32Array | None, runs: Array | None) -> TrainingData:
     present = [array for array in (x, y, w, runs) if array is not None]
     if draw.seed is None:
         parts = iter(split_tail(draw.fraction, *present))

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.errors import DataError, GridError
-
-Array = np.ndarray[Any, Any]
 
 
 def run_bounds(runs: Array | None, rows: int) -> list[tuple[int, int]]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raygrid.base.types import Array, Float32Array
+
 _LABELS = ("split", "run", "fault", "hour")
 
-FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
 
 
@@ -33,14 +34,14 @@ class TEPData:
         feature_names: the 52 columns: 41 measurements, then 11 manipulated variables.
     """
 
-    X_train: FloatArray
-    X_val: FloatArray
-    X_test: FloatArray
+    X_train: Float32Array
+    X_val: Float32Array
+    X_test: Float32Array
     fault: IntArray
     run: IntArray
     run_train: IntArray
     run_val: IntArray
-    hour: FloatArray
+    hour: Float32Array
     feature_names: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -88,9 +89,9 @@ def load_tep() -> TEPData:
     )
 
 
-def _matrix(table: Any, names: tuple[str, ...]) -> FloatArray:
+def _matrix(table: Any, names: tuple[str, ...]) -> Float32Array:
     return np.column_stack([_column(table, name, np.float32) for name in names])
 
 
-def _column(table: Any, name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
+def _column(table: Any, name: str, dtype: type[np.generic]) -> Array:
     return np.array(table.column(name).to_numpy(), dtype=dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     import keras
 
 log = logging.getLogger("raygrid")
-
-BuildModel = Callable[[dict[str, Any], tuple[int, ...]], Any]
 
 
 class GridSearchModel(ConfiguredModel):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from raygrid.base.arguments import whole_number
+from raygrid.base.types import Array
 from raygrid.data.column_names import column_order, in_order, names_of, put_back
 from raygrid.data.precision import are_whole, cast, require_float32, unscaled_dtype
 from raygrid.data.row_labels import check_row_labels
@@ -54,7 +55,7 @@ class FittedModel:
         self._scaling = Scaling()
         self._manifest: Manifest | None = None
 
-    def predict(self, X: object, run_ids: object = None) -> np.ndarray[Any, Any]:
+    def predict(self, X: object, run_ids: object = None) -> Array:
         """The model's output for rows of ``X``, in the original units of the targets, or of the inputs it reproduces.
 
         A model of windows gives for each row the mean over all windows, one row apart, that hold it.
@@ -149,7 +150,7 @@ class FittedModel:
         settings = {} if self._manifest is None else self._manifest.depends_on.get("settings", {})
         return bool(settings.get("windowed", self.WINDOWED))
 
-    def _model_inputs(self, X: object, run_ids: object) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
+    def _model_inputs(self, X: object, run_ids: object) -> tuple[Array, Array | None]:
         """``X`` in the units that the model sees, and the number of each row's run."""
         assert self._manifest is not None
         # Other columns are refused first, whatever is in them.
@@ -170,7 +171,7 @@ class FittedModel:
         require_float32("X", x)
         return cast(x, self._unscaled_dtype(x)), runs
 
-    def _unscaled_dtype(self, x: np.ndarray[Any, Any]) -> np.dtype[Any]:
+    def _unscaled_dtype(self, x: Array) -> np.dtype[Any]:
         """What ``x`` is fed as, which is not scaled: as in training; whole numbers may be given as floats."""
         assert self._manifest is not None
         trained = np.dtype(self._manifest.input_dtype)
@@ -188,7 +189,7 @@ class FittedModel:
             )
         return np.dtype(np.float32)
 
-    def _model_targets(self, y: object, rows: int) -> np.ndarray[Any, Any]:
+    def _model_targets(self, y: object, rows: int) -> Array:
         """``y`` in the units that the model sees."""
         targets = self._targets("y", y, rows)
         if self._scaling.targets is not None:
@@ -206,11 +207,11 @@ class FittedModel:
         shape, kept = self._manifest.input_shape, self._manifest.column_names.get("x_train")
         return column_order(name, names_of(name, X), kept, "the training data", shape[-1] if shape else None)
 
-    def _as_given(self, X: object, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def _as_given(self, X: object, values: Array) -> Array:
         """``values``, one for each column that was trained on, in the order of the columns of ``X``."""
         return put_back(values, self._order_of(X))
 
-    def _targets(self, name: str, y: object, rows: int) -> np.ndarray[Any, Any]:
+    def _targets(self, name: str, y: object, rows: int) -> Array:
         """``y`` as checked targets in original units, its columns in the order that was trained on."""
         assert self._manifest is not None
         targets = as_targets(name, y, rows)
@@ -219,9 +220,7 @@ class FittedModel:
         kept = self._manifest.column_names.get("y_train")
         return in_order(targets, column_order(name, names_of(name, y), kept, "the training targets", targets.shape[1]))
 
-    def _inputs_and_outputs(
-        self, X: object, run_ids: object = None
-    ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def _inputs_and_outputs(self, X: object, run_ids: object = None) -> tuple[Array, Array]:
         """``X`` and the model's output for its rows, both in the units that the model sees."""
         model = self._fitted()
         x, runs = self._model_inputs(X, run_ids)

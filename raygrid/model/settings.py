@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +21,7 @@ from raygrid.base.arguments import (
     whole_number,
 )
 from raygrid.base.keras_settings import global_dtype_policy, keras_settings
+from raygrid.base.types import Builder
 from raygrid.data.precision import check_unscaled
 from raygrid.data.scaler import check_scaler_kind
 from raygrid.data.training_data import TrainingData, prepare_data
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raygrid")
 
-BuildModel = Callable[[dict[str, Any], tuple[int, ...]], Any]
-
 
 class ConfiguredModel(FittedModel):
     """The settings of a ``GridSearchModel``, which describes them, and what follows from them alone."""
@@ -67,7 +66,7 @@ class ConfiguredModel(FittedModel):
         cache_prefix: str = "model",
         verbose: int = 1,
         *,
-        build_model: BuildModel | None = None,
+        build_model: Builder | None = None,
         seed: int = 0,
         scaler: str | None = "default",
         target_scaler: str | None = "default",
@@ -221,7 +220,7 @@ class ConfiguredModel(FittedModel):
             verbose=self.verbose > 1,
         )
 
-    def _bare_builder(self) -> BuildModel:
+    def _bare_builder(self) -> Builder:
         """The builder without results, displays or live models, which must not travel to workers."""
         if self._build_function is not None:
             return self._build_function

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raygrid.base.types import Builder
 from raygrid.base.wording import counted
 from raygrid.errors import MissingArtifactError
 from raygrid.grid.plan import Plan, Point
 from raygrid.grid.records import PointRecord
 from raygrid.search.run import SearchRun
-from raygrid.search.winner import Builder, SearchOptions, train_on_ray
+from raygrid.search.winner import SearchOptions, train_on_ray
 
 MAX_CONTENDERS = 8
 CLOSE = "too close to call"

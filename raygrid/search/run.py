@@ -15,6 +15,7 @@ import numpy as np
 from raygrid.base.keras_settings import KerasSettings
 from raygrid.base.memory import Shortage, available_memory, data_shortage
 from raygrid.base.row_blocks import by_column
+from raygrid.base.types import Array
 from raygrid.data.mapped_arrays import open_array_files, write_array_files
 from raygrid.data.precision import cast
 from raygrid.data.scaler import make_scaler
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raygrid")
 
-Array = np.ndarray[Any, Any]
 
 # What a training in this process holds beside the user's data: the scaled arrays, and the tensors made of them.
 COPIES_HERE = 2

@@ -11,11 +11,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from raygrid.base.keras_settings import workers_do_without
 from raygrid.base.memory import available_memory, data_shortage
 from raygrid.base.stop_signals import search_stopped, sigterm_as_interrupt
+from raygrid.base.types import Array, Builder
 from raygrid.base.wording import counted
 from raygrid.data.training_arrays import TrainingArrays
 from raygrid.errors import AllTrialsFailedError, SearchInterrupted
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
     import keras
 
 log = logging.getLogger("raygrid")
-
-Array = np.ndarray[Any, Any]
-Builder = Callable[[dict[str, Any], tuple[int, ...]], Any]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from raygrid.base.files import MAX_MODEL_BYTES, leftovers, make_folder, read_bytes, remove_file, replacing
 from raygrid.base.fingerprint import digest_array, digest_json
+from raygrid.base.types import Array
 from raygrid.errors import CorruptArtifactError
 from raygrid.grid.early_stop import EarlyStop
 from raygrid.grid.plan import STOP_KEYS, Point
@@ -24,7 +25,6 @@ from raygrid.store.points import read_weights, save_weights
 
 log = logging.getLogger("raygrid")
 
-Array = np.ndarray[Any, Any]
 
 # What a killed process loses at most, beside the epoch that it was in. A training that is shorter writes nothing.
 INTERVAL_S = 60.0

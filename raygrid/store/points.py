@@ -29,6 +29,7 @@ from raygrid.base.files import (
     temporary_name,
     write_json,
 )
+from raygrid.base.types import Array
 from raygrid.errors import CorruptArtifactError
 from raygrid.grid.records import PointRecord, WeightsFile
 
@@ -136,7 +137,7 @@ class PointStore:
             sync_folder(self.folder)
         return WeightsFile(name, size, digest)
 
-    def weights(self, record: PointRecord) -> list[np.ndarray[Any, Any]] | None:
+    def weights(self, record: PointRecord) -> list[Array] | None:
         """The best weights of a point, in the order of ``model.get_weights()``; None where they are gone or damaged.
 
         Damage is told with a warning: only training it again, with its seed, gives them back.
@@ -196,13 +197,13 @@ class PointStore:
                 yield record.without_history()
 
 
-def write_weights(path: Path, weights: Sequence[np.ndarray[Any, Any]]) -> None:
+def write_weights(path: Path, weights: Sequence[Array]) -> None:
     """Writes weights in the order of ``model.get_weights()``, to the last bit, without pickle."""
     with open(path, "wb") as file:
         save_weights(file, weights)
 
 
-def save_weights(file: BinaryIO, weights: Sequence[np.ndarray[Any, Any]]) -> None:
+def save_weights(file: BinaryIO, weights: Sequence[Array]) -> None:
     """As ``write_weights``, to a file that is open."""
     arrays: dict[str, Any] = {}
     for i, array in enumerate(weights):
@@ -214,7 +215,7 @@ def save_weights(file: BinaryIO, weights: Sequence[np.ndarray[Any, Any]]) -> Non
     np.savez(file, **arrays)
 
 
-def read_weights(file: io.BytesIO) -> list[np.ndarray[Any, Any]]:
+def read_weights(file: io.BytesIO) -> list[Array]:
     """What ``write_weights`` or ``save_weights`` wrote."""
     weights = []
     with np.load(file, allow_pickle=False) as arrays:

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import tensorflow as tf
 
 from raygrid.base.row_blocks import row_blocks
+from raygrid.base.types import Array
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.data.windows import window_starts
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

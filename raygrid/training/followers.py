@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from raygrid.base.types import Array
 from raygrid.errors import BuilderError
 from raygrid.grid.early_stop import EarlyStop
 from raygrid.grid.plan import Point
@@ -19,7 +20,6 @@ from raygrid.grid.records import PointRecord, finite_or_none
 from raygrid.store.checkpoints import Checkpoint, stops_of
 from raygrid.training.training_state import values_of
 
-Array = np.ndarray[Any, Any]
 EpochLogs = dict[str, float | None]
 OnEpoch = Callable[[Sequence[Point], int, EpochLogs], None]
 OnFinished = Callable[["TrainedPoint"], None]

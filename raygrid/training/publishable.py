@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from raygrid.base.types import Array
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import BuilderError, CorruptArtifactError
 from raygrid.training.batches import val_items
@@ -152,12 +153,12 @@ def _check_same(model: keras.Model, loaded: keras.Model, batch: tuple[tf.Tensor,
             )
 
 
-def _predictions(model: keras.Model, batch: tuple[tf.Tensor, ...]) -> list[np.ndarray[Any, Any]]:
+def _predictions(model: keras.Model, batch: tuple[tf.Tensor, ...]) -> list[Array]:
     _run_eagerly(model)
     return [np.asarray(output) for output in keras.tree.flatten(model.predict_on_batch(batch[0]))]
 
 
-def _evaluation(model: keras.Model, batch: tuple[tf.Tensor, ...]) -> list[np.ndarray[Any, Any]]:
+def _evaluation(model: keras.Model, batch: tuple[tf.Tensor, ...]) -> list[Array]:
     _run_eagerly(model)
     model.reset_metrics()
     logs = model.test_on_batch(*batch, return_dict=True)
@@ -171,7 +172,7 @@ def _run_eagerly(model: keras.Model) -> None:
     model.run_eagerly, model.steps_per_execution = True, 1
 
 
-def _agree(one: list[np.ndarray[Any, Any]], other: list[np.ndarray[Any, Any]]) -> bool:
+def _agree(one: list[Array], other: list[Array]) -> bool:
     return len(one) == len(other) and all(
         a.shape == b.shape
         and np.allclose(a.astype(np.float64), b.astype(np.float64), rtol=1e-3, atol=1e-6, equal_nan=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from raygrid.base.keras_settings import KerasSettings
+from raygrid.base.types import Array, Builder
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import RaygridError, RebuildError
 from raygrid.grid.records import PointRecord
@@ -20,7 +20,7 @@ from raygrid.training.custom_objects import first_line
 from raygrid.training.keras_files import complete, model_bytes, model_from_bytes
 from raygrid.training.publishable import unsaveable
 from raygrid.training.tensorflow_setup import quiet_tensorflow
-from raygrid.training.train import Builder, apply_keras_settings, begin_session, build_checked
+from raygrid.training.train import apply_keras_settings, begin_session, build_checked
 from raygrid.training.user_state import user_state_kept
 
 log = logging.getLogger("raygrid")
@@ -51,7 +51,7 @@ def built_as_trained(
 def rebuild_winner(
     build: Builder,
     record: PointRecord,
-    weights: Sequence[np.ndarray[Any, Any]],
+    weights: Sequence[Array],
     arrays: TrainingArrays,
     settings: TrainSettings,
     source: Path,

@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 from raygrid.base.keras_settings import KerasSettings
+from raygrid.base.types import Builder
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import BuilderError
 from raygrid.grid.plan import Point
@@ -36,7 +37,6 @@ from raygrid.training.traced_programs import TracedPrograms
 
 log = logging.getLogger("raygrid")
 
-Builder = Callable[[Any, tuple[int, ...]], Any]
 
 # The two ways to run epochs, which may round otherwise: as one graph each, or by model.fit.
 _IN_GRAPH, _BY_FIT = "graph", "fit"

@@ -12,13 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from raygrid.base.types import Array
 from raygrid.training.epoch_program import all_metrics, all_variables
 from raygrid.training.keras_internals import is_stateful, order_of_making
-
-Array = np.ndarray[Any, Any]
 
 # Operations that TensorFlow calls stateful, and that keep nothing from one call to the next but in variables: those on
 # variables, calls and loops with such operations in them, checks and messages, random numbers that are a function of

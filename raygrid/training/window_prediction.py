@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raygrid.base.types import Array
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.data.windows import check_window, window_starts
 from raygrid.training.tensorflow_setup import quiet_tensorflow
@@ -14,7 +15,6 @@ from raygrid.training.tensorflow_setup import quiet_tensorflow
 if TYPE_CHECKING:
     import keras
 
-Array = np.ndarray[Any, Any]
 
 # Only a block of windows is ever copied out of the series.
 _BLOCK_WINDOWS = 1024

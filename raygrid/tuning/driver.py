@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from raygrid.base.memory import Shortage
 from raygrid.base.stop_signals import HeldBack, search_stopped, signals_held_back
+from raygrid.base.types import Builder
 from raygrid.base.wording import counted
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import AllTrialsFailedError
@@ -50,7 +51,7 @@ TRIALS_PER_WAVE = 1000
 def run_search(
     plan: Plan,
     *,
-    build: Callable[[dict[str, Any], tuple[int, ...]], Any],
+    build: Builder,
     context: str,
     data_bytes: int,
     meanwhile: Callable[[], None],

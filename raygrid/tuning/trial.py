@@ -8,11 +8,12 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raygrid.base.types import Builder
 from raygrid.data.mapped_arrays import open_array_files
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.grid.plan import Point, trainings
@@ -46,7 +47,7 @@ class TrialJob:
     """
 
     search: str
-    build: Callable[[dict[str, Any], tuple[int, ...]], Any]
+    build: Builder
     context: str
     settings: TrainSettings
     cpus: int

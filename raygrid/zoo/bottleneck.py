@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raygrid.base.arguments import whole_number
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.errors import ArgumentError
 from raygrid.store.ledger import CONFIG_PREFIX
@@ -103,6 +104,6 @@ def checked_curve(sizes: Sequence[int], losses: Sequence[float]) -> list[tuple[i
     return sorted(zip(sizes, losses, strict=True))
 
 
-def _from_0_to_1(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _from_0_to_1(values: Array) -> Array:
     height = np.ptp(values)
     return (values - values.min()) / height if height else np.zeros_like(values)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from raygrid.base.types import Array
 from raygrid.model.grid_search_model import GridSearchModel
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class ConvAutoencoder(GridSearchModel):
         model.compile(keras.optimizers.Adam(config["learning_rate"]), loss="mse")
         return model
 
-    def score(self, X: object, run_ids: object = None) -> np.ndarray[Any, Any]:
+    def score(self, X: object, run_ids: object = None) -> Array:
         """How badly each row is reproduced: the mean over features of its squared error, in scaled units.
 
         Args:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raygrid.base.arguments import whole_number
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.data.column_names import kept_names, names_of
 from raygrid.errors import ArgumentError, CorruptArtifactError, MissingArtifactError
@@ -20,7 +21,6 @@ from raygrid.zoo.fault_detection import alarm_threshold, check_quantile, is_alar
 if TYPE_CHECKING:
     from raygrid.search.run import SearchRun
 
-Array = npt.NDArray[Any]
 
 _ARTIFACT = "detector"
 _FORMAT = 1

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from raygrid.base.arguments import fraction
+from raygrid.base.types import Array, Float64Array
 from raygrid.data.scaler import StandardScaler
 from raygrid.errors import ArgumentError, DataError
-
-Array = npt.NDArray[Any]
-FloatArray = npt.NDArray[np.float64]
 
 NORMAL = 0
 
@@ -67,7 +64,7 @@ class QStatistic:
     """
 
     scaler: StandardScaler
-    components: FloatArray
+    components: Float64Array
 
     @classmethod
     def fit(cls, X_train: Array, variance: float = 0.85) -> QStatistic:
@@ -91,7 +88,7 @@ class QStatistic:
         count = int(np.searchsorted(held, variance * held[-1])) + 1
         return cls(scaler, vectors[:, ::-1].T[:count])
 
-    def score(self, X: Array) -> FloatArray:
+    def score(self, X: Array) -> Float64Array:
         """The sum over features of the squared residual of each row, float64, shape (rows,), in scaled units.
 
         Raises:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.errors import ArgumentError, DataError, DataTypeError
 
-Array = npt.NDArray[Any]
 Label = str | int | bool
 ClassWeight = str | Mapping[Any, float] | None
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raygrid.base.fingerprint import digest_json
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.data.checks import require_some_weight
 from raygrid.data.row_labels import check_row_labels
@@ -81,7 +82,7 @@ class MLPClassifier(GridSearchModel):
         self.fitted_classes: tuple[Label, ...] = ()
 
     @property
-    def classes(self) -> npt.NDArray[Any]:
+    def classes(self) -> Array:
         """The labels of the published model, in the order of the columns of ``predict_proba``.
 
         Raises:
@@ -109,7 +110,7 @@ class MLPClassifier(GridSearchModel):
         )
         return model
 
-    def predict(self, X: object, run_ids: object = None) -> npt.NDArray[Any]:
+    def predict(self, X: object, run_ids: object = None) -> Array:
         """The most probable label of each row, shape (rows,), in the type of the labels that were trained on.
 
         Args:
@@ -223,7 +224,7 @@ class MLPClassifier(GridSearchModel):
         return super()._take_cached(paths, cached)
 
 
-def _check_split(train: npt.NDArray[Any], val: npt.NDArray[Any], classes: Sequence[Label]) -> None:
+def _check_split(train: Array, val: Array, classes: Sequence[Label]) -> None:
     """Refuses a split that leaves a class without training rows."""
     only_val = [classes[code] for code in np.setdiff1d(val, train).tolist()]
     if only_val:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
+from raygrid.base.types import Array
 from raygrid.data.row_labels import check_row_labels
 from raygrid.data.training_data import TrainingData
 from raygrid.errors import DataError
@@ -52,7 +52,7 @@ class MLPRegressor(GridSearchModel):
         model.compile(keras.optimizers.Adam(config["learning_rate"]), loss="mse", metrics=["mae"])
         return model
 
-    def predict(self, X: object, run_ids: object = None) -> npt.NDArray[Any]:
+    def predict(self, X: object, run_ids: object = None) -> Array:
         """The targets of each row in original units, float32 or float64 as in ``GridSearchModel.predict``.
 
         Args:

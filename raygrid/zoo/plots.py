@@ -6,10 +6,11 @@ Figures are made without ``pyplot``: no window opens, no display is needed, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.data.training_data import as_targets
 from raygrid.errors import DataError, MissingExtraError
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = np.ndarray[Any, Any]
 
 # Told apart by people who do not see all colours, and in grey: blue and orange of Okabe and Ito's palette.
 _ACTUAL = "#0072B2"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from raygrid.base.types import Array
 from raygrid.errors import DataError
 
 
-def regression_scores(y: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> dict[str, float]:
+def regression_scores(y: Array, predicted: Array) -> dict[str, float]:
     """Mean absolute error, root of the mean squared error, and coefficient of determination.
 
     Of several targets each has its own numbers, and the means of these are given. A target that is constant in ``y``

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from raygrid.base.arguments import local_path, verbosity
 from raygrid.base.fingerprint import digest_array, digest_json
+from raygrid.base.types import Array, Float32Array
 from raygrid.base.wording import counted
 from raygrid.data.column_names import NamedArray, in_order, names_of
 from raygrid.data.training_data import as_features, as_targets
@@ -38,9 +38,6 @@ from raygrid.zoo.residual_teacher import TeacherAutoencoder
 if TYPE_CHECKING:
     import keras
     import pyarrow as pa
-
-Array = npt.NDArray[Any]
-FloatArray = npt.NDArray[np.float32]
 
 
 class AutoencoderResidualRegressor:
@@ -255,7 +252,7 @@ class AutoencoderResidualRegressor:
 
     # Use
 
-    def predict(self, X: object) -> FloatArray:
+    def predict(self, X: object) -> Float32Array:
         """The residual that the student expects of each row: float32, shape (rows,), in the units of the residual.
 
         The student's last layer is linear: a prediction near 0 may be slightly negative.
@@ -265,7 +262,7 @@ class AutoencoderResidualRegressor:
         """
         return self._regressor.predict(_rows("X", X, self._regressor)).reshape(-1)
 
-    def autoencoder_residuals(self, X: object) -> FloatArray:
+    def autoencoder_residuals(self, X: object) -> Float32Array:
         """The teacher's reconstruction error of each row: float32, shape (rows,).
 
         It is the mean over features of the squared difference, in the units that the teacher sees.
@@ -277,7 +274,7 @@ class AutoencoderResidualRegressor:
             raise self._no_teacher()
         x, output = self._autoencoder._inputs_and_outputs(_rows("X", X, self._autoencoder))
         with np.errstate(over="ignore"):
-            error: FloatArray = np.square(output - x).mean(axis=1, dtype=np.float64).astype(np.float32)
+            error: Float32Array = np.square(output - x).mean(axis=1, dtype=np.float64).astype(np.float32)
         return error
 
     def evaluate(self, X: object, residuals: object = None) -> dict[str, float]:
@@ -372,7 +369,7 @@ class AutoencoderResidualRegressor:
             # Nothing in particular is asked for, so what is published is loaded as it is, or refused.
             self._autoencoder.fit(**data, retry_failed=False, accept_code_change=accept_code_change)
 
-    def _targets(self, name: str, x: NamedArray) -> FloatArray:
+    def _targets(self, name: str, x: NamedArray) -> Float32Array:
         residuals = self.autoencoder_residuals(_rows(name, x, self._autoencoder))
         too_large = int(np.count_nonzero(~np.isfinite(residuals)))
         if too_large:

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from raygrid.base.memory import require_memory
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.errors import DataError, DataTypeError
-
-Array = npt.NDArray[Any]
 
 _MAGIC = b"\x93NUMPY"
 # A header describes one array in some 100 characters; the list of an archive's arrays takes some 100 bytes each.

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from raygrid.base.arguments import local_path
 from raygrid.base.memory import require_memory
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.data.checks import as_features, as_targets, is_numeric_arrow_type
 from raygrid.data.files.arrow_sizes import decoded_bytes
@@ -69,12 +69,12 @@ class DataFile:
         feature_names: the columns of ``X``; empty for .npz and .npy files, which have no names.
     """
 
-    X: npt.NDArray[Any]
-    y: npt.NDArray[Any] | None = None
-    X_val: npt.NDArray[Any] | None = None
-    y_val: npt.NDArray[Any] | None = None
+    X: Array
+    y: Array | None = None
+    X_val: Array | None = None
+    y_val: Array | None = None
     feature_names: tuple[str, ...] = ()
-    labels: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    labels: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ def _read_columns(file: Path, suffix: str, asked: _Columns, options: CsvOptions)
     return DataFile(X, y, feature_names=tuple(names), labels=labels)
 
 
-def _as_labels(file: Path, name: str, column: Any) -> npt.NDArray[Any]:
+def _as_labels(file: Path, name: str, column: Any) -> Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
