@@ -249,7 +249,7 @@ def _train_here(
     run: SearchRun, build: Builder, trial: PlannedTrial, arrays: TrainingArrays, listener: SearchListener
 ) -> list[tuple[str, PointRecord]]:
     load_tensorflow()
-    from raygrid.training.followers import TrainedPoint
+    from raygrid.training.point_group import TrainedPoint
     from raygrid.training.train import this_device, train_points
     from raygrid.training.user_state import user_state_kept
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from raygrid.grid.plan import Point
 from raygrid.store.checkpoints import Checkpoint, Checkpoints
-from raygrid.training.followers import Followers
+from raygrid.training.point_group import PointGroup
 from raygrid.training.training_state import HiddenStateError, assign, fits, state_variables, values_of
 
 log = logging.getLogger("raygrid")
@@ -30,20 +30,20 @@ class Resumption:
         key: names the training.
         found: the one to go on from; None: the training begins with its first epoch.
         point: whose config the model is built from.
-        followers: the points of the training.
+        group: the points of the training.
 
     Attributes:
         found: as above, until the training has begun.
     """
 
     def __init__(
-        self, checkpoints: Checkpoints | None, key: str, found: Checkpoint | None, point: Point, followers: Followers
+        self, checkpoints: Checkpoints | None, key: str, found: Checkpoint | None, point: Point, group: PointGroup
     ) -> None:
         self.found = found
         self._checkpoints = checkpoints
         self._key = key
         self._point = point
-        self._followers = followers
+        self._group = group
         self._way = ""
         self._find_state: Callable[[], list[tf.Variable]] | None = None
         self._state: list[tf.Variable] | None = None
@@ -52,7 +52,7 @@ class Resumption:
         self._warned = False
 
     def begin(self, way: str, model: keras.Model, functions: Callable[[], Sequence[Any]]) -> int:
-        """Gives ``model`` the values of the checkpoint and the followers its epochs, where the training stays the same.
+        """Gives ``model`` the values of the checkpoint and the points its epochs, where the training stays the same.
 
         Args:
             way: how epochs are run.
@@ -77,7 +77,7 @@ class Resumption:
             log.warning("A checkpoint does not fit the model that build_model gives now; the training begins anew.")
             return 0
         assign(state, found.variables)
-        self._followers.replay(found)
+        self._group.replay(found)
         log.info("A training goes on from its checkpoint, after epoch %d.", len(found.rows))
         return len(found.rows)
 
@@ -119,7 +119,7 @@ class Resumption:
 
     def _write(self, checkpoints: Checkpoints, state: list[tf.Variable]) -> None:
         try:
-            checkpoints.write(self._key, self._followers.checkpoint(self._way, self._point, values_of(state)))
+            checkpoints.write(self._key, self._group.checkpoint(self._way, self._point, values_of(state)))
         except (OSError, MemoryError) as error:
             if not self._warned:
                 log.warning("No checkpoint could be written (%s); the training goes on without.", error)

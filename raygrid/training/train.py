@@ -28,8 +28,8 @@ from raygrid.store.checkpoints import Checkpoints, stops_of, training_key
 from raygrid.training.batches import Items, train_items, val_items, validation_data
 from raygrid.training.custom_gradients import release_custom_gradients
 from raygrid.training.epoch_program import EpochProgram, step_functions, why_not
-from raygrid.training.followers import EpochLogs, Followers, OnEpoch, OnFinished, TrainedPoint
 from raygrid.training.keras_internals import outside_eager_execution
+from raygrid.training.point_group import EpochLogs, OnEpoch, OnFinished, PointGroup, TrainedPoint
 from raygrid.training.publishable import publishable_model
 from raygrid.training.resuming import Resumption
 from raygrid.training.shared_training import StopsMatterError, built_whatever_the_stops
@@ -122,12 +122,12 @@ def train_points(
         threads=tf.config.threading.get_intra_op_parallelism_threads(),
         trained_with=longest.key if len(points) > 1 else None,
     )
-    followers = Followers(points, base, on_epoch, on_finished)
+    group = PointGroup(points, base, on_epoch, on_finished)
     shared = len(points) > 1
     if not served:
         found = None
     of_another_stop = found is not None and found.stops != stops_of(longest)
-    resumption = Resumption(checkpoints, key, found, longest, followers)
+    resumption = Resumption(checkpoints, key, found, longest, group)
     error: str | None = None
     programs = TracedPrograms() if programs is None else programs
 
@@ -148,19 +148,19 @@ def train_points(
             return built(dict(longest.config))
 
     try:
-        _train(new_model, longest, arrays, settings, followers, programs, resumption)
+        _train(new_model, longest, arrays, settings, group, programs, resumption)
     except StopsMatterError as stops_matter:
         train_apart(str(stops_matter))
         return
     except Exception as raised:
-        if raised is followers.caller_error:
+        if raised is group.caller_error:
             raise
-        if shared and not followers.begun:
+        if shared and not group.begun:
             # In doubt it is for what the config was built from: nothing is recorded yet.
             train_apart(f"the training of all of them raises {type(raised).__name__}")
             return
         error = traceback.format_exc(limit=-8)
-    followers.end(error)
+    group.end(error)
     if error is None:
         resumption.end()
 
@@ -244,7 +244,7 @@ def _train(
     point: Point,
     arrays: TrainingArrays,
     settings: TrainSettings,
-    followers: Followers,
+    group: PointGroup,
     programs: TracedPrograms,
     resumption: Resumption,
 ) -> None:
@@ -261,7 +261,7 @@ def _train(
         # The trace may have left its marks on the model.
         model = new_model()
     if program is not None:
-        _train_in_graph(program, point, followers, resumption)
+        _train_in_graph(program, point, group, resumption)
         return
     reason = reason or own_reason or ""
     if reason not in _told:
@@ -284,14 +284,14 @@ def _train(
             # Looking at its steps may have left marks on it as well.
             model = new_model()
             begin()
-    if not followers.ended:
-        _train_with_fit(model, point, train, arrays, settings, followers, resumption, done)
+    if not group.ended:
+        _train_with_fit(model, point, train, arrays, settings, group, resumption, done)
 
 
-def _train_in_graph(program: EpochProgram, point: Point, followers: Followers, resumption: Resumption) -> None:
+def _train_in_graph(program: EpochProgram, point: Point, group: PointGroup, resumption: Resumption) -> None:
     done = resumption.begin(_IN_GRAPH, program.model, lambda: [program.function])
     for epoch in range(done, point.config["epochs"]):
-        if followers.ended or followers.take(program.model, epoch + 1, program.run(point.seed, epoch)):
+        if group.ended or group.take(program.model, epoch + 1, program.run(point.seed, epoch)):
             return
         resumption.epoch_ended()
 
@@ -302,7 +302,7 @@ def _train_with_fit(
     train: Items,
     arrays: TrainingArrays,
     settings: TrainSettings,
-    followers: Followers,
+    group: PointGroup,
     resumption: Resumption,
     done: int,
 ) -> None:
@@ -316,22 +316,22 @@ def _train_with_fit(
         epochs=epochs,
         validation_data=validation_data(arrays, point.config, settings),
         validation_batch_size=batch_size,
-        callbacks=[_FollowingCallback(followers, resumption)],
+        callbacks=[_GroupCallback(group, resumption)],
         shuffle=False,
         verbose=0,
     )
 
 
-class _FollowingCallback(keras.callbacks.Callback):
+class _GroupCallback(keras.callbacks.Callback):
     """Lets the points of a training hear of ``model.fit``, and stop it."""
 
-    def __init__(self, followers: Followers, resumption: Resumption) -> None:
+    def __init__(self, group: PointGroup, resumption: Resumption) -> None:
         super().__init__()
-        self._followers = followers
+        self._group = group
         self._resumption = resumption
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        if self._followers.take(self.model, epoch + 1, logs or {}):
+        if self._group.take(self.model, epoch + 1, logs or {}):
             self.model.stop_training = True
         else:
             self._resumption.epoch_ended()

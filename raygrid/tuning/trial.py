@@ -23,7 +23,7 @@ from raygrid.store.points import PointStore, write_weights
 from raygrid.tuning.worker_memory import private_bytes
 
 if TYPE_CHECKING:
-    from raygrid.training.followers import TrainedPoint
+    from raygrid.training.point_group import TrainedPoint
     from raygrid.training.traced_programs import TracedPrograms
 
 # A report costs the driver milliseconds; one a second is enough to look at.

@@ -33,7 +33,7 @@ class TrainedPoint:
     weights: list[Array] | None
 
 
-class Followers:
+class PointGroup:
     """The points of one training, from its first epoch to the last that one of them needs.
 
     Args:
@@ -47,7 +47,7 @@ class Followers:
     """
 
     def __init__(self, points: Sequence[Point], base: PointRecord, on_epoch: OnEpoch, on_finished: OnFinished) -> None:
-        self._training = [_Follower(point, base) for point in points]
+        self._training = [_Member(point, base) for point in points]
         self._on_epoch = on_epoch
         self._on_finished = on_finished
         self.caller_error: BaseException | None = None
@@ -85,8 +85,8 @@ class Followers:
 
     def end(self, error: str | None) -> None:
         """The training is over for those that still took part."""
-        for follower in self._training:
-            self._finish(follower, error)
+        for member in self._training:
+            self._finish(member, error)
 
     def checkpoint(self, way: str, built_for: Point, variables: Sequence[Array]) -> Checkpoint:
         """How far the training is after the last epoch; for the arguments see ``Checkpoint``."""
@@ -110,16 +110,16 @@ class Followers:
 
     def _tell(self, epoch: int, row: dict[str, float]) -> None:
         self._rows.append(row)
-        points = [follower.point for follower in self._training]
-        ended = [follower for follower in self._training if follower.take(epoch, row)]
+        points = [member.point for member in self._training]
+        ended = [member for member in self._training if member.take(epoch, row)]
         if points:
             self._on_epoch(points, epoch, {name: finite_or_none(value) for name, value in row.items()})
-        for follower in ended:
-            self._training.remove(follower)
-            self._finish(follower, None)
+        for member in ended:
+            self._training.remove(member)
+            self._finish(member, None)
 
-    def _finish(self, follower: _Follower, error: str | None) -> None:
-        result = follower.result(error, self._rows, self._best_weights, time.monotonic() - self._begin)
+    def _finish(self, member: _Member, error: str | None) -> None:
+        result = member.result(error, self._rows, self._best_weights, time.monotonic() - self._begin)
         try:
             self._on_finished(result)
         except BaseException as raised:
@@ -127,7 +127,7 @@ class Followers:
             raise
 
 
-class _Follower:
+class _Member:
     """Says when one point ends, and what it gives."""
 
     def __init__(self, point: Point, base: PointRecord) -> None:
