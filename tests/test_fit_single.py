@@ -372,7 +372,6 @@ def test_nothing_can_be_asked_of_a_model_before_fit_or_load(tmp_path: Path) -> N
         lambda: model.results,
         lambda: model.history,
         model.summary,
-        lambda: model._save_model(model._get_artifacts()),
     ):
         with pytest.raises(NotFittedError):
             ask()

@@ -14,7 +14,7 @@ from raygrid.base.arguments import flag, number_from_0, whole_number
 from raygrid.base.files import decode_json, encode_json, make_folder
 from raygrid.base.fingerprint import digest_json
 from raygrid.data.training_data import TrainingData
-from raygrid.errors import AllTrialsFailedError, ArgumentError, MissingArtifactError, NotFittedError
+from raygrid.errors import AllTrialsFailedError, ArgumentError, MissingArtifactError
 from raygrid.grid.request import Request
 from raygrid.grid.values import (
     Config,
@@ -186,22 +186,19 @@ class GridSearchModel(ConfiguredModel):
             run = SearchRun(paths, data, identity, experiment, task.request, retry)
             try:
                 with run.other_code_taken_over() if accept else nullcontext():
-                    result = self._search(run)
+                    outcome = self._search(run)
             except AllTrialsFailedError as error:
                 if cached is None:
                     raise
                 log.warning("What failed before could not be tried again: %s", error)
                 return self._load_from_cache(paths, cached)
-            if cached is not None and self._is_published(cached):
+            if cached is not None and outcome.record.key == cached.manifest.winner.get("key"):
                 # To publish it again would change nothing.
                 drop_spent(paths, cached.manifest)
                 return self._load_from_cache(paths, cached)
-            self.best_config, self.best_model, self.best_metrics = result
-            self._run = run
-            self._save_model(paths)
-            # It holds the user's data.
-            self._run = None
-        return self.best_model
+            self.best_config, self.best_model, self.best_metrics = outcome
+            self._save_model(paths, outcome)
+        return outcome.model
 
     @explains_arguments
     def plan(
@@ -301,11 +298,9 @@ class GridSearchModel(ConfiguredModel):
         """Loads the published model; sets ``best_config``, ``best_model`` and ``best_metrics``."""
         return self._take_cached(artifacts, self._read_cached(artifacts))
 
-    def _save_model(self, artifacts: ModelArtifacts) -> None:
-        """Publishes ``best_config``, ``best_model`` and ``best_metrics`` of the last training."""
-        run, outcome = self._run, self._outcome
-        if run is None or outcome is None:
-            raise NotFittedError("there is nothing to save yet; call fit first.")
+    def _save_model(self, artifacts: ModelArtifacts, outcome: Outcome) -> None:
+        """Publishes ``best_config``, ``best_model`` and ``best_metrics``, the outcome of a search."""
+        run = outcome.run
         files = {
             artifacts.config_path.name: encode_json(self.best_config),
             artifacts.model_path.name: outcome.model_bytes,
@@ -314,7 +309,7 @@ class GridSearchModel(ConfiguredModel):
         if run.scaling:
             files[artifacts.scaler_path.name] = encode_json(run.scaling.to_json())
         # With these, what is asked for as a further file can be computed as a user would, with the model itself.
-        self._manifest, self._scaling = self._new_manifest(run, outcome), run.scaling
+        self._manifest, self._scaling = _new_manifest(outcome), run.scaling
         for name, value in self._extra_artifacts(run).items():
             files[artifacts.extra_path(name).name] = encode_json(value)
         previous = read_manifest_or_damaged(artifacts)
@@ -326,17 +321,17 @@ class GridSearchModel(ConfiguredModel):
 
     def _run_grid_search(
         self, X_train: Any, X_val: Any, param_grid: Mapping[str, Any], *, run: SearchRun | None = None
-    ) -> tuple[Config, keras.Model, dict[str, Any]]:
+    ) -> Outcome:
         """Searches a grid on Ray Tune: ``(best_config, best_model, best_metrics)``. ``run``: what ``fit`` prepared."""
         run = run or self._unpublished_run(X_train, X_val, self._space().grid(param_grid))
-        return self._take_outcome(search_grid(run, self._bare_builder(), self._options()))
+        return search_grid(run, self._bare_builder(), self._options())
 
     def _train_single(
         self, X_train: Any, X_val: Any, config: Mapping[str, Any], *, run: SearchRun | None = None
-    ) -> tuple[Config, keras.Model, dict[str, Any]]:
+    ) -> Outcome:
         """Trains one config in this process, without Ray: ``(best_config, best_model, best_metrics)``."""
         run = run or self._unpublished_run(X_train, X_val, Request(config=self._normalize_config(config)))
-        return self._take_outcome(train_config(run, self._bare_builder(), self._options()))
+        return train_config(run, self._bare_builder(), self._options())
 
     def _iter_param_grid(self, grid: Mapping[str, Sequence[Any]]) -> Iterator[Config]:
         """Every combination of a grid's values: names sorted, the last name varying fastest."""
@@ -348,7 +343,7 @@ class GridSearchModel(ConfiguredModel):
 
     # Steps
 
-    def _search(self, run: SearchRun) -> tuple[Config, keras.Model, dict[str, Any]]:
+    def _search(self, run: SearchRun) -> Outcome:
         """Trains what is asked for, by the method that a subclass may override."""
         x, x_val, request = run.data.x_train, run.data.x_val, run.request
         if request.grid is not None:
@@ -421,10 +416,6 @@ class GridSearchModel(ConfiguredModel):
         require_current(paths, cached, identity)
         return cached if cached.answers(request) else None
 
-    def _is_published(self, cached: CachedModel) -> bool:
-        """Whether the last training ended with the winner of ``cached``."""
-        return self._outcome is not None and self._outcome.record.key == cached.manifest.winner.get("key")
-
     def _load_from_cache(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         log.info("Loaded from cache: %s (val_loss %s)", paths.model_path, cached.metrics.get("val_loss"))
         return self._take_cached(paths, cached)
@@ -465,32 +456,30 @@ class GridSearchModel(ConfiguredModel):
         )
         return self.best_model
 
-    def _take_outcome(self, outcome: Outcome) -> tuple[Config, keras.Model, dict[str, Any]]:
-        self._outcome = outcome
-        return outcome.record.config, outcome.model, outcome.metrics
-
-    def _new_manifest(self, run: SearchRun, outcome: Outcome) -> Manifest:
-        return Manifest(
-            generation="",
-            files={},
-            depends_on=run.identity.to_json(),
-            request=run.request.to_json(),
-            experiment=run.experiment,
-            context=run.context,
-            winner={"key": outcome.record.key, "point": outcome.number},
-            model_class=run.identity.code["name"],
-            input_shape=list(run.input_shape(outcome.record.config)),
-            versions=installed_versions(),
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-            accepted_code=accepted_codes(run.recorded()),
-        )
-
     def _unpublished_run(self, X_train: object, X_val: object, request: Request) -> SearchRun:
         data = self._checked_data(X_train, X_val)
         self._check_windows(data, request)
         paths = self._get_artifacts()
         make_folder(paths.runs_dir)
         return SearchRun(paths, data, self._identity(data), current_experiment(paths), request)
+
+
+def _new_manifest(outcome: Outcome) -> Manifest:
+    run = outcome.run
+    return Manifest(
+        generation="",
+        files={},
+        depends_on=run.identity.to_json(),
+        request=run.request.to_json(),
+        experiment=run.experiment,
+        context=run.context,
+        winner={"key": outcome.record.key, "point": outcome.number},
+        model_class=run.identity.code["name"],
+        input_shape=list(run.input_shape(outcome.record.config)),
+        versions=installed_versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        accepted_code=accepted_codes(run.recorded()),
+    )
 
 
 def _accepts(accept_code_change: object, reset: bool) -> bool:

@@ -37,7 +37,7 @@ from raygrid.identity.identity import Identity
 from raygrid.model.published_model import FittedModel
 from raygrid.progress.listeners import LogProgress, SearchListener
 from raygrid.search.run import SearchRun
-from raygrid.search.winner import Outcome, SearchOptions
+from raygrid.search.winner import SearchOptions
 from raygrid.store.lock import prefix_locked
 from raygrid.store.paths import ModelArtifacts, check_prefix
 from raygrid.tuning.resources import Resources
@@ -97,8 +97,6 @@ class ConfiguredModel(FittedModel):
         )
         self.progress = None if progress is None else instance("progress", progress, SearchListener)
         self._build_function = build_model
-        self._run: SearchRun | None = None
-        self._outcome: Outcome | None = None
 
     # What a subclass defines
 
@@ -232,4 +230,4 @@ class ConfiguredModel(FittedModel):
 
 # An absolute folder, since the working folder of a worker may be gone.
 _BASE_ATTRIBUTES = frozenset(vars(ConfiguredModel("/")))
-_STATE_ATTRIBUTES = {*vars(FittedModel(Path(), "")), "progress", "_run", "_outcome"} - {"model_dir", "cache_prefix"}
+_STATE_ATTRIBUTES = {*vars(FittedModel(Path(), "")), "progress"} - {"model_dir", "cache_prefix"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -57,19 +57,26 @@ class SearchOptions:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The winner, rebuilt and checked.
+    """The winner of a search, rebuilt and checked: what is published.
+
+    It unpacks as ``best_config, best_model, best_metrics``.
 
     Attributes:
+        run: the search.
         number: its point number in the grid.
         record: its record.
         model: the model as it comes back from ``model_bytes``.
         model_bytes: the ``.keras`` file.
     """
 
+    run: SearchRun
     number: int
     record: PointRecord
     model: keras.Model
     model_bytes: bytes
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from (self.record.config, self.model, self.metrics)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -167,7 +174,7 @@ def _find_winner(
 
         arrays = run.validation_arrays(options.resources.memory_gb)
         model, data = rebuild_winner(build, record, weights, arrays, run.settings, run.paths.model_path)
-    return Outcome(number, record, model, data)
+    return Outcome(run, number, record, model, data)
 
 
 def _train_and_pick(

@@ -122,14 +122,20 @@ _ASK = """
     import sys
     sys.path.insert(0, {modules!r})
     from my_models.builder import build
-    from raygrid import GridSearchModel
+    from raygrid import GridSearchModel, SearchListener
     from raygrid.errors import StaleCacheError
     from small_models import small_rows
 
-    model = GridSearchModel("models", "mine", 1, build_model=build)
+    heard = []
+
+    class Heard(SearchListener):
+        def search_started(self, plan):
+            heard.append(plan)
+
+    model = GridSearchModel("models", "mine", 1, build_model=build, progress=Heard())
     try:
         model.fit(small_rows(60), small_rows(20, seed=1), model_config={{"hidden": [], "epochs": 1}})
-        print("trained" if model._outcome else "loaded")
+        print("trained" if heard else "loaded")
     except StaleCacheError as error:
         print(error)
     print("heavy", sorted({{"tensorflow", "ray"}} & set(sys.modules)))
