@@ -34,7 +34,7 @@ from raygrid.store.points import PointStore
 from raygrid.tuning.driver import run_trials
 from raygrid.tuning.resources import TrialResources
 from raygrid.tuning.session import RaySession
-from raygrid.tuning.trial import TrialJob, decode_points
+from raygrid.tuning.trial import TrainingJob, TrialJob, decode_points
 from raygrid.tuning.worker_memory import private_bytes
 
 DEFAULT_POINTS = (10, 100, 1_000)
@@ -116,15 +116,14 @@ def measure(points: int) -> Result:
     with tempfile.TemporaryDirectory(prefix="noop-") as folder, RaySession(None, (), False) as session:
         session.wait()
         begin, store = time.perf_counter(), PointStore(Path(folder, "points"))
+        training = TrainingJob(None, CONTEXT, TrainSettings(), store, Checkpoints(Path(folder, "checkpoints")))
         run_trials(
             plan,
-            TrialJob("noop", None, CONTEXT, TrainSettings(), 1, 0, store, Checkpoints(Path(folder, "checkpoints"))),
+            TrialJob("noop", training, 1, 0),
             TrainingArrays(rows, None, rows, None),
             TrialResources(1, 0.0, WORKERS),
-            store,
             Path(folder, "tune"),
             watch,
-            verbose=False,
             run_trial=report_at_once,
         )
         written = len(list(Path(folder, "points").glob("*.json")))

@@ -157,7 +157,8 @@ def test_window_and_stride_are_axes_of_a_grid_with_their_own_number_of_windows(t
     planned = ConvAutoencoder(tmp_path / "models", "conv", 0).plan(
         X, X_VAL, param_grid={"window": [6, 3], "stride": [2, 5]}, run_ids=RUNS, val_run_ids=VAL_RUNS
     )
-    found = {(p.config["window"], p.config["stride"]): planned.run.items(p.config) for p in planned.plan.points}
+    items, points = planned.run.prepared.items, planned.plan.points
+    found = {(p.config["window"], p.config["stride"]): items(p.config) for p in points}
     assert found == {(6, 2): 13 + 1 + 8, (6, 5): 6 + 1 + 3, (3, 2): 15 + 2 + 9, (3, 5): 6 + 1 + 4}
 
 

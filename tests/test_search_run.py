@@ -114,7 +114,7 @@ def test_the_settings_of_the_training_are_those_of_the_identity(tmp_path: Path) 
 
 def test_a_scaler_is_fitted_on_the_training_rows_alone(tmp_path: Path) -> None:
     run = run_of(tmp_path, scaler="standard")
-    arrays = run.arrays(None)
+    arrays = run.prepared.arrays(None)
     np.testing.assert_allclose(arrays.x_train.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(arrays.x_train.std(0), 1, atol=1e-5)
     np.testing.assert_allclose(arrays.x_val, (X[40:] - X[:40].mean(0)) / X[:40].std(0), atol=1e-4)
@@ -125,10 +125,10 @@ def test_a_scaler_is_fitted_on_the_training_rows_alone(tmp_path: Path) -> None:
 def test_without_a_scaler_the_model_gets_the_data_as_it_is(tmp_path: Path) -> None:
     y = np.arange(50)
     run = run_of(tmp_path, y_train=y, sample_weight=np.ones(50))
-    assert not run.scaling
-    np.testing.assert_array_equal(run.arrays(None).x_val, X[40:])
-    np.testing.assert_array_equal(run.arrays(None).y_val, y[40:])
-    assert run.arrays(None).w_train is not None and len(run.arrays(None).w_train) == 40
+    assert not run.prepared.scaling
+    np.testing.assert_array_equal(run.prepared.arrays(None).x_val, X[40:])
+    np.testing.assert_array_equal(run.prepared.arrays(None).y_val, y[40:])
+    assert run.prepared.arrays(None).w_train is not None and len(run.prepared.arrays(None).w_train) == 40
 
 
 def test_targets_are_scaled_only_when_asked_for(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_values_that_float32_cannot_tell_apart_are_scaled_in_float64(tmp_path: P
     for given in (times, times.astype(np.int64), np.asfortranarray(times)):
         data = prepare_data(given, given, y_train=given[:, 0], y_val=given[:, 0])
         run = run_of(tmp_path, scaler="standard", target_scaler="standard", data=data)
-        arrays = run.arrays(None)
+        arrays = run.prepared.arrays(None)
         for fed in (arrays.x_train, arrays.y_train, arrays.x_val, arrays.y_val):
             assert fed is not None and fed.dtype == np.float32
             assert len(np.unique(fed)) == 300
@@ -165,8 +165,8 @@ def test_unscaled_floats_are_cast_and_integers_stay_integers_of_one_dtype(tmp_pa
     ):
         data = prepare_data(x, x_val, y_train=x[:, 0] / 2, y_val=x[:, 0] / 2)
         run = run_of(tmp_path, data=data)
-        with run.data_files():
-            arrays = run.arrays(Shortage(9, 9, 9) if in_files else None)
+        with run.prepared.files():
+            arrays = run.prepared.arrays(Shortage(9, 9, 9) if in_files else None)
             assert arrays.x_train.dtype == arrays.x_val.dtype == dtype
             assert arrays.x_train.flags.c_contiguous
             np.testing.assert_array_equal(arrays.x_train, x.astype(dtype))
@@ -185,21 +185,21 @@ def test_the_bytes_of_the_data_are_those_that_workers_hold(tmp_path: Path) -> No
     ):
         y = given[:, 0]
         run = run_of(tmp_path, data=prepare_data(given, y_train=y, sample_weight=np.ones(50)), **settings)
-        assert run.data_bytes == 50 * (4 * x_bytes + y_bytes + 4)
-        assert run.val_bytes == 10 * (4 * x_bytes + y_bytes + 4)
-        held = run.arrays(None)
+        assert run.prepared.bytes == 50 * (4 * x_bytes + y_bytes + 4)
+        assert run.prepared.val_bytes == 10 * (4 * x_bytes + y_bytes + 4)
+        held = run.prepared.arrays(None)
         columns = (*held.train_columns(), *held.val_columns())
-        assert run.data_bytes == sum(column.nbytes for column in columns)
+        assert run.prepared.bytes == sum(column.nbytes for column in columns)
 
 
 def test_targets_that_are_the_array_of_the_inputs_are_held_once_unless_they_are_scaled(tmp_path: Path) -> None:
     data = prepare_data(X, X, y_train=X, y_val=X)
     run = run_of(tmp_path, data=data)
-    arrays = run.arrays(None)
+    arrays = run.prepared.arrays(None)
     assert arrays.x_train is arrays.y_train
-    assert run.data_bytes == X.nbytes
+    assert run.prepared.bytes == X.nbytes
     run = run_of(tmp_path, data=data, scaler="standard", target_scaler="standard")
-    assert run.data_bytes == 2 * X.nbytes
+    assert run.prepared.bytes == 2 * X.nbytes
 
 
 def test_the_table_holds_points_of_earlier_grids_too_after_those_that_were_asked_for(tmp_path: Path) -> None:

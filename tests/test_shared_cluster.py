@@ -28,7 +28,7 @@ _SEARCH = """
     from raygrid.tuning.driver import run_trials
     from raygrid.tuning.resources import TrialResources
     from raygrid.tuning.session import RaySession
-    from raygrid.tuning.trial import TrialJob, decode_points
+    from raygrid.tuning.trial import TrainingJob, TrialJob, decode_points
 
     def trial(config, *, job, data):
         from ray import tune
@@ -51,9 +51,10 @@ _SEARCH = """
     with RaySession({address!r}, (), False) as session:
         session.wait()
         store = PointStore(folder / "points")
-        job = TrialJob({name!r}, None, "c", TrainSettings(), 1, 0, store, Checkpoints(folder / "checkpoints"))
+        training = TrainingJob(None, "c", TrainSettings(), store, Checkpoints(folder / "checkpoints"))
+        job = TrialJob({name!r}, training, 1, 0)
         listener.search_started(plan)
-        records = run_trials(plan, job, None, TrialResources(1, 0.0, 2), store, folder / "tune", listener, False, trial)
+        records = run_trials(plan, job, None, TrialResources(1, 0.0, 2), folder / "tune", listener, trial)
     print("finished", len(records))
 """
 

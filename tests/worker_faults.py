@@ -25,7 +25,9 @@ def train_or_die(config: dict[str, Any], *, job: Any, data: Path) -> None:
             log.write(f"{point.number}\n")
         if point.config["learning_rate"] == DEADLY:
             os._exit(1)
-        record = PointRecord(point.key, job.context, point.config, 0, "done", {"val_loss": 9.0 - point.config["units"]})
+        record = PointRecord(
+            point.key, job.training.context, point.config, 0, "done", {"val_loss": 9.0 - point.config["units"]}
+        )
         with tempfile.TemporaryDirectory() as folder:
             write_weights(Path(folder, weights_name(point.key)), [np.zeros(1)])
             report = {"keys": [point.key], "first_epoch": 1, "epochs": [], "record": record.to_json()}
@@ -33,9 +35,7 @@ def train_or_die(config: dict[str, Any], *, job: Any, data: Path) -> None:
 
 
 class OnlyHere:
-    """What all trials share; it cannot be loaded in another process."""
-
-    context = "c"
+    """A builder that cannot be loaded in another process."""
 
     def __reduce__(self) -> Any:
         return _only_in, (os.getpid(),)

@@ -39,7 +39,7 @@ def print_plan(found: FitPlan, workers: int) -> None:
         click.echo(f"once more       point {again.number}, the best so far: its weights were not kept{unless}")
     if plan.to_train:
         recorded = [*run.recorded(), *run.accepted.records.values()]
-        guess = estimate(plan, recorded, run.items, workers)
+        guess = estimate(plan, recorded, run.prepared.items, workers)
         basis = "from the speed of earlier points" if guess.measured else "a guess: nothing is measured yet"
         click.echo(f"estimated time  at most {duration(guess.seconds)} on {counted(workers, 'worker')} ({basis})")
 

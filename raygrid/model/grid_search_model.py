@@ -306,10 +306,10 @@ class GridSearchModel(ConfiguredModel):
             artifacts.model_path.name: outcome.model_bytes,
             artifacts.metrics_path.name: encode_json(self.best_metrics),
         }
-        if run.scaling:
-            files[artifacts.scaler_path.name] = encode_json(run.scaling.to_json())
+        if run.prepared.scaling:
+            files[artifacts.scaler_path.name] = encode_json(run.prepared.scaling.to_json())
         # With these, what is asked for as a further file can be computed as a user would, with the model itself.
-        self._manifest, self._scaling = _new_manifest(outcome), run.scaling
+        self._manifest, self._scaling = _new_manifest(outcome), run.prepared.scaling
         for name, value in self._extra_artifacts(run).items():
             files[artifacts.extra_path(name).name] = encode_json(value)
         previous = read_manifest_or_damaged(artifacts)
@@ -475,7 +475,7 @@ def _new_manifest(outcome: Outcome) -> Manifest:
         context=run.context,
         winner={"key": outcome.record.key, "point": outcome.number},
         model_class=run.identity.code["name"],
-        input_shape=list(run.input_shape(outcome.record.config)),
+        input_shape=list(run.prepared.input_shape(outcome.record.config)),
         versions=installed_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         accepted_code=accepted_codes(run.recorded()),

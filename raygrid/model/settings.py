@@ -37,9 +37,9 @@ from raygrid.identity.identity import Identity
 from raygrid.model.published_model import FittedModel
 from raygrid.progress.listeners import LogProgress, SearchListener
 from raygrid.search.run import SearchRun
-from raygrid.search.winner import SearchOptions
 from raygrid.store.lock import prefix_locked
 from raygrid.store.paths import ModelArtifacts, check_prefix
+from raygrid.tuning.options import SearchOptions
 from raygrid.tuning.resources import Resources
 
 if TYPE_CHECKING:

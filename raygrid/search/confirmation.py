@@ -18,7 +18,8 @@ from raygrid.errors import MissingArtifactError
 from raygrid.grid.plan import Plan, Point
 from raygrid.grid.records import PointRecord
 from raygrid.search.run import SearchRun
-from raygrid.search.winner import SearchOptions, train_on_ray
+from raygrid.search.winner import train_on_ray
+from raygrid.tuning.options import SearchOptions
 
 MAX_CONTENDERS = 8
 CLOSE = "too close to call"
@@ -145,7 +146,7 @@ def confirm_winner(
     wanted = {numbers[record.key] for record in close}
     points = [point for seed in further for point in run.points(seed) if point.number in wanted]
     plan = run.plan_for(points)
-    with run.data_files():
+    with run.prepared.files():
         records = plan.done | train_on_ray(run, plan, build, options)
     return Confirmation(tuple(_contender(r, numbers[r.key], plan, records) for r in close), further)
 

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from raygrid.base.keras_settings import workers_do_without
@@ -16,6 +15,7 @@ from raygrid.base.memory import available_memory, data_shortage
 from raygrid.base.stop_signals import search_stopped, sigterm_as_interrupt
 from raygrid.base.types import Array, Builder
 from raygrid.base.wording import counted
+from raygrid.data.prepared_data import COPIES_HERE
 from raygrid.data.training_arrays import TrainingArrays
 from raygrid.errors import AllTrialsFailedError, SearchInterrupted
 from raygrid.grid.error_lines import same_causes
@@ -25,34 +25,15 @@ from raygrid.progress.first_failures import FirstFailures
 from raygrid.progress.listeners import Audience, BestSoFar, SearchListener
 from raygrid.progress.remedies import with_remedy
 from raygrid.progress.tensorboard_listener import TensorBoardListener
-from raygrid.search.run import COPIES_HERE, SearchRun
+from raygrid.search.run import SearchRun
 from raygrid.store.points import write_weights
 from raygrid.training.tensorflow_setup import load_tensorflow, quiet_tensorflow
-from raygrid.tuning.resources import Resources
+from raygrid.tuning.options import SearchOptions
 
 if TYPE_CHECKING:
     import keras
 
 log = logging.getLogger("raygrid")
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """How trials are run, which their results do not depend on.
-
-    Attributes:
-        resources: what each trial asks for.
-        address: a Ray cluster, or None.
-        user_modules: modules that a cluster's nodes need.
-        progress: who hears of the search.
-        verbose: whether Ray's own messages are shown.
-    """
-
-    resources: Resources
-    address: str | None
-    user_modules: tuple[ModuleType, ...]
-    progress: SearchListener
-    verbose: bool
 
 
 @dataclass(frozen=True)
@@ -123,24 +104,10 @@ def train_on_ray(
 
     def train(listener: SearchListener) -> dict[str, PointRecord]:
         from raygrid.tuning.driver import run_search
+        from raygrid.tuning.trial import TrainingJob
 
-        return run_search(
-            plan,
-            build=build,
-            context=run.context,
-            data_bytes=run.data_bytes,
-            meanwhile=meanwhile,
-            prepare=run.arrays,
-            settings=run.settings,
-            store=run.store,
-            checkpoints=run.checkpoints,
-            tune_dir=run.paths.tune_dir.resolve(),
-            resources=options.resources,
-            address=options.address,
-            user_modules=options.user_modules,
-            listener=listener,
-            verbose=options.verbose,
-        )
+        training = TrainingJob(build, run.context, run.settings, run.store, run.checkpoints)
+        return run_search(plan, training, run.prepared, run.paths.tune_dir.resolve(), options, listener, meanwhile)
 
     return _while_telling(run, plan, options.progress, train)
 
@@ -155,7 +122,7 @@ def train_config(run: SearchRun, build: Builder, options: SearchOptions) -> Outc
     def in_process(plan: Plan) -> dict[str, PointRecord]:
         def train(listener: SearchListener) -> dict[str, PointRecord]:
             limit_gb = options.resources.memory_gb
-            arrays = run.arrays(data_shortage(run.data_bytes, COPIES_HERE, available_memory(), limit_gb))
+            arrays = run.prepared.arrays(data_shortage(run.prepared.bytes, COPIES_HERE, available_memory(), limit_gb))
             trained = (_train_here(run, build, trial, arrays, listener) for trial in plan.trials)
             return {key: record for records in trained for key, record in records}
 
@@ -167,12 +134,12 @@ def train_config(run: SearchRun, build: Builder, options: SearchOptions) -> Outc
 def _find_winner(
     run: SearchRun, build: Builder, options: SearchOptions, train: Callable[[Plan], dict[str, PointRecord]]
 ) -> Outcome:
-    with run.data_files():
+    with run.prepared.files():
         number, record, weights = _train_and_pick(run, train)
         load_tensorflow()
         from raygrid.training.rebuild import rebuild_winner
 
-        arrays = run.validation_arrays(options.resources.memory_gb)
+        arrays = run.prepared.validation_arrays(options.resources.memory_gb)
         model, data = rebuild_winner(build, record, weights, arrays, run.settings, run.paths.model_path)
     return Outcome(run, number, record, model, data)
 

@@ -11,26 +11,23 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from raygrid.base.memory import Shortage
 from raygrid.base.stop_signals import HeldBack, search_stopped, signals_held_back
-from raygrid.base.types import Builder
 from raygrid.base.wording import counted
-from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.data.prepared_data import PreparedData
+from raygrid.data.training_arrays import TrainingArrays
 from raygrid.errors import AllTrialsFailedError
 from raygrid.grid.plan import Plan, PlannedTrial, bundled
 from raygrid.grid.records import PointRecord
 from raygrid.progress.listeners import SearchListener
 from raygrid.progress.remedies import MEMORY_REMEDY, out_of_memory_alone
-from raygrid.store.checkpoints import Checkpoints
-from raygrid.store.points import PointStore
 from raygrid.tuning.nodes import nodes_alive, nodes_to_come
-from raygrid.tuning.resources import Resources, TrialResources, resolve, shortage_on_a_node
+from raygrid.tuning.options import SearchOptions
+from raygrid.tuning.resources import TrialResources, resolve, shortage_on_a_node
 from raygrid.tuning.session import RaySession
 from raygrid.tuning.shared_folder import check_shared_folder
-from raygrid.tuning.trial import TrialJob, encode_points, run_trial
+from raygrid.tuning.trial import TrainingJob, TrialJob, encode_points, run_trial
 from raygrid.tuning.trial_queue import TrialQueue
 from raygrid.tuning.worker_memory import GROWTH_LIMIT_BYTES, WorkerGrowth
 
@@ -50,41 +47,23 @@ TRIALS_PER_WAVE = 1000
 
 def run_search(
     plan: Plan,
-    *,
-    build: Builder,
-    context: str,
-    data_bytes: int,
-    meanwhile: Callable[[], None],
-    prepare: Callable[[Shortage | None], TrainingArrays],
-    settings: TrainSettings,
-    store: PointStore,
-    checkpoints: Checkpoints,
+    training: TrainingJob,
+    data: PreparedData,
     tune_dir: Path,
-    resources: Resources,
-    address: str | None,
-    user_modules: tuple[ModuleType, ...],
+    options: SearchOptions,
     listener: SearchListener,
-    verbose: bool,
+    meanwhile: Callable[[], None],
 ) -> dict[str, PointRecord]:
     """Trains every point of the plan's trials in parallel; each is recorded the moment it is finished.
 
     Args:
         plan: what to train.
-        build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
-        context: digest for the records.
-        data_bytes: what the data takes in memory.
-        meanwhile: called while Ray starts.
-        prepare: gives the data, in the units that the model sees: in memory, from where it is put into Ray's object
-            store, once; or, where it is told that a node has too little memory, in files that all nodes see.
-        settings: shuffling and dtype policy.
-        store: where records go.
-        checkpoints: where trials leave how far they are; all nodes of a cluster must see it.
+        training: how.
+        data: is put into Ray's object store, once; or, where a node has too little memory, in files that all nodes see.
         tune_dir: an absolute folder for Tune's own files; all nodes of a cluster must see it.
-        resources: what each trial asks for.
-        address: a Ray cluster; None: ``RAY_ADDRESS``, or a Ray of its own.
-        user_modules: modules that a cluster's nodes need to unpickle ``build``.
+        options: what each trial asks for, and where.
         listener: who hears of it.
-        verbose: whether Ray's own messages are shown.
+        meanwhile: called while Ray starts.
 
     Returns:
         The records of the points that were trained, by key.
@@ -96,22 +75,21 @@ def run_search(
     """
     # What a killed search left there; nothing in it is needed to go on.
     shutil.rmtree(tune_dir, ignore_errors=True)
+    verbose = options.verbose
     # What Ray says of a worker that died may come when Tune has ended.
-    with _quiet(verbose), RaySession(address, user_modules, verbose) as session:
+    with _quiet(verbose), RaySession(options.address, options.user_modules, verbose) as session:
         # Takes a second, which Ray needs to start as well.
         importlib.import_module("ray.tune")
         meanwhile()
         session.wait()
         nodes = nodes_alive()
-        granted = resolve(resources, nodes, nodes_to_come())
+        granted = resolve(options.resources, nodes, nodes_to_come())
         check_shared_folder(tune_dir)
         if granted.concurrent is not None:
             plan = replace(plan, trials=bundled(plan.trials, granted.concurrent))
-        data = _shared(prepare(shortage_on_a_node(resources, granted, nodes, data_bytes)))
-        job = TrialJob(
-            secrets.token_hex(6), build, context, settings, granted.cpus, granted.gpus, store, checkpoints, verbose
-        )
-        return run_trials(plan, job, data, granted, store, tune_dir, listener, verbose)
+        shared = _shared(data.arrays(shortage_on_a_node(options.resources, granted, nodes, data.bytes)))
+        job = TrialJob(secrets.token_hex(6), training, granted.cpus, granted.gpus, verbose)
+        return run_trials(plan, job, shared, granted, tune_dir, listener)
 
 
 def _shared(arrays: TrainingArrays) -> Any:
@@ -129,10 +107,8 @@ def run_trials(
     job: TrialJob,
     data: Any,
     granted: TrialResources,
-    store: PointStore,
     tune_dir: Path,
     listener: SearchListener,
-    verbose: bool,
     run_trial: Callable[..., None] = run_trial,
 ) -> dict[str, PointRecord]:
     """Runs the plan's trials on the Ray that is up, wave after wave; see ``run_search``.
@@ -146,15 +122,15 @@ def run_trials(
     from raygrid.tuning.callbacks import RecordingCallback
     from raygrid.tuning.head_watch import HeadWatch
 
-    recorder = RecordingCallback(plan, job.context, store, listener)
+    recorder = RecordingCallback(plan, job.training.context, job.training.store, listener)
     # The data goes into the object store here, once for all waves.
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, job=job, data=data), {"CPU": granted.cpus, "GPU": granted.gpus}
     )
     head = HeadWatch(ray.get_runtime_context().gcs_address)
     try:
-        with _quiet(verbose), head, signals_held_back() as held:
-            _Waves(trainable, granted, tune_dir, recorder, held, head, verbose).run(plan.trials)
+        with _quiet(job.verbose), head, signals_held_back() as held:
+            _Waves(trainable, granted, tune_dir, recorder, held, head, job.verbose).run(plan.trials)
     except Exception:
         # Tune wraps what a callback raises.
         if recorder.recording_error is None and recorder.startup.cause is None and not head.lost:

@@ -31,29 +31,40 @@ REPORT_INTERVAL_S = 1.0
 
 
 @dataclass(frozen=True)
-class TrialJob:
-    """What all trials of a search share, beside the data.
+class TrainingJob:
+    """What all trainings of a search share, beside the data.
 
     Attributes:
-        search: names the search; another one has another name.
         build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
         context: digest for the records.
         settings: shuffling and dtype policy.
+        store: where the driver records what trials report; all nodes of a cluster must see it.
+        checkpoints: where trainings leave how far they are; all nodes of a cluster must see it.
+    """
+
+    build: Builder
+    context: str
+    settings: TrainSettings
+    store: PointStore
+    checkpoints: Checkpoints
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """What all trials of a search share in their workers, beside the data.
+
+    Attributes:
+        search: names the search; another one has another name.
+        training: what is trained.
         cpus: intra-op threads.
         gpus: GPUs granted to a trial.
-        store: where the driver records what trials report.
-        checkpoints: where trials leave how far they are.
         verbose: whether TensorFlow's own messages are to be seen.
     """
 
     search: str
-    build: Builder
-    context: str
-    settings: TrainSettings
+    training: TrainingJob
     cpus: int
     gpus: float
-    store: PointStore
-    checkpoints: Checkpoints
     verbose: bool = False
 
 
@@ -98,18 +109,19 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | P
         # The first trial of the search here: nothing that could keep a worker from starting is left.
         kept_arrays(job.search, data)
         report.worker_is_ready()
-    for points in trainings(unrecorded(decode_points(config["points"]), job.store)):
+    training = job.training
+    for points in trainings(unrecorded(decode_points(config["points"]), training.store)):
         train_points(
-            job.build,
+            training.build,
             points,
-            job.context,
+            training.context,
             kept_arrays(job.search, data),
-            job.settings,
+            training.settings,
             device=this_device(),
             on_epoch=report.add_epoch,
             on_finished=report.finish,
             programs=_programs_of_this_worker(),
-            checkpoints=job.checkpoints,
+            checkpoints=training.checkpoints,
             on_apart=report.trained_apart,
         )
 

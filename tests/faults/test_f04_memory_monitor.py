@@ -14,17 +14,18 @@ from raygrid.store.points import PointStore
 _SEARCH = """
     import os, time
     from pathlib import Path
-    from types import SimpleNamespace
     import numpy as np
     from ray import tune
     from raygrid.grid.plan import PlannedTrial, Plan, Point
+    from raygrid.data.training_arrays import TrainSettings
+    from raygrid.store.checkpoints import Checkpoints
     from raygrid.store.points import PointStore
     from raygrid.progress.listeners import LogProgress, set_verbosity
     from raygrid.grid.records import PointRecord
     from raygrid.tuning.driver import run_trials
     from raygrid.tuning.resources import TrialResources
     from raygrid.tuning.session import RaySession
-    from raygrid.tuning.trial import decode_points
+    from raygrid.tuning.trial import TrainingJob, TrialJob, decode_points
 
     HERE = Path.cwd()
 
@@ -54,11 +55,13 @@ _SEARCH = """
         names = ["always too large", "once too large", "a", "b"]
         points = tuple(Point(n, {"name": name, "epochs": 1}, 0, f"{n:032x}") for n, name in enumerate(names))
         plan = Plan(points, {}, tuple(PlannedTrial((point,), 1) for point in points))
+        store, checkpoints = PointStore(HERE / "points"), Checkpoints(HERE / "checkpoints")
+        training = TrainingJob(None, "c", TrainSettings(), store, checkpoints)
         with RaySession(None, (), False) as session:
             session.wait()
             run_trials(
-                plan, SimpleNamespace(context="c"), None, TrialResources(1, 0.0, 2), PointStore(HERE / "points"),
-                HERE / "tune", LogProgress(), False, run_trial=trial,
+                plan, TrialJob("s", training, 1, 0), None, TrialResources(1, 0.0, 2),
+                HERE / "tune", LogProgress(), run_trial=trial,
             )
         print("ended")
 """

@@ -98,7 +98,7 @@ _PLAN = """
     def planned(grid):
         found = model.plan(small_rows(), param_grid=grid)
         run, plan = found.run, found.plan
-        guess = estimate(plan, run.recorded(), run.items, workers=2)
+        guess = estimate(plan, run.recorded(), run.prepared.items, workers=2)
         return len(plan.points), plan.to_train, plan.workload.trials, guess.seconds
 
     planned({{"hidden": widths[:2]}})

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from worker_faults import DEADLY, OnlyHere, train_or_die
 
+from raygrid.data.training_arrays import TrainSettings
 from raygrid.errors import AllTrialsFailedError
 from raygrid.grid.plan import Plan, PlannedTrial, Point
 from raygrid.grid.records import PointRecord, pick_best
 from raygrid.progress.listeners import SearchListener
-from raygrid.store.points import PointStore
+from raygrid.store.checkpoints import Checkpoints
 from raygrid.tuning.driver import run_trials
 from raygrid.tuning.environment import environment, variables_for_workers
 from raygrid.tuning.resources import TrialResources
+from raygrid.tuning.trial import TrainingJob, TrialJob
 
 pytestmark = pytest.mark.ray
 
 RATES = (DEADLY, 5e-4)
 
 
-def run(folder: Path, plan: Plan, job: Any) -> dict[str, PointRecord]:
-    store, granted = PointStore(folder / "points"), TrialResources(1, 0.0, 2)
+def run(folder: Path, plan: Plan, build: Any = None) -> dict[str, PointRecord]:
+    training = TrainingJob(
+        build, "c", TrainSettings(), PointStore(folder / "points"), Checkpoints(folder / "checkpoints")
+    )
+    job, granted = TrialJob("faults", training, 1, 0), TrialResources(1, 0.0, 2)
     # As in a search: Tune's own loggers leave files open.
     with environment(variables_for_workers(verbose=False)):
-        return run_trials(
-            plan, job, folder, granted, store, folder / "tune", SearchListener(), False, run_trial=train_or_die
-        )
+        return run_trials(plan, job, folder, granted, folder / "tune", SearchListener(), run_trial=train_or_die)
 
 
 @pytest.mark.long
@@ -43,7 +44,7 @@ def test_f49_points_that_share_a_worker_with_one_that_kills_it_are_trained_all_t
     )
     # What is deadly comes first, in the middle, and last.
     trials = (PlannedTrial((points[0], points[1], points[3]), 3), PlannedTrial((points[5], points[2], points[4]), 3))
-    records = run(tmp_path, Plan(points, {}, trials), SimpleNamespace(context="c"))
+    records = run(tmp_path, Plan(points, {}, trials))
 
     by_rate = {rate: {r.status for r in records.values() if r.config["learning_rate"] == rate} for rate in RATES}
     assert by_rate == {DEADLY: {"failed"}, 5e-4: {"done"}}
