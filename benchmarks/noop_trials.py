@@ -67,7 +67,7 @@ def report_at_once(config: dict[str, Any], *, job: TrialJob, data: TrainingArray
         held = private_bytes()
         record = PointRecord(
             key=point.key,
-            context=job.context,
+            context=job.training.context,
             config=point.config,
             seed=point.seed,
             status="diverged",

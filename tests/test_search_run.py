@@ -135,10 +135,12 @@ def test_targets_are_scaled_only_when_asked_for(tmp_path: Path) -> None:
     y = np.linspace(100, 200, 50, dtype=np.float32)
     scaled = run_of(tmp_path, target_scaler="standard", y_train=y)
     np.testing.assert_allclose(
-        [scaled.arrays(None).y_train.mean(), scaled.arrays(None).y_train.std()], [0, 1], atol=1e-5
+        [scaled.prepared.arrays(None).y_train.mean(), scaled.prepared.arrays(None).y_train.std()], [0, 1], atol=1e-5
     )
-    np.testing.assert_allclose(scaled.scaling.unscale_targets(scaled.arrays(None).y_train), y[:40], rtol=1e-5)
-    np.testing.assert_array_equal(run_of(tmp_path, scaler="standard", y_train=y).arrays(None).y_train, y[:40])
+    np.testing.assert_allclose(
+        scaled.prepared.scaling.unscale_targets(scaled.prepared.arrays(None).y_train), y[:40], rtol=1e-5
+    )
+    np.testing.assert_array_equal(run_of(tmp_path, scaler="standard", y_train=y).prepared.arrays(None).y_train, y[:40])
 
 
 # Tables

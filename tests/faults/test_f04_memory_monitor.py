@@ -47,7 +47,7 @@ _SEARCH = """
                 if name == "once too large":
                     (HERE / "was killed").touch()
                 take(0.7)
-            record = PointRecord(point.key, job.context, point.config, 0, "diverged", worker=str(os.getpid()))
+            record = PointRecord(point.key, job.training.context, point.config, 0, "diverged", worker=str(os.getpid()))
             tune.report({"keys": [point.key], "first_epoch": 1, "epochs": [], "record": record.to_json()})
 
     if __name__ == "__main__":

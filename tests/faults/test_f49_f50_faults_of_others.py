@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from worker_faults import DEADLY, OnlyHere, train_or_die
@@ -13,6 +14,7 @@ from raygrid.grid.plan import Plan, PlannedTrial, Point
 from raygrid.grid.records import PointRecord, pick_best
 from raygrid.progress.listeners import SearchListener
 from raygrid.store.checkpoints import Checkpoints
+from raygrid.store.points import PointStore
 from raygrid.tuning.driver import run_trials
 from raygrid.tuning.environment import environment, variables_for_workers
 from raygrid.tuning.resources import TrialResources
