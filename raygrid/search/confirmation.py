@@ -147,7 +147,7 @@ def confirm_winner(
     points = [point for seed in further for point in run.points(seed) if point.number in wanted]
     plan = run.plan_for(points)
     with run.prepared.files():
-        records = plan.done | train_on_ray(run, plan, build, options)
+        records = plan.done | train_on_ray(run, plan, build, options, meanwhile=lambda: None)
     return Confirmation(tuple(_contender(r, numbers[r.key], plan, records) for r in close), further)
 
 

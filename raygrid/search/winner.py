@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("raygrid")
 
 
+# Trains a plan's trials; gives the records of what was trained, by key.
+Train = Callable[[SearchRun, Plan, Builder, SearchOptions], dict[str, PointRecord]]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The winner of a search, rebuilt and checked: what is published.
@@ -81,35 +85,7 @@ def search_grid(run: SearchRun, build: Builder, options: SearchOptions) -> Outco
     missing = workers_do_without()
     if missing:
         log.warning("Trials run in processes of their own, without what this one has set: %s.", ", ".join(missing))
-    # The rebuild needs TensorFlow here too.
-    return _find_winner(run, build, options, lambda plan: train_on_ray(run, plan, build, options, load_tensorflow))
-
-
-def train_on_ray(
-    run: SearchRun,
-    plan: Plan,
-    build: Builder,
-    options: SearchOptions,
-    meanwhile: Callable[[], None] = lambda: None,
-) -> dict[str, PointRecord]:
-    """Trains the plan's trials on Ray Tune; the records of what was trained, by key.
-
-    Args:
-        run, plan, build, options: what is trained, and how.
-        meanwhile: called while Ray starts.
-
-    Raises:
-        SearchInterrupted: it was stopped; what was finished is recorded.
-    """
-
-    def train(listener: SearchListener) -> dict[str, PointRecord]:
-        from raygrid.tuning.driver import run_search
-        from raygrid.tuning.trial import TrainingJob
-
-        training = TrainingJob(build, run.context, run.settings, run.store, run.checkpoints)
-        return run_search(plan, training, run.prepared, run.paths.tune_dir.resolve(), options, listener, meanwhile)
-
-    return _while_telling(run, plan, options.progress, train)
+    return _find_winner(run, build, options, train_on_ray)
 
 
 def train_config(run: SearchRun, build: Builder, options: SearchOptions) -> Outcome:
@@ -118,24 +94,49 @@ def train_config(run: SearchRun, build: Builder, options: SearchOptions) -> Outc
     Raises:
         AllTrialsFailedError: it has no usable result.
     """
-
-    def in_process(plan: Plan) -> dict[str, PointRecord]:
-        def train(listener: SearchListener) -> dict[str, PointRecord]:
-            limit_gb = options.resources.memory_gb
-            arrays = run.prepared.arrays(data_shortage(run.prepared.bytes, COPIES_HERE, available_memory(), limit_gb))
-            trained = (_train_here(run, build, trial, arrays, listener) for trial in plan.trials)
-            return {key: record for records in trained for key, record in records}
-
-        return _while_telling(run, plan, options.progress, train)
-
-    return _find_winner(run, build, options, in_process)
+    return _find_winner(run, build, options, train_here)
 
 
-def _find_winner(
-    run: SearchRun, build: Builder, options: SearchOptions, train: Callable[[Plan], dict[str, PointRecord]]
-) -> Outcome:
+def train_on_ray(
+    run: SearchRun,
+    plan: Plan,
+    build: Builder,
+    options: SearchOptions,
+    meanwhile: Callable[[], None] = load_tensorflow,
+) -> dict[str, PointRecord]:
+    """Trains the plan's trials on Ray Tune; the records of what was trained, by key.
+
+    Args:
+        run, plan, build, options: what is trained, and how.
+        meanwhile: called while Ray starts; what rebuilds a winner needs TensorFlow in this process too.
+
+    Raises:
+        SearchInterrupted: it was stopped; what was finished is recorded.
+    """
+    if not plan.trials:
+        return {}
+    with _told(run, plan, options.progress) as listener:
+        from raygrid.tuning.driver import run_search
+        from raygrid.tuning.trial import TrainingJob
+
+        training = TrainingJob(build, run.context, run.settings, run.store, run.checkpoints)
+        return run_search(plan, training, run.prepared, run.paths.tune_dir.resolve(), options, listener, meanwhile)
+
+
+def train_here(run: SearchRun, plan: Plan, build: Builder, options: SearchOptions) -> dict[str, PointRecord]:
+    """The same in this process, one trial after the other."""
+    if not plan.trials:
+        return {}
+    with _told(run, plan, options.progress) as listener:
+        data, limit_gb = run.prepared, options.resources.memory_gb
+        arrays = data.arrays(data_shortage(data.bytes, COPIES_HERE, available_memory(), limit_gb))
+        trained = (_train_here(run, build, trial, arrays, listener) for trial in plan.trials)
+        return {key: record for records in trained for key, record in records}
+
+
+def _find_winner(run: SearchRun, build: Builder, options: SearchOptions, train: Train) -> Outcome:
     with run.prepared.files():
-        number, record, weights = _train_and_pick(run, train)
+        number, record, weights = _train_and_pick(run, lambda plan: train(run, plan, build, options))
         load_tensorflow()
         from raygrid.training.rebuild import rebuild_winner
 
@@ -183,14 +184,9 @@ def _tell_of_other_code(run: SearchRun, plan: Plan) -> None:
         )
 
 
-def _while_telling(
-    run: SearchRun,
-    plan: Plan,
-    progress: SearchListener,
-    train: Callable[[SearchListener], dict[str, PointRecord]],
-) -> dict[str, PointRecord]:
-    if not plan.trials:
-        return {}
+@contextlib.contextmanager
+def _told(run: SearchRun, plan: Plan, progress: SearchListener) -> Iterator[SearchListener]:
+    """Tells of the training that runs inside; the table of all points is written at its end, however it ends."""
     run.checkpoints.remove_leftovers()
     views = TensorBoardListener(run.paths.tensorboard_dir, run.recorded(), run.request.varying, run.store.get)
     best = BestSoFar()
@@ -204,7 +200,7 @@ def _while_telling(
     with sigterm_as_interrupt():
         audience.search_started(plan)
         try:
-            records = train(audience)
+            yield audience
         except BaseException as error:
             audience.search_ended()
             # What ended the search is told, not that the full disk has no room for the ledger either.
@@ -215,7 +211,6 @@ def _while_telling(
             raise
         audience.search_ended()
         run.write_ledger()
-    return records
 
 
 @quiet_tensorflow()
