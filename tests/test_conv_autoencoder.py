@@ -64,7 +64,7 @@ def test_training_is_that_of_plain_keras_on_windows_made_by_hand(fitted: Fitted)
     import keras
 
     model = fitted.model
-    scale = model._scaling.scale_inputs
+    scale = model.published.scaling.scale_inputs
     windows, val_windows = (windows_by_hand(scale(x), ids, STRIDE) for x, ids in ((X, RUNS), (X_VAL, VAL_RUNS)))
     assert windows.shape == (13 + 1 + 8, WINDOW, 3)
     keras.utils.clear_session()
@@ -95,7 +95,7 @@ def test_evaluate_on_the_validation_data_gives_val_loss(fitted: Fitted) -> None:
 
 def test_predict_gives_each_row_in_original_units_as_the_mean_over_its_windows(fitted: Fitted) -> None:
     model = fitted.model
-    scale = model._scaling
+    scale = model.published.scaling
     expected = []
     for run in dict.fromkeys(VAL_RUNS.tolist()):
         rows = X_VAL[run == VAL_RUNS]
@@ -110,7 +110,7 @@ def test_predict_gives_each_row_in_original_units_as_the_mean_over_its_windows(f
 
 
 def test_score_is_one_error_a_row_in_scaled_units(fitted: Fitted) -> None:
-    scale = fitted.model._scaling.scale_inputs
+    scale = fitted.model.published.scaling.scale_inputs
     error = scale(fitted.model.predict(X, run_ids=RUNS)) - scale(X)
     score = fitted.model.score(X, run_ids=RUNS)
     assert score.shape == (len(X),) and score.dtype == np.float32

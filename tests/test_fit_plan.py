@@ -105,9 +105,9 @@ def test_a_reset_that_was_killed_is_planned_as_it_goes_on(tmp_path: Path) -> Non
     assert first.plan.to_train == 1
     assert not (tmp_path / "models/small_runs/reset.json").exists()
 
-    from raygrid.model.grid_search_model import _asked_digest
+    from raygrid.model.fit_call import asked_digest
 
-    experiment = begin_reset(first.run.paths, _asked_digest(first.run.identity, first.run.request))
+    experiment = begin_reset(first.run.paths, asked_digest(first.run.identity, first.run.request))
     assert model.plan(X, X_VAL, **asked).run.experiment == experiment
     asked["model_config"] = OTHER
     assert model.plan(X, X_VAL, **asked).run.experiment != experiment

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
@@ -16,7 +16,6 @@ import numpy as np
 from raygrid.base.wording import did_you_mean
 from raygrid.data.training_data import prepare_data
 from raygrid.errors import ArgumentError
-from raygrid.model.settings import ConfiguredModel
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,6 +53,8 @@ class _Model(Protocol):
     DEFAULT_CONFIG: Mapping[str, Any]
     USES_TARGETS: bool | None
 
+    def _setting_names(self) -> Collection[str]: ...
+
 
 def explains_arguments(method: Callable[P, R]) -> Callable[P, R]:
     """``method``, a method such as ``fit`` whose first arguments are ``X_train``, ``X_val`` and a grid, with checks.
@@ -85,8 +86,7 @@ def _check_keywords(model: _Model, method: str, given: Iterable[str], known: set
 
 
 def _advice(model: _Model, method: str, name: str, known: set[str]) -> str:
-    # A subclass may take the settings of its base as ``**settings``.
-    if any(name in inspect.signature(cls).parameters for cls in (type(model), ConfiguredModel)):
+    if name in model._setting_names():
         return f"it is a setting of the model: {type(model).__name__}(..., {name}=...)."
     if name in _IN_EVERY_CONFIG or name in model.DEFAULT_CONFIG:
         return (

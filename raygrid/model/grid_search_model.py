@@ -2,49 +2,69 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import logging
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from raygrid.base.arguments import flag, number_from_0, whole_number
-from raygrid.base.files import decode_json, encode_json, make_folder
-from raygrid.base.fingerprint import digest_json
-from raygrid.data.training_data import TrainingData
-from raygrid.errors import AllTrialsFailedError, ArgumentError, MissingArtifactError
-from raygrid.grid.request import Request
-from raygrid.grid.values import (
-    Config,
-    iter_param_grid,
+from raygrid.base.arguments import (
+    dtype_policy_name,
+    flag,
+    instance,
+    local_path,
+    number_from_0,
+    seed_number,
+    text,
+    verbosity,
+    whole_number,
 )
+from raygrid.base.files import decode_json, encode_json, make_folder
+from raygrid.base.keras_settings import global_dtype_policy, keras_settings
+from raygrid.base.types import Array, Builder
+from raygrid.data.scaler import check_scaler_kind
+from raygrid.data.training_data import TrainingData, prepare_data
+from raygrid.errors import AllTrialsFailedError, ArgumentError, BuilderError, MissingArtifactError, NotFittedError
+from raygrid.grid.request import Request
+from raygrid.grid.space import SearchSpace
+from raygrid.grid.values import DEFAULT_MAX_POINTS, Config, iter_param_grid
+from raygrid.identity.code_digest import builder_digest, describe_code
 from raygrid.identity.identity import Identity, installed_versions
 from raygrid.model.fit_arguments import explains_arguments
+from raygrid.model.fit_call import CallOptions, FitCall, published_names
 from raygrid.model.fit_plan import FitPlan, Task
-from raygrid.model.settings import ConfiguredModel
-from raygrid.progress.listeners import set_verbosity
+from raygrid.model.published_model import PublishedModel
+from raygrid.progress.listeners import LogProgress, SearchListener, set_verbosity
 from raygrid.search.confirmation import Confirmation, confirm_winner
 from raygrid.search.run import SearchRun
 from raygrid.search.winner import Outcome, search_grid, train_config
 from raygrid.store.accepted_code import accepted_codes
 from raygrid.store.cleaning import drop_spent
+from raygrid.store.ledger import results_text
+from raygrid.store.lock import prefix_locked
 from raygrid.store.manifest import Manifest
-from raygrid.store.paths import ModelArtifacts
+from raygrid.store.paths import ModelArtifacts, check_prefix
 from raygrid.store.published import CachedModel, read_cached, require_current
-from raygrid.store.publishing import publish, published_exists, read_manifest, read_manifest_or_damaged
-from raygrid.store.resets import begin_reset, current_experiment, end_reset, reset_experiment_id
-from raygrid.store.retries import failed_points, same_failures
+from raygrid.store.publishing import publish, published_exists, read_manifest_or_damaged
+from raygrid.store.resets import current_experiment, end_reset
+from raygrid.store.retries import same_failures
 from raygrid.training.tensorflow_setup import check_backend, load_tensorflow
+from raygrid.tuning.options import SearchOptions
+from raygrid.tuning.resources import Resources
 
 if TYPE_CHECKING:
     import keras
+    import pyarrow as pa
 
 log = logging.getLogger("raygrid")
 
 
-class GridSearchModel(ConfiguredModel):
+class GridSearchModel:
     """A Keras model whose hyperparameters are found by grid search, and that is loaded from its files afterwards.
 
     Subclass it and define ``build_model(config, input_shape)``, or pass a function as ``build_model``. Class variables
@@ -84,12 +104,58 @@ class GridSearchModel(ConfiguredModel):
             it is done.
         progress: hears of the search while it runs; None writes lines to the log ``raygrid``.
 
-    Attributes:
-        best_config, best_model, best_metrics, results, history: see ``FittedModel``.
-
     Raises:
         PrefixError, ArgumentError: an argument that cannot be right.
     """
+
+    DEFAULT_CONFIG: ClassVar[Mapping[str, Any]] = {}
+    DEFAULT_PARAM_GRID: ClassVar[Mapping[str, Sequence[Any]]] = {}
+    DEFAULT_SCALER: ClassVar[str | None] = None
+    DEFAULT_TARGET_SCALER: ClassVar[str | None] = None
+    USES_TARGETS: ClassVar[bool | None] = None
+    TARGET_IS_LABEL: ClassVar[bool] = False
+    WINDOWED: ClassVar[bool] = False
+    EXTRA_ARTIFACTS: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        model_dir: str | Path = "models",
+        cache_prefix: str = "model",
+        verbose: int = 1,
+        *,
+        build_model: Builder | None = None,
+        seed: int = 0,
+        scaler: str | None = "default",
+        target_scaler: str | None = "default",
+        shuffle: bool = True,
+        dtype_policy: str | None = None,
+        resources: Resources | None = None,
+        address: str | None = None,
+        max_points: int = DEFAULT_MAX_POINTS,
+        lock_timeout_s: float | None = None,
+        progress: SearchListener | None = None,
+    ) -> None:
+        if build_model is not None and not callable(build_model):
+            raise ArgumentError(f"build_model is {build_model!r}; it must be a function of config and input_shape.")
+        self.model_dir = local_path("model_dir", model_dir)
+        self.cache_prefix = check_prefix(cache_prefix)
+        self.verbose = verbosity(verbose)
+        self.seed = seed_number(seed)
+        self.scaler_kind = check_scaler_kind(self.DEFAULT_SCALER if scaler == "default" else scaler)
+        self.target_scaler_kind = check_scaler_kind(
+            self.DEFAULT_TARGET_SCALER if target_scaler == "default" else target_scaler, "target_scaler"
+        )
+        self.shuffle = flag("shuffle", shuffle)
+        self.dtype_policy = None if dtype_policy is None else dtype_policy_name(dtype_policy)
+        self.resources = Resources() if resources is None else instance("resources", resources, Resources)
+        self.address = None if address is None else text("address", address)
+        self.max_points = whole_number("max_points", max_points, 1)
+        self.lock_timeout_s = (
+            None if lock_timeout_s is None else number_from_0("lock_timeout_s", lock_timeout_s, "seconds, or None")
+        )
+        self.progress = None if progress is None else instance("progress", progress, SearchListener)
+        self._build_function = build_model
+        self._published: PublishedModel | None = None
 
     # The public interface
 
@@ -152,13 +218,11 @@ class GridSearchModel(ConfiguredModel):
             SearchInterrupted: it was stopped; run the same again to go on.
             SystemExit: the same for SIGTERM, with the code 143, where the process has no handler for it.
         """
-        set_verbosity(self.verbose)
-        check_backend()
-        reset, retry = flag("reset_experiment", reset_experiment), flag("retry_failed", retry_failed)
-        accept = _accepts(accept_code_change, reset)
-        asked = self._space().asked(param_grid, model_config)
-        paths = self._get_artifacts()
-        data = self._checked_data(
+        options = _call_options(reset_experiment, retry_failed, accept_code_change)
+        call = self._call(
+            options,
+            param_grid,
+            model_config,
             X_train,
             X_val,
             y_train=y_train,
@@ -169,23 +233,20 @@ class GridSearchModel(ConfiguredModel):
             val_run_ids=val_run_ids,
             validation_split=validation_split,
             shuffle_split=shuffle_split,
-            kept={} if reset else self._kept_names(paths),
         )
-        identity = self._identity(data)
-        task = self._task(paths, data, identity, asked, reset, retry, accept)
+        paths, task = call.paths, call.task()
         if task.cached is not None and task.loads:
             return self._load_from_cache(paths, task.cached)
         failed = task.failed
         with self._locked(paths):
             # While this one waited for the lock, another process may have trained it, or tried again what had failed.
-            task = self._task(paths, data, identity, asked, reset, retry, accept, warn=False)
+            task = call.task(warn=False)
             cached = task.cached
             if cached is not None and not same_failures(failed, task.failed):
                 return self._load_from_cache(paths, cached)
-            experiment = begin_reset(paths, _asked_digest(identity, task.request)) if reset else task.experiment
-            run = SearchRun(paths, data, identity, experiment, task.request, retry)
+            run = call.run(task, begin=True)
             try:
-                with run.other_code_taken_over() if accept else nullcontext():
+                with run.other_code_taken_over() if options.accept_code_change else nullcontext():
                     outcome = self._search(run)
             except AllTrialsFailedError as error:
                 if cached is None:
@@ -196,7 +257,6 @@ class GridSearchModel(ConfiguredModel):
                 # To publish it again would change nothing.
                 drop_spent(paths, cached.manifest)
                 return self._load_from_cache(paths, cached)
-            self.best_config, self.best_model, self.best_metrics = outcome
             self._save_model(paths, outcome)
         return outcome.model
 
@@ -218,19 +278,8 @@ class GridSearchModel(ConfiguredModel):
         Raises:
             What ``fit`` raises before it trains, such as StaleCacheError and CorruptArtifactError.
         """
-        set_verbosity(self.verbose)
-        check_backend()
-        reset, retry = flag("reset_experiment", reset_experiment), flag("retry_failed", retry_failed)
-        accept = _accepts(accept_code_change, reset)
-        asked = self._space().asked(param_grid, model_config)
-        paths = self._get_artifacts()
-        checked = self._checked_data(X_train, X_val, **data, kept={} if reset else self._kept_names(paths))
-        identity = self._identity(checked)
-        task = self._task(paths, checked, identity, asked, reset, retry, accept)
-        run = SearchRun(paths, checked, identity, task.experiment, task.request, retry)
-        if accept and task.cached is None:
-            run.accept_other_code()
-        return FitPlan.of(run, task.loads)
+        options = _call_options(reset_experiment, retry_failed, accept_code_change)
+        return self._call(options, param_grid, model_config, X_train, X_val, **data).plan()
 
     @explains_arguments
     def confirm(
@@ -252,7 +301,7 @@ class GridSearchModel(ConfiguredModel):
         seeds = whole_number("seeds", seeds, 1)
         within = number_from_0("within", within, "a fraction of the winner's val_loss, 0 or more, such as 0.05")
         paths = self._get_artifacts()
-        checked = self._checked_data(X_train, X_val, **data, kept=self._kept_names(paths))
+        checked = self._checked_data(X_train, X_val, **data, kept=published_names(paths))
         identity = self._identity(checked)
         cached = self._read_cached(paths)
         require_current(paths, cached, identity)
@@ -288,7 +337,118 @@ class GridSearchModel(ConfiguredModel):
         model._load_model(model._get_artifacts())
         return model
 
+    # The published model
+
+    @property
+    def best_config(self) -> Config | None:
+        """The winner's config, sequences as tuples; None before ``fit`` or ``load``."""
+        return None if self._published is None else self._published.config
+
+    @property
+    def best_model(self) -> keras.Model | None:
+        """The winner's ``keras.Model``, which sees scaled inputs; None before ``fit`` or ``load``."""
+        return None if self._published is None else self._published.keras_model
+
+    @property
+    def best_metrics(self) -> dict[str, Any] | None:
+        """What ``{prefix}_metrics.json`` holds; None before ``fit`` or ``load``.
+
+        At the best epoch ``loss``, ``val_loss`` and every compiled metric with and without ``val_``, then
+        ``best_epoch`` (from 1), ``epochs_run`` and ``seconds``.
+        """
+        return None if self._published is None else self._published.metrics
+
+    def predict(self, X: object, run_ids: object = None) -> Array:
+        """The model's output for rows of ``X``, in the original units of the targets, or of the inputs it reproduces.
+
+        A model of windows gives for each row the mean over all windows, one row apart, that hold it.
+
+        Args:
+            X: inputs in original units, rows first, of the width that was trained on. Columns with names may stand in
+                any order; what the model reproduces of them is given back in the order of ``X``.
+            run_ids: for a model of windows, the run that each row belongs to; windows do not cross runs. None: one run.
+
+        Returns:
+            Array, rows first: float32, or float64 where float32 is too coarse for the original units, such as those of
+            times since 1970; see ``StandardScaler.inverse_transform``.
+
+        Raises:
+            DataError: other columns than were trained on; for a model of windows, a run is shorter than the window; or
+                fractions, for a model whose input takes whole numbers.
+        """
+        return self.published.predict(X, run_ids)
+
+    def evaluate(self, X: object, y: object = None, run_ids: object = None) -> dict[str, float]:
+        """Loss and compiled metrics on ``X`` (inputs in original units), in scaled units.
+
+        A model of windows is measured as ``val_loss`` is: over the windows that are ``stride`` rows apart.
+
+        Args:
+            X: inputs, rows first.
+            y: targets; None: the (scaled) inputs.
+            run_ids: as for ``predict``.
+
+        Raises:
+            ArgumentError: ``y`` is missing, or is given to a model of windows.
+            DataError: other columns than were trained on; the rows of ``y`` are labelled in another order than those of
+                ``X``; for a model of windows, a run is shorter than the window.
+        """
+        return self.published.evaluate(X, y, run_ids)
+
+    @property
+    def results(self) -> pa.Table:
+        """All recorded points, in the columns of ``raygrid.store.ledger.results_table``; ``summary()`` prints it."""
+        return self.published.results
+
+    @property
+    def history(self) -> dict[str, list[float | None]]:
+        """Every metric of the winner by epoch; empty where its record is not there."""
+        return self.published.history
+
+    def summary(self, rows: int = 10) -> None:
+        """Prints the best points, and what failed.
+
+        Args:
+            rows: how many of the best points.
+        """
+        print(self.summary_text(rows))  # noqa: T201, what it is for
+
+    def summary_text(self, rows: int = 10) -> str:
+        """What ``summary`` prints."""
+        return results_text(self.results, whole_number("rows", rows, 1))
+
+    @property
+    def published(self) -> PublishedModel:
+        """The published model with its scaling and its manifest.
+
+        Raises:
+            NotFittedError: neither ``fit`` nor ``load`` was called.
+        """
+        if self._published is None:
+            raise NotFittedError(f"{type(self).__name__} has no model yet; call fit or load first.")
+        return self._published
+
+    # What a subclass defines
+
+    def build_model(self, config: dict[str, Any], input_shape: tuple[int, ...]) -> keras.Model:
+        """A compiled ``keras.Model`` for ``config``.
+
+        Args:
+            config: the whole config of a point.
+            input_shape: shape of one row of ``X_train``, such as ``(52,)``.
+        """
+        if self._build_function is None:
+            raise BuilderError(
+                f"{type(self).__name__} has no build_model; define build_model(self, config, input_shape) in a "
+                "subclass, or pass build_model=function."
+            )
+        return self._build_function(config, input_shape)
+
     # The pattern's methods: places to override
+
+    def _get_artifacts(self) -> ModelArtifacts:
+        """The paths of this prefix' files."""
+        return ModelArtifacts.for_prefix(self.model_dir, self.cache_prefix)
 
     def _cache_exists(self, artifacts: ModelArtifacts) -> bool:
         """Whether ALL required files of a published model are there."""
@@ -299,24 +459,31 @@ class GridSearchModel(ConfiguredModel):
         return self._take_cached(artifacts, self._read_cached(artifacts))
 
     def _save_model(self, artifacts: ModelArtifacts, outcome: Outcome) -> None:
-        """Publishes ``best_config``, ``best_model`` and ``best_metrics``, the outcome of a search."""
+        """Publishes the outcome of a search; sets ``best_config``, ``best_model`` and ``best_metrics``."""
         run = outcome.run
+        best_config, best_model, best_metrics = outcome
         files = {
-            artifacts.config_path.name: encode_json(self.best_config),
+            artifacts.config_path.name: encode_json(best_config),
             artifacts.model_path.name: outcome.model_bytes,
-            artifacts.metrics_path.name: encode_json(self.best_metrics),
+            artifacts.metrics_path.name: encode_json(best_metrics),
         }
-        if run.prepared.scaling:
-            files[artifacts.scaler_path.name] = encode_json(run.prepared.scaling.to_json())
-        # With these, what is asked for as a further file can be computed as a user would, with the model itself.
-        self._manifest, self._scaling = _new_manifest(outcome), run.prepared.scaling
+        scaling = run.prepared.scaling
+        if scaling:
+            files[artifacts.scaler_path.name] = encode_json(scaling.to_json())
+        manifest = _new_manifest(outcome)
+        # With it, what is asked for as a further file can be computed as a user would, with the model itself.
+        published = PublishedModel(
+            artifacts, manifest, best_config, best_model, best_metrics, scaling, run.settings.windowed
+        )
+        self._published = published
         for name, value in self._extra_artifacts(run).items():
             files[artifacts.extra_path(name).name] = encode_json(value)
         previous = read_manifest_or_damaged(artifacts)
-        self._manifest = publish(artifacts, files, self._manifest)
+        manifest = publish(artifacts, files, manifest)
+        self._published = replace(published, manifest=manifest)
         end_reset(artifacts, run.experiment)
         dethroned = {str(previous.winner.get("key"))} if isinstance(previous, Manifest) else set()
-        drop_spent(artifacts, self._manifest, also=dethroned)
+        drop_spent(artifacts, manifest, also=dethroned)
         run.write_ledger()
 
     def _run_grid_search(
@@ -341,7 +508,47 @@ class GridSearchModel(ConfiguredModel):
         """The whole config: defaults filled in, types coerced, sequences as tuples."""
         return self._space().config(config)
 
+    # What a model of the zoo adds to the published set
+
+    def _extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
+        """JSON values of further published files, by the names in ``EXTRA_ARTIFACTS``; ``best_model`` is set."""
+        return {}
+
+    def _take_extra_artifacts(self, values: Mapping[str, Any]) -> None:
+        """Takes what ``_extra_artifacts`` gave, read back."""
+
+    def _extra_digests(self) -> dict[str, dict[str, Any]]:
+        """Further data that results depend on, such as another model: name to ``{"digest", "shape"}``."""
+        return {}
+
+    def _request_extras(self) -> dict[str, Any]:
+        """What else the published set depends on, though no training does."""
+        return {}
+
     # Steps
+
+    @classmethod
+    def _setting_names(cls) -> list[str]:
+        """The arguments of the constructor; a subclass may take those of its base as ``**settings``."""
+        parameters = [p for each in cls.__mro__[:-1] for p in inspect.signature(each.__init__).parameters.values()]  # type: ignore[misc]
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        return sorted({p.name for p in parameters if p.kind in named} - {"self"})
+
+    def _call(
+        self,
+        options: CallOptions,
+        param_grid: Mapping[str, Any] | None,
+        model_config: Mapping[str, Any] | None,
+        X_train: object,
+        X_val: object,
+        **data: Any,
+    ) -> FitCall:
+        """What ``fit`` and ``plan`` are given, checked; before anything starts."""
+        set_verbosity(self.verbose)
+        check_backend()
+        asked, paths = self._space().asked(param_grid, model_config), self._get_artifacts()
+        checked = self._checked_data(X_train, X_val, **data, kept={} if options.reset else published_names(paths))
+        return FitCall(self, paths, checked, self._identity(checked), asked, options)
 
     def _search(self, run: SearchRun) -> Outcome:
         """Trains what is asked for, by the method that a subclass may override."""
@@ -349,72 +556,6 @@ class GridSearchModel(ConfiguredModel):
         if request.grid is not None:
             return self._run_grid_search(x, x_val, request.grid, run=run)
         return self._train_single(x, x_val, request.config or {}, run=run)
-
-    def _task(
-        self,
-        paths: ModelArtifacts,
-        data: TrainingData,
-        identity: Identity,
-        asked: Request | None,
-        reset: bool,
-        retry: bool,
-        accept_code_change: bool,
-        warn: bool = True,
-    ) -> Task:
-        """What a call has to do: ``fit`` and ``plan`` both ask here, and nowhere else."""
-        if not reset:
-            request = asked or self._published_request(paths, always=accept_code_change)
-            cached = self._current(paths, identity, request, accept_code_change, warn)
-            if cached is not None:
-                request = request or cached.request
-                failed = failed_points(paths, cached.manifest, request) if retry and not cached.legacy else {}
-                return Task(request, cached, cached.manifest.experiment, failed)
-        else:
-            request = asked
-        request = request or self._space().default()
-        self._check_windows(data, request)
-        if warn:
-            self._check_precision(data)
-        if reset:
-            return Task(request, None, reset_experiment_id(paths, _asked_digest(identity, request)))
-        return Task(request, None, current_experiment(paths))
-
-    def _kept_names(self, paths: ModelArtifacts) -> dict[str, tuple[str, ...]]:
-        """The names of the columns that the published model was trained on."""
-        manifest = read_manifest(paths)
-        return {} if manifest is None else manifest.column_names
-
-    def _published_request(self, paths: ModelArtifacts, always: bool) -> Request | None:
-        """What the published set was asked for, to be published anew, where what ``_request_extras`` gives differs.
-
-        Or ``always``, where that is known.
-        """
-        extras = self._request_extras()
-        manifest = read_manifest(paths) if extras or always else None
-        if manifest is None or not manifest.request:
-            return None
-        renewed = replace(Request.from_json(manifest.request), extras=extras)
-        return None if renewed.same_as(manifest.request) and not always else renewed
-
-    def _current(
-        self,
-        paths: ModelArtifacts,
-        identity: Identity,
-        request: Request | None,
-        accept_code_change: bool,
-        warn: bool,
-    ) -> CachedModel | None:
-        """The published model if it is what is asked for; None where something is to be trained or published."""
-        # With a manifest, a missing file is damage: reading will say which.
-        if not self._cache_exists(paths) and read_manifest(paths) is None:
-            return None
-        cached = read_cached(paths, warn)
-        if cached is None:
-            return None
-        if accept_code_change and identity.only_code_differs(cached.manifest.depends_on):
-            return None
-        require_current(paths, cached, identity)
-        return cached if cached.answers(request) else None
 
     def _load_from_cache(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         log.info("Loaded from cache: %s (val_loss %s)", paths.model_path, cached.metrics.get("val_loss"))
@@ -444,9 +585,12 @@ class GridSearchModel(ConfiguredModel):
             def rebuild() -> keras.Model:
                 return built_as_trained(self.build_model, cached.config, shape, dtype, settings)
 
-        self.best_model = model_from_bytes(cached.files[paths.model_path.name], paths.model_path, rebuild)
-        self.best_config, self.best_metrics = cached.config, cached.metrics
-        self._manifest, self._scaling = cached.manifest, cached.scaling
+        model = model_from_bytes(cached.files[paths.model_path.name], paths.model_path, rebuild)
+        # What is published counts: any class may have loaded it.
+        windowed = bool(cached.manifest.depends_on.get("settings", {}).get("windowed", self.WINDOWED))
+        self._published = PublishedModel(
+            paths, cached.manifest, cached.config, model, cached.metrics, cached.scaling, windowed
+        )
         self._take_extra_artifacts(
             {
                 name: decode_json(cached.files[path.name], path)
@@ -454,14 +598,95 @@ class GridSearchModel(ConfiguredModel):
                 if (path := paths.extra_path(name)).name in cached.files
             }
         )
-        return self.best_model
+        return model
 
     def _unpublished_run(self, X_train: object, X_val: object, request: Request) -> SearchRun:
-        data = self._checked_data(X_train, X_val)
-        self._check_windows(data, request)
-        paths = self._get_artifacts()
+        data, paths = self._checked_data(X_train, X_val), self._get_artifacts()
         make_folder(paths.runs_dir)
-        return SearchRun(paths, data, self._identity(data), current_experiment(paths), request)
+        call = FitCall(self, paths, data, self._identity(data), request, CallOptions())
+        call.check(request)
+        return call.run(Task(request, None, current_experiment(paths)), begin=True)
+
+    def _space(self) -> SearchSpace:
+        return SearchSpace(
+            type(self).__name__,
+            self.DEFAULT_CONFIG,
+            self.DEFAULT_PARAM_GRID,
+            self.max_points,
+            self._request_extras(),
+        )
+
+    def _checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
+        if self.WINDOWED and others.get("shuffle_split"):
+            raise ArgumentError(
+                f"shuffle_split draws single rows, and {type(self).__name__} learns windows of rows in order. Leave "
+                "shuffle_split out, or pass whole runs for validation as X_val and val_run_ids."
+            )
+        data = prepare_data(X_train, X_val, seed=self.seed, targets_are_labels=self._targets_are_labels(), **others)
+        if self.USES_TARGETS is False and data.supervised:
+            raise ArgumentError(f"{type(self).__name__} learns to reproduce its inputs; leave y_train and y_val out.")
+        if self.USES_TARGETS is True and not data.supervised:
+            raise ArgumentError(
+                f"{type(self).__name__} learns to predict targets; pass them as y_train: fit(X, y_train=y)."
+            )
+        if self.WINDOWED and (data.supervised or data.w_train is not None):
+            raise ArgumentError(f"{type(self).__name__} reproduces windows; leave targets and sample weights out.")
+        if not self.WINDOWED and data.runs_train is not None:
+            raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
+        return data
+
+    def _targets_are_labels(self) -> bool | None:
+        if self.TARGET_IS_LABEL:
+            return True
+        # Labels cannot be scaled.
+        return None if self.target_scaler_kind is None else False
+
+    def _identity(self, data: TrainingData) -> Identity:
+        builder: object = self._build_function or type(self)
+        own = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in _BASE_ATTRIBUTES and not name.startswith("fitted_")
+        }
+        return Identity(
+            data={**data.digests(inputs_scaled=self.scaler_kind is not None), **self._extra_digests()},
+            code={"name": describe_code(builder), "digest": builder_digest(builder, own)},
+            settings={
+                "seed": self.seed,
+                "scaler": self.scaler_kind,
+                "target_scaler": self.target_scaler_kind,
+                "windowed": self.WINDOWED,
+                "shuffle": self.shuffle,
+                "dtype_policy": self.dtype_policy or global_dtype_policy(),
+                **keras_settings().to_json(),
+            },
+        )
+
+    def _locked(self, paths: ModelArtifacts) -> Any:
+        return prefix_locked(
+            paths,
+            self.lock_timeout_s,
+            lambda holder: log.warning("%s trains under the prefix %r; waiting for it.", holder, self.cache_prefix),
+        )
+
+    def _options(self) -> SearchOptions:
+        module = sys.modules.get(getattr(self._build_function or type(self), "__module__", ""))
+        return SearchOptions(
+            resources=self.resources,
+            address=self.address,
+            user_modules=() if module is None else (module,),
+            progress=self.progress or LogProgress(),
+            verbose=self.verbose > 1,
+        )
+
+    def _bare_builder(self) -> Builder:
+        """The builder without results, displays or live models, which must not travel to workers."""
+        if self._build_function is not None:
+            return self._build_function
+        bare = copy.copy(self)
+        for name in _STATE_ATTRIBUTES:
+            setattr(bare, name, None)
+        return bare.build_model
 
 
 def _new_manifest(outcome: Outcome) -> Manifest:
@@ -482,16 +707,14 @@ def _new_manifest(outcome: Outcome) -> Manifest:
     )
 
 
-def _accepts(accept_code_change: object, reset: bool) -> bool:
-    accept = flag("accept_code_change", accept_code_change)
-    if accept and reset:
-        raise ArgumentError(
-            "both accept_code_change and reset_experiment are given; the one takes over what is trained, the other "
-            "trains all of it anew. Leave one of them out."
-        )
-    return accept
+def _call_options(reset_experiment: object, retry_failed: object, accept_code_change: object) -> CallOptions:
+    return CallOptions(
+        flag("reset_experiment", reset_experiment),
+        flag("retry_failed", retry_failed),
+        flag("accept_code_change", accept_code_change),
+    )
 
 
-def _asked_digest(identity: Identity, request: Request) -> str:
-    """What tells resets apart: one that was killed goes on where the same is asked for again."""
-    return digest_json([identity.to_json(), request.to_json()])
+# What every model has. An absolute folder, since the working folder of a worker may be gone.
+_BASE_ATTRIBUTES = frozenset(vars(GridSearchModel("/")))
+_STATE_ATTRIBUTES = ("_published", "progress")

@@ -1,22 +1,20 @@
-"""``FittedModel``: what can be done with a published model."""
+"""``PublishedModel``: a winner with all that makes it usable: its scaling, its manifest, its results."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from raygrid.base.arguments import whole_number
 from raygrid.base.types import Array
 from raygrid.data.column_names import column_order, in_order, names_of, put_back
 from raygrid.data.precision import are_whole, cast, require_float32, unscaled_dtype
 from raygrid.data.row_labels import check_row_labels
 from raygrid.data.scaling import Scaling
 from raygrid.data.training_data import as_features, as_runs, as_targets
-from raygrid.errors import ArgumentError, DataError, NotFittedError
+from raygrid.errors import ArgumentError, DataError
 from raygrid.search.run import results_of_published
-from raygrid.store.ledger import results_text
 from raygrid.store.manifest import Manifest
 from raygrid.store.paths import ModelArtifacts
 from raygrid.store.points import PointStore
@@ -30,30 +28,27 @@ if TYPE_CHECKING:
 _PREDICT_BATCH_SIZE = 1024
 
 
-class FittedModel:
-    """A published model and its results.
-
-    Args:
-        model_dir: the folder of its files, absolute: it stays the same when the working folder changes.
-        cache_prefix: what their names begin with.
+@dataclass(frozen=True)
+class PublishedModel:
+    """A published model, in the units that it was trained on. For what it is asked see ``GridSearchModel``.
 
     Attributes:
-        best_config: the winner's config, sequences as tuples; None before ``fit`` or ``load``.
-        best_model: the winner's ``keras.Model``; it sees scaled inputs.
-        best_metrics: what ``{prefix}_metrics.json`` holds: at the best epoch ``loss``, ``val_loss`` and every compiled
-            metric with and without ``val_``, then ``best_epoch`` (from 1), ``epochs_run`` and ``seconds``.
+        paths: its files.
+        manifest: what they were made of.
+        config: the winner's config, sequences as tuples.
+        keras_model: sees scaled inputs.
+        metrics: what ``{prefix}_metrics.json`` holds.
+        scaling: of inputs and targets.
+        windowed: whether it sees windows of rows.
     """
 
-    WINDOWED: ClassVar[bool] = False
-
-    def __init__(self, model_dir: Path, cache_prefix: str) -> None:
-        self.model_dir = model_dir
-        self.cache_prefix = cache_prefix
-        self.best_config: dict[str, Any] | None = None
-        self.best_model: keras.Model | None = None
-        self.best_metrics: dict[str, Any] | None = None
-        self._scaling = Scaling()
-        self._manifest: Manifest | None = None
+    paths: ModelArtifacts
+    manifest: Manifest
+    config: dict[str, Any]
+    keras_model: keras.Model
+    metrics: dict[str, Any]
+    scaling: Scaling
+    windowed: bool
 
     def predict(self, X: object, run_ids: object = None) -> Array:
         """The model's output for rows of ``X``, in the original units of the targets, or of the inputs it reproduces.
@@ -73,10 +68,10 @@ class FittedModel:
             DataError: other columns than were trained on; for a model of windows, a run is shorter than the window; or
                 fractions, for a model whose input takes whole numbers.
         """
-        _, output = self._inputs_and_outputs(X, run_ids)
-        if self._targets_are_inputs(self._fitted()):
-            return self._as_given(X, self._scaling.unscale_inputs(output))
-        return self._scaling.unscale_targets(output)
+        _, output = self.inputs_and_outputs(X, run_ids)
+        if self.targets_are_inputs:
+            return self.as_given(X, self.scaling.unscale_inputs(output))
+        return self.scaling.unscale_targets(output)
 
     def evaluate(self, X: object, y: object = None, run_ids: object = None) -> dict[str, float]:
         """Loss and compiled metrics on ``X`` (inputs in original units), in scaled units.
@@ -93,15 +88,14 @@ class FittedModel:
             DataError: other columns than were trained on; the rows of ``y`` are labelled in another order than those of
                 ``X``; for a model of windows, a run is shorter than the window.
         """
-        model = self._fitted()
+        model = self.keras_model
         check_row_labels("X", X, y=y, run_ids=run_ids)
         x, runs = self._model_inputs(X, run_ids)
-        if self._windowed:
+        if self.windowed:
             if y is not None:
                 raise ArgumentError("the model reproduces windows of its inputs; leave y out. Runs are run_ids=...")
-            assert self.best_config is not None
-            return evaluate_windows(model, x, runs, self.best_config)
-        if y is None and not self._targets_are_inputs(model):
+            return evaluate_windows(model, x, runs, self.config)
+        if y is None and not self.targets_are_inputs:
             raise ArgumentError("evaluate needs y: the model was trained with targets. Pass the targets of X as y.")
         target = x if y is None else self._model_targets(y, len(x))
         with quiet_tensorflow():
@@ -111,77 +105,44 @@ class FittedModel:
     @property
     def results(self) -> pa.Table:
         """All recorded points, in the columns of ``raygrid.store.ledger.results_table``; ``summary()`` prints it."""
-        self._fitted()
-        assert self._manifest is not None
-        return results_of_published(self._get_artifacts(), self._manifest)
+        return results_of_published(self.paths, self.manifest)
 
     @property
     def history(self) -> dict[str, list[float | None]]:
         """Every metric of the winner by epoch; empty where its record is not there."""
-        self._fitted()
-        assert self._manifest is not None
-        record = PointStore(self._get_artifacts().points_dir).get(str(self._manifest.winner.get("key")))
+        record = PointStore(self.paths.points_dir).get(str(self.manifest.winner.get("key")))
         return {} if record is None else {name: list(column) for name, column in record.history.items()}
-
-    def summary(self, rows: int = 10) -> None:
-        """Prints the best points, and what failed.
-
-        Args:
-            rows: how many of the best points.
-        """
-        print(self.summary_text(rows))  # noqa: T201, what it is for
-
-    def summary_text(self, rows: int = 10) -> str:
-        """What ``summary`` prints."""
-        return results_text(self.results, whole_number("rows", rows, 1))
-
-    def _get_artifacts(self) -> ModelArtifacts:
-        """The paths of this prefix' files."""
-        return ModelArtifacts.for_prefix(self.model_dir, self.cache_prefix)
-
-    def _fitted(self) -> keras.Model:
-        if self.best_model is None:
-            raise NotFittedError(f"{type(self).__name__} has no model yet; call fit or load first.")
-        return self.best_model
-
-    @property
-    def _windowed(self) -> bool:
-        # What is published counts: any class may have loaded it.
-        settings = {} if self._manifest is None else self._manifest.depends_on.get("settings", {})
-        return bool(settings.get("windowed", self.WINDOWED))
 
     def _model_inputs(self, X: object, run_ids: object) -> tuple[Array, Array | None]:
         """``X`` in the units that the model sees, and the number of each row's run."""
-        assert self._manifest is not None
         # Other columns are refused first, whatever is in them.
-        order = self._order_of(X)
+        order = self.order_of(X)
         x = in_order(as_features("X", X), order)
         # A legacy set does not say. Other axes than the last may be of any length, such as that of a time series.
-        trained = tuple(self._manifest.input_shape)[1 if self._windowed else 0 :]
+        trained = tuple(self.manifest.input_shape)[1 if self.windowed else 0 :]
         if trained and (x.ndim != 1 + len(trained) or x.shape[-1] != trained[-1]):
             raise DataError(
                 f"X has rows of shape {x.shape[1:]}, and the model was trained on rows of shape {trained}. "
                 "Pass the same features, in the same order, as in training."
             )
-        if run_ids is not None and not self._windowed:
-            raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
+        if run_ids is not None and not self.windowed:
+            raise ArgumentError("the model sees single rows, not windows; leave run_ids out.")
         runs = None if run_ids is None else as_runs("run_ids", run_ids, len(x))
-        if self._scaling.inputs is not None:
-            return self._scaling.scale_inputs(x), runs
+        if self.scaling.inputs is not None:
+            return self.scaling.scale_inputs(x), runs
         require_float32("X", x)
         return cast(x, self._unscaled_dtype(x)), runs
 
     def _unscaled_dtype(self, x: Array) -> np.dtype[Any]:
         """What ``x`` is fed as, which is not scaled: as in training; whole numbers may be given as floats."""
-        assert self._manifest is not None
-        trained = np.dtype(self._manifest.input_dtype)
+        trained = np.dtype(self.manifest.input_dtype)
         if trained.kind == "f":
             return trained
         if x.dtype.kind != "f":
             return np.promote_types(trained, unscaled_dtype("X", x))
         if are_whole(x):
             return np.dtype(np.int64)
-        inputs = getattr(self._fitted(), "inputs", None) or []
+        inputs = getattr(self.keras_model, "inputs", None) or []
         if any("int" in str(one.dtype) for one in inputs):
             raise DataError(
                 f"X (dtype {x.dtype}) holds fractions, and the model was trained on whole numbers, to which its input "
@@ -191,49 +152,47 @@ class FittedModel:
 
     def _model_targets(self, y: object, rows: int) -> Array:
         """``y`` in the units that the model sees."""
-        targets = self._targets("y", y, rows)
-        if self._scaling.targets is not None:
-            return self._scaling.scale_targets(targets)
+        targets = self.targets("y", y, rows)
+        if self.scaling.targets is not None:
+            return self.scaling.scale_targets(targets)
         require_float32("y", targets)
         return cast(targets, unscaled_dtype("y", targets))
 
-    def _order_of(self, X: object, name: str = "X") -> list[int] | None:
+    def order_of(self, X: object, name: str = "X") -> list[int] | None:
         """Where each column that was trained on stands in ``X``; None: where it stood in training.
 
         Raises:
             DataError: other columns; the message lists them.
         """
-        assert self._manifest is not None
-        shape, kept = self._manifest.input_shape, self._manifest.column_names.get("x_train")
+        shape, kept = self.manifest.input_shape, self.manifest.column_names.get("x_train")
         return column_order(name, names_of(name, X), kept, "the training data", shape[-1] if shape else None)
 
-    def _as_given(self, X: object, values: Array) -> Array:
+    def as_given(self, X: object, values: Array) -> Array:
         """``values``, one for each column that was trained on, in the order of the columns of ``X``."""
-        return put_back(values, self._order_of(X))
+        return put_back(values, self.order_of(X))
 
-    def _targets(self, name: str, y: object, rows: int) -> Array:
+    def targets(self, name: str, y: object, rows: int) -> Array:
         """``y`` as checked targets in original units, its columns in the order that was trained on."""
-        assert self._manifest is not None
         targets = as_targets(name, y, rows)
         if targets.ndim < 2 or targets.shape[1] == 1:
             return targets
-        kept = self._manifest.column_names.get("y_train")
+        kept = self.manifest.column_names.get("y_train")
         return in_order(targets, column_order(name, names_of(name, y), kept, "the training targets", targets.shape[1]))
 
-    def _inputs_and_outputs(self, X: object, run_ids: object = None) -> tuple[Array, Array]:
+    def inputs_and_outputs(self, X: object, run_ids: object = None) -> tuple[Array, Array]:
         """``X`` and the model's output for its rows, both in the units that the model sees."""
-        model = self._fitted()
+        model = self.keras_model
         x, runs = self._model_inputs(X, run_ids)
-        if self._windowed:
-            assert self.best_config is not None
-            return x, reproduce_rows(model, x, runs, self.best_config["window"])
+        if self.windowed:
+            return x, reproduce_rows(model, x, runs, self.config["window"])
         with quiet_tensorflow():
             return x, np.asarray(model.predict(x, batch_size=_PREDICT_BATCH_SIZE, verbose=0))
 
-    def _targets_are_inputs(self, model: keras.Model) -> bool:
-        assert self._manifest is not None
-        data = self._manifest.depends_on.get("data")
+    @property
+    def targets_are_inputs(self) -> bool:
+        """Whether it reproduces its inputs."""
+        data = self.manifest.depends_on.get("data")
         if data is None:
             # A legacy set does not say; a model that gives back what it gets is taken for an autoencoder.
-            return bool(model.output_shape == model.input_shape)
+            return bool(self.keras_model.output_shape == self.keras_model.input_shape)
         return "y_train" not in data

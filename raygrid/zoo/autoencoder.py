@@ -66,9 +66,9 @@ class Autoencoder(GridSearchModel):
         Returns:
             float32, shape (rows, features), columns in the order of ``X``.
         """
-        x, output = self._inputs_and_outputs(X)
+        x, output = self.published.inputs_and_outputs(X)
         errors = np.square(output.astype(np.float32, copy=False) - x.astype(np.float32, copy=False))
-        return self._as_given(X, errors)
+        return self.published.as_given(X, errors)
 
     def score(self, X: object) -> npt.NDArray[np.float64]:
         """The mean over features of ``reconstruction_errors``, float64, shape (rows,).

@@ -96,5 +96,5 @@ class ConvAutoencoder(GridSearchModel):
         Returns:
             float32, shape (rows,). A row's reproduction is that of ``predict``.
         """
-        x, reproduced = self._inputs_and_outputs(X, run_ids)
+        x, reproduced = self.published.inputs_and_outputs(X, run_ids)
         return np.asarray(np.mean(np.square(reproduced - x.astype(np.float32, copy=False)), axis=-1))

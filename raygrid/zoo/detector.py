@@ -85,9 +85,9 @@ class AutoencoderDetector(Autoencoder):
             NotFittedError: neither ``fit`` nor ``load`` was called.
             MissingArtifactError: the published model has no threshold.
         """
-        self._fitted()
+        published = self.published
         if self.fitted_threshold is None:
-            path = self._get_artifacts().extra_path(_ARTIFACT)
+            path = published.paths.extra_path(_ARTIFACT)
             raise MissingArtifactError(
                 f"{path} is not part of the published model, which was made by another class or program; call "
                 "fit(..., reset_experiment=True) to train a detector, or use another cache_prefix."
@@ -139,8 +139,7 @@ class AutoencoderDetector(Autoencoder):
         ]
 
     def _feature_names(self, X: object, width: int) -> list[str]:
-        assert self._manifest is not None
-        names = kept_names(names_of("X", X)) or self._manifest.column_names.get("x_train")
+        names = kept_names(names_of("X", X)) or self.published.manifest.column_names.get("x_train")
         return list(names) if names else [f"feature {i}" for i in range(width)]
 
     def _extra_artifacts(self, run: SearchRun) -> dict[str, Any]:

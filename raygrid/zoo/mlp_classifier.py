@@ -89,9 +89,9 @@ class MLPClassifier(GridSearchModel):
             NotFittedError: neither ``fit`` nor ``load`` was called.
             CorruptArtifactError: the published model has no classes.
         """
-        self._fitted()
+        published = self.published
         if not self.fitted_classes:
-            path = self._get_artifacts().extra_path(_ARTIFACT)
+            path = published.paths.extra_path(_ARTIFACT)
             raise CorruptArtifactError(
                 f"{path} is not part of the published model, which was made by another class or program; call "
                 "fit(..., reset_experiment=True) to train a classifier, or use another cache_prefix."

@@ -63,8 +63,7 @@ class MLPRegressor(GridSearchModel):
             Shape (rows,) where ``y_train`` was of that shape, otherwise (rows, targets).
         """
         predicted = super().predict(X, run_ids)
-        assert self._manifest is not None
-        shape = _target_shape(self._manifest.depends_on)
+        shape = _target_shape(self.published.manifest.depends_on)
         return predicted if shape is None else predicted.reshape(len(predicted), *shape)
 
     def score(self, X: object, y: object) -> dict[str, float]:
@@ -79,7 +78,7 @@ class MLPRegressor(GridSearchModel):
         """
         check_row_labels("X", X, y=y)
         predicted = self.predict(X)
-        return regression_scores(self._targets("y", y, len(predicted)), predicted)
+        return regression_scores(self.published.targets("y", y, len(predicted)), predicted)
 
     def _checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
         data = super()._checked_data(X_train, X_val, **others)

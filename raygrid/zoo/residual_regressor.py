@@ -272,7 +272,7 @@ class AutoencoderResidualRegressor:
         """
         if self._autoencoder.best_model is None:
             raise self._no_teacher()
-        x, output = self._autoencoder._inputs_and_outputs(_rows("X", X, self._autoencoder))
+        x, output = self._autoencoder.published.inputs_and_outputs(_rows("X", X, self._autoencoder))
         with np.errstate(over="ignore"):
             error: Float32Array = np.square(output - x).mean(axis=1, dtype=np.float64).astype(np.float32)
         return error
@@ -335,6 +335,10 @@ class AutoencoderResidualRegressor:
 
     # Steps
 
+    @classmethod
+    def _setting_names(cls) -> list[str]:
+        return GridSearchModel._setting_names()
+
     def _new_student(self) -> ResidualStudent:
         return ResidualStudent(self.model_dir, f"{self.cache_prefix}_regressor", self.verbose, **self._settings)
 
@@ -356,9 +360,8 @@ class AutoencoderResidualRegressor:
 
     def _as_the_teacher(self, name: str, x: NamedArray) -> NamedArray:
         """``x`` with its columns in the teacher's order, so that an array means the same to teacher and student."""
-        order = self._autoencoder._order_of(x, name)
-        assert self._autoencoder._manifest is not None
-        kept = self._autoencoder._manifest.column_names.get("x_train")
+        order = self._autoencoder.published.order_of(x, name)
+        kept = self._autoencoder.published.manifest.column_names.get("x_train")
         return NamedArray(in_order(x.array, order), kept or x.names)
 
     def _load_teacher(self, data: Mapping[str, Any], accept_code_change: bool) -> None:
@@ -416,13 +419,12 @@ def _rows(name: str, value: object, model: GridSearchModel | None = None) -> Nam
     names = names_of(name, value)
     if model is not None:
         # Refuses other columns by the name that the caller knows.
-        model._fitted()
-        model._order_of(value, name)
+        model.published.order_of(value, name)
     x = as_features(name, value)
     if x.ndim != 2:
         raise DataError(f"{name} has shape {x.shape}; it must be (rows, features), such as X.reshape(len(X), -1).")
     if model is not None:
-        width = model._fitted().input_shape[-1]
+        width = model.published.keras_model.input_shape[-1]
         if x.shape[1] != width:
             raise DataError(
                 f"{name} has {counted(x.shape[1], 'feature')}, and {model.cache_prefix!r} was trained on {width}; pass "
@@ -440,8 +442,8 @@ def _one_a_row(residuals: object, rows: int) -> Array:
 
 def _model_digest(model: GridSearchModel) -> str:
     """A digest of what a fitted model computes. Two saves of one model differ in bytes, so the file is no measure."""
-    weights = [digest_array(weight) for weight in model._fitted().get_weights()]
-    return digest_json(["raygrid-model-1", model.best_config, weights, model._scaling.to_json()])
+    weights = [digest_array(weight) for weight in model.published.keras_model.get_weights()]
+    return digest_json(["raygrid-model-1", model.best_config, weights, model.published.scaling.to_json()])
 
 
 def _teacher_of_published(student: ResidualStudent) -> str | None:

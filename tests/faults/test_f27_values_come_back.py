@@ -144,4 +144,4 @@ def test_f27_the_best_config_is_the_same_before_and_after_a_reload(tmp_path: Pat
     # As a person writes it down from the file: it is the config that is saved, so nothing is trained.
     again.fit(small_rows(40), model_config=json.loads((tmp_path / "models" / "nested_config.json").read_text()))
     assert same(again.best_config, expected)
-    assert again._manifest.generation == model._manifest.generation
+    assert again.published.manifest.generation == model.published.manifest.generation

@@ -256,7 +256,7 @@ def test_f33_fit_trains_the_same_model_of_every_layout_and_changes_no_data(tmp_p
         again = SmallModel(tmp_path / "models", "small", 0, scaler="standard")
         again.fit(array, model_config={"epochs": 1})
         # Loaded, not trained: it is the same data.
-        assert again._manifest.generation == model._manifest.generation
+        assert again.published.manifest.generation == model.published.manifest.generation
         assert array.tobytes() == before
     for changed in (values.astype(np.float64), values.astype(np.int64) * 2**40 + 1):
         changed[7, 1] += 1e-9 if changed.dtype == np.float64 else 1

@@ -80,9 +80,9 @@ def load_models(folder: Path, end: float, known: dict[Asked, Known]) -> None:
     loads = 0
     while time.monotonic() < end:
         model = SmallModel.load(folder, PREFIX, 0)
-        cached = model._manifest
+        cached = model.published.manifest
         assert cached is not None and model.best_config is not None
-        asked = Asked(model.best_config["hidden"][0], "standard" if model._scaling else None)
+        asked = Asked(model.best_config["hidden"][0], "standard" if model.published.scaling else None)
         if model.predict(ROWS).tobytes() != known[asked].predicted:
             lost(f"a model of {asked} that was loaded beside a reset predicts what another would")
         loads += 1
