@@ -9,9 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks" / "peers"))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+sys.path.insert(0, str(ROOT / "benchmarks" / "peers"))
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from cells import Cell, best_of, median_difference, merged, ratio
 from comparison_text import as_markdown
@@ -161,5 +162,5 @@ def test_the_text_marks_what_is_extrapolated_what_failed_and_what_is_of_another_
 
 
 def test_every_competitor_has_its_script() -> None:
-    scripts = {path.name for path in (Path(__file__).resolve().parents[1] / "benchmarks" / "peers").iterdir()}
+    scripts = {path.name for path in (ROOT / "benchmarks" / "peers").iterdir()}
     assert {competitor.script for competitor in COMPETITORS.values()} <= scripts

@@ -11,8 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-
-ROOT = Path(__file__).resolve().parent.parent
+from repository import ROOT
 
 
 @pytest.fixture(scope="module")

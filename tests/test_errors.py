@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from repository import ROOT
 
 from raygrid import GridSearchModel, errors
 from raygrid.cli.inputs import find_model
@@ -70,7 +71,7 @@ def test_what_ctrl_c_raises_is_a_keyboard_interrupt_alone_and_no_exception_that_
 
 def documented() -> dict[str, set[str]]:
     """From docs/errors.md: each class to what stands in the parentheses of its heading."""
-    text = (Path(__file__).parents[1] / "docs" / "errors.md").read_text()
+    text = (ROOT / "docs" / "errors.md").read_text()
     found = re.findall(r"^##+ (\w+) \(([\w, ]+)\)$", text, re.MULTILINE)
     assert len(found) == len({name for name, _ in found})
     return {name: set(parents.split(", ")) for name, parents in found}
@@ -114,7 +115,7 @@ def handlers(script: str) -> Iterator[ast.ExceptHandler]:
 
 
 def test_every_class_is_raised_somewhere_in_the_tests() -> None:
-    files = [path for path in Path(__file__).parent.rglob("*.py") if path.name.startswith("test_")]
+    files = [path for path in (ROOT / "tests").rglob("*.py") if path.name.startswith("test_")]
     found = set().union(*(raised_in(ast.parse(path.read_text())) for path in files))
     assert set(DEFINED) - {"RaygridError"} <= found
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from repository import ROOT
 
 pytestmark = pytest.mark.ray
 
-PAGE = Path(__file__).parents[1] / "docs" / "write-your-own-model.md"
+PAGE = ROOT / "docs" / "write-your-own-model.md"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -1,8 +1,8 @@
 """Everything that raygrid uses of Keras and TensorFlow that they do not call public. Importing it imports TensorFlow.
 
 A release may rename any of it. Then an epoch that cannot be traced is left to ``model.fit``, memory is not given back,
-and the user's random state stays as training left it; no point fails. ``tests/test_keras_internals.py`` goes through
-all of it, and the upper bounds in ``pyproject.toml`` keep untested releases out.
+and the user's random state stays as training left it; no point fails. ``tests/training/test_keras_internals.py`` goes
+through all of it, and the upper bounds in ``pyproject.toml`` keep untested releases out.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from commands import Command
+from repository import ROOT
 from small_models import SmallModel, small_rows
 
 from raygrid.errors import ResourceError
@@ -126,7 +127,7 @@ def test_f40_a_cluster_of_many_nodes_that_may_come_is_still_no_larger_node(
 def test_f40_the_node_types_of_ray_up_count_on_its_head_node(
     ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cluster = yaml.safe_load((Path(__file__).parents[2] / "cluster.yaml").read_text())
+    cluster = yaml.safe_load((ROOT / "cluster.yaml").read_text())
     monkeypatch.setenv("HOME", str(tmp_path))
     assert nodes_to_come() == []
     config = tmp_path / "ray_bootstrap_config.yaml"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repository import ROOT
 from small_models import SmallModel, dense_model
 from trained_models import CONFIG, OTHER, X_VAL, X, bits, small_model, trained_copy
 
@@ -275,7 +276,7 @@ def test_to_take_over_and_to_train_anew_exclude_each_other(tmp_path: Path) -> No
 
 
 def test_a_folder_of_an_earlier_version_says_its_code_in_its_manifest(tmp_path: Path) -> None:
-    paths = ModelArtifacts.for_prefix(Path(__file__).parent / "data" / "saved_by_0.1.0", "dense")
+    paths = ModelArtifacts.for_prefix(ROOT / "tests/data" / "saved_by_0.1.0", "dense")
     manifest = read_manifest(paths)
     assert manifest is not None
     saved = manifest.depends_on

@@ -15,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from child_processes import run_script
+from repository import ROOT
 
 from raygrid.cli import main
 from raygrid.cli.as_typed import program_as_typed
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "search.py"
+SCRIPT = ROOT / "scripts" / "search.py"
 # How a command names the Python that runs these tests, in a working folder elsewhere.
 PYTHON = "python" if program_as_typed("python", sys.executable) == "python" else sys.executable
 

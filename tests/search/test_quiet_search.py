@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from child_processes import started_command
 from commands import SCRIPT
+from repository import ROOT
 
 pytestmark = pytest.mark.ray
 
@@ -80,7 +81,7 @@ def test_the_command_is_quiet_too_and_shows_everything_with_v(builders: Path, tm
     table = "\n".join(["a,b", *(f"{n},{n * n % 7}.5" for n in range(60))])
     (tmp_path / "table.csv").write_text(table)
     command = [sys.executable, str(SCRIPT), "--data", "table.csv", "--model", "own_builders:build", "--set"]
-    path = {**_NOTHING_SET, "PYTHONPATH": f"{builders}:{Path(__file__).parents[1]}"}
+    path = {**_NOTHING_SET, "PYTHONPATH": f"{builders}:{ROOT}"}
     with (
         started_command([*command, "units=[3,5]", "--prefix", "quiet"], tmp_path, **path) as quiet,
         started_command([*command, "units=[3,5]", "--prefix", "loud", "-v"], tmp_path, **path) as loud,

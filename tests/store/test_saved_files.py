@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import Command, command_in_this_process
+from repository import ROOT
 from small_models import SmallModel, small_rows
 
 from raygrid import AutoencoderDetector, GridSearchModel, MLPClassifier
@@ -21,7 +22,7 @@ from raygrid.store.publishing import read_manifest
 from raygrid.store.resets import current_experiment, reset_pending
 
 X, X_VAL = small_rows(), small_rows(60, seed=1)
-SAVED = Path(__file__).parent / "data" / "saved_by_0.1.0"
+SAVED = ROOT / "tests/data" / "saved_by_0.1.0"
 # What the same version predicted for the first two rows of X_VAL.
 DENSE = [
     [0.19632050395011902, -0.16620022058486938, 0.4226837456226349, -0.8774664402008057],

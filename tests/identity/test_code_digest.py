@@ -17,6 +17,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from repository import ROOT
 
 from raygrid.identity.code_digest import builder_digest, describe_code
 
@@ -636,7 +637,7 @@ if __name__ == "__main__":
 
 
 def _output(*command: str, cwd: Path, hash_seed: str) -> str:
-    root = str(Path(__file__).parents[1])
+    root = str(ROOT)
     environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": root}
     done = subprocess.run([sys.executable, *command], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
