@@ -103,7 +103,7 @@ def test_values_are_looked_at_in_every_block(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_a_column_spreads_over_is_estimated_from_all_of_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygrid.precision._SAMPLE_ROWS", 20)
+    monkeypatch.setattr("raygrid.data.precision._SAMPLE_ROWS", 20)
     begin, rest = 1e6 + np.linspace(0, 1, 20), np.linspace(0, 1e6, 80)
     assert list(lost_columns(begin)) == [0]
     assert lost_columns(np.append(begin, rest)) == {}

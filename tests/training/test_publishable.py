@@ -50,9 +50,8 @@ def trained(build: Callable[..., Any], config: dict[str, Any] = CONFIG, seed: in
 
 def checked(build: Callable[..., Any], config: dict[str, Any] = CONFIG) -> None:
     """What comes before a training alone: the model is built, and looked at where its kind is new."""
-    from raygrid.publishable import publishable_model
-
-    from raygrid.training import begin_session, build_checked
+    from raygrid.training.publishable import publishable_model
+    from raygrid.training.train import begin_session, build_checked
 
     def new_model() -> Any:
         begin_session(0, "float32")

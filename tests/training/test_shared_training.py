@@ -60,7 +60,7 @@ def together() -> tuple[dict[str, Any], int]:
 
 
 def test_shared_points_end_as_if_trained_alone_to_the_last_bit(together: tuple[dict[str, Any], int]) -> None:
-    from raygrid.traced_programs import TracedPrograms
+    from raygrid.training.traced_programs import TracedPrograms
 
     programs = TracedPrograms()
     alone = {key: trained for point in points() for key, trained in train([point], programs=programs).items()}

@@ -192,7 +192,7 @@ def test_comments_among_the_rows_are_left_out_and_counted(
 
 
 def test_a_comment_is_seen_wherever_a_block_of_the_file_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raygrid.csv_layout._SCAN_BYTES", 1)
+    monkeypatch.setattr("raygrid.data.files.csv_layout._SCAN_BYTES", 1)
     assert read_data(file_of(tmp_path, "a,b\n1,2\n# paused\n3,4\n")).X.tolist() == [[1, 2], [3, 4]]
 
 
