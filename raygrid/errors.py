@@ -1,7 +1,8 @@
 """Every error that raygrid raises on purpose.
 
 Each class is also a builtin, so code that knows nothing of raygrid can catch it, and each message names the
-value, the place and the fix.
+value, the place and the fix. Where the fix is written otherwise in Python than on the command line, it is a part of its
+own, the ``remedy``.
 
     RaygridError
     ├── ArgumentError (ValueError)                arguments of a call that cannot be right, or contradict each other
@@ -33,9 +34,50 @@ points are kept. Ctrl-C must end a program whose loop has an ``except Exception`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from string import Template
+
+# What remedies speak of, as Python users write it. The command, and a model of two parts, have words of their own.
+PYTHON: Mapping[str, str] = {
+    "train_anew": "call fit(..., reset_experiment=True)",
+    "accept_code_change": "fit(..., accept_code_change=True)",
+    "another_prefix": "another cache_prefix",
+    "load": "load()",
+    "shuffle_split": "shuffle_split=True",
+}
+# Where a saved file is not what it was.
+RESTORE = "Put the file back from a copy, or $train_anew to train anew."
+
 
 class RaygridError(Exception):
-    """Base of all errors that raygrid raises on purpose."""
+    """Base of all errors that raygrid raises on purpose.
+
+    Args:
+        what: what happened, with the value and the place.
+        remedy: what to do about it, where ``what`` does not say; ``$`` and a name of ``PYTHON`` stand for its words.
+
+    Attributes:
+        remedy: as above.
+        words: those that ``str`` uses.
+    """
+
+    def __init__(self, *what: object, remedy: str = "") -> None:
+        super().__init__(*what)
+        self.remedy = remedy
+        self.words = PYTHON
+
+    @property
+    def what(self) -> str:
+        """What happened, without what to do about it."""
+        return super().__str__()
+
+    def said(self, words: Mapping[str, str]) -> str:
+        """The whole message, in these words."""
+        remedy = Template(self.remedy).safe_substitute(words)
+        return f"{self.what}{'' if not remedy or remedy[0].isspace() else ' '}{remedy}"
+
+    def __str__(self) -> str:
+        return self.said(self.words)
 
 
 class ArgumentError(RaygridError, ValueError):
@@ -109,8 +151,9 @@ class VersionError(RaygridError, RuntimeError):
 class StorageError(RaygridError, OSError):
     """A folder cannot be written or locked: full, read-only, without locks; or a file is too large for the memory."""
 
-    def __str__(self) -> str:
-        return self.strerror or super().__str__()
+    @property
+    def what(self) -> str:
+        return self.strerror or super().what
 
 
 class LockTimeoutError(RaygridError, TimeoutError):

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 from raygrid.base.memory import available_memory
 from raygrid.base.wording import counted
-from raygrid.errors import CorruptArtifactError, StorageError
+from raygrid.errors import RESTORE, CorruptArtifactError, StorageError
 
 # JSON takes up to 30 times its size in memory once it is read, so this limit is for 2 GB.
 MAX_JSON_BYTES = 64 * 2**20
@@ -254,10 +254,7 @@ def decode_json(data: bytes, source: Path) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
         return value
     except (ValueError, RecursionError) as error:
-        raise CorruptArtifactError(
-            f"{source} is damaged: it is not valid JSON ({error}). Put the file back from a copy, or call "
-            "fit(..., reset_experiment=True) to train anew."
-        ) from error
+        raise CorruptArtifactError(f"{source} is damaged: it is not valid JSON ({error}).", remedy=RESTORE) from error
 
 
 def make_folder(path: Path) -> None:

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from raygrid.base.wording import counted
-from raygrid.cli.failures import in_options
 from raygrid.grid.plan import Plan, Point
 from raygrid.grid.records import PointRecord
 from raygrid.grid.time_left import TimeLeft
@@ -33,7 +32,7 @@ class ConsoleHandler(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(in_options(self.format(record)), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)
 
 
 class _Work(BestSoFar):

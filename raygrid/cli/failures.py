@@ -13,21 +13,13 @@ from raygrid.errors import ArgumentError, RaygridError, SearchInterrupted, UserC
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
-# What the errors of the library advise, as options of `raygrid search`; the longer first.
-_AGAIN = "search again with --reset"
-_ADVICE = {
-    "call fit(..., reset_experiment=True)": _AGAIN,
-    "Call fit(..., reset_experiment=True)": _AGAIN.capitalize(),
-    "train again with reset_experiment=True": _AGAIN,
-    "fit(..., reset_experiment=True)": _AGAIN,
-    "call train_autoencoder(..., reset_autoencoder=True)": _AGAIN,
-    "train_autoencoder(..., reset_autoencoder=True)": _AGAIN,
-    "train_autoencoder(..., accept_code_change=True)": "--accept-code-change",
-    "fit(..., accept_code_change=True)": "--accept-code-change",
-    "another cache_prefix": "another --prefix",
-    "Resources(max_concurrent=...)": "--max-concurrent",
-    "Resources(memory_gb=...)": "--memory-gb",
-    "To take the saved model as it is: load().": "To take the saved model as it is: load() in Python.",
+# What the errors of the library advise, as options of `raygrid search`.
+COMMAND = {
+    "train_anew": "search again with --reset",
+    "accept_code_change": "--accept-code-change",
+    "another_prefix": "another --prefix",
+    "load": "load() in Python",
+    "shuffle_split": "--shuffle-split",
 }
 
 
@@ -58,17 +50,10 @@ def exit_code_of(error: BaseException, command_line: Sequence[str]) -> int:
         _tell(str(error))
         return FAILED
     if isinstance(error, RaygridError | OSError):
-        _tell(in_options(str(error)))
+        _tell(error.said(COMMAND) if isinstance(error, RaygridError) else str(error))
         return USAGE if isinstance(error, ArgumentError) else FAILED
     click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     return FAILED
-
-
-def in_options(text: str) -> str:
-    """``text``, a message of the library, with its advice in the options of the command."""
-    for call, option in _ADVICE.items():
-        text = text.replace(call, option)
-    return text
 
 
 def stopped_text(error: BaseException | None, command_line: Sequence[str]) -> str:

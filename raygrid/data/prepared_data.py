@@ -103,7 +103,8 @@ class PreparedData:
             log.warning(
                 "The data does not stay in memory: %s. It is read batch by batch from %s, and models train through "
                 "model.fit, which is slower. What avoids this: more memory, fewer trials at the same time "
-                "(Resources(max_concurrent=...)) or a higher limit (Resources(memory_gb=...)).",
+                "(Resources(max_concurrent=...), --max-concurrent) or a higher limit (Resources(memory_gb=...), "
+                "--memory-gb).",
                 shortage,
                 self._folder,
             )

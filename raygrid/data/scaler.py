@@ -11,7 +11,7 @@ import numpy as np
 
 from raygrid.base.types import Array, Float32Array
 from raygrid.base.wording import counted, did_you_mean
-from raygrid.errors import ArgumentError, CorruptArtifactError, DataError, VersionError
+from raygrid.errors import RESTORE, ArgumentError, CorruptArtifactError, DataError, VersionError
 
 # Format 1 has mean and scale in float32, and its models were trained on values that had been rounded to float32.
 _FLOAT32_FORMAT, _FORMAT = 1, 2
@@ -256,6 +256,4 @@ def _numbers(fields: Mapping[str, Any], names: tuple[str, ...], dtype: np.dtype[
 
 
 def _corrupt(source: str, reason: str) -> CorruptArtifactError:
-    return CorruptArtifactError(
-        f"{source} {reason}. Restore the file from a copy, or train again with reset_experiment=True."
-    )
+    return CorruptArtifactError(f"{source} {reason}.", remedy=RESTORE)

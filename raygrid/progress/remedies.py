@@ -14,8 +14,8 @@ from raygrid.grid.records import PointRecord
 from raygrid.progress.common_mistakes import mistake_remedy
 
 MEMORY_REMEDY = (
-    "a smaller batch_size or model, fewer trials at the same time (Resources(max_concurrent=...)), or a node with more "
-    "memory"
+    "a smaller batch_size or model, fewer trials at the same time (Resources(max_concurrent=...), --max-concurrent), "
+    "or a node with more memory"
 )
 
 # Of Python and numpy, of TensorFlow, of C++ and of the operating system, at the begin of a traceback's last part.

@@ -136,8 +136,8 @@ def confirm_winner(
     searched = {r.key: r for r in run.store.get_all(numbers).values() if r.status == "done"}
     if winner_key not in searched:
         raise MissingArtifactError(
-            f"{run.paths.points_dir} has no record of the published winner, so there is nothing to compare; call "
-            "fit(..., reset_experiment=True) to search anew."
+            f"{run.paths.points_dir} has no record of the published winner, so there is nothing to compare.",
+            remedy="To search anew, $train_anew.",
         )
     winner = searched[winner_key]
     close = _close_to(winner, list(searched.values()), within)

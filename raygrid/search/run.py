@@ -128,8 +128,8 @@ class SearchRun:
         ):
             raise MissingArtifactError(
                 f"the published winner cannot be taken over: {self.paths.points_dir} has no record of it, or one of "
-                "other rules of training or of another major version of Keras. load() takes the saved model as it is; "
-                "fit(..., reset_experiment=True) trains anew."
+                "other rules of training or of another major version of Keras.",
+                remedy="To take the saved model as it is: $load. To train anew, $train_anew.",
             )
         self.accepted = other
 
@@ -150,7 +150,8 @@ class SearchRun:
             if not self.accepted:
                 raise
             self.store.forget(self.accepted.records)
-            raise RebuildError(f"{error} Nothing is taken over of what other code has trained.") from error
+            what = f"{error.what} Nothing is taken over of what other code has trained."
+            raise RebuildError(what, remedy=error.remedy) from error
 
     def keeps_weights(self, record: PointRecord) -> bool:
         """Whether the weights of a point that is done are there, and whole."""

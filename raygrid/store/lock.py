@@ -90,8 +90,8 @@ def locked(path: Path, timeout_s: float | None, on_wait: Callable[[str], None]) 
         while (descriptor := _take_lock(path)) is None:
             if end is not None and time.monotonic() >= end:
                 raise LockTimeoutError(
-                    f"{path} was held for longer than {timeout_s:g} s by {_holder(holder_path)}; wait for it to end, "
-                    "raise lock_timeout_s, or use another cache_prefix."
+                    f"{path} was held for longer than {timeout_s:g} s by {_holder(holder_path)}.",
+                    remedy="Wait for it to end, raise lock_timeout_s, or use $another_prefix.",
                 )
             time.sleep(_POLL_S)
     _held.add(descriptor)

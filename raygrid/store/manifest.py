@@ -10,7 +10,7 @@ from typing import Any
 
 from raygrid.base.files import sha256
 from raygrid.base.known_fields import known_fields, require
-from raygrid.errors import CorruptArtifactError, VersionError
+from raygrid.errors import RESTORE, CorruptArtifactError, VersionError
 from raygrid.grid.request import Request
 
 MANIFEST_FORMAT = 1
@@ -112,8 +112,7 @@ class Manifest:
             return manifest
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptArtifactError(
-                f"{source} is damaged: it is not a manifest ({error!r}). Put it back from a copy, or call "
-                "fit(..., reset_experiment=True) to train anew."
+                f"{source} is damaged: it is not a manifest ({error!r}).", remedy=RESTORE
             ) from error
 
 

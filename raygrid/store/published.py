@@ -21,8 +21,9 @@ from raygrid.store.publishing import read_published
 log = logging.getLogger("raygrid")
 
 
+_WAYS_OUT = "\nTo train anew: $train_anew. To keep both: $another_prefix. To take the saved model as it is: $load."
 _IF_ONLY_CODE_DIFFERS = (
-    " If the change of the code alters no result, to take over all that is trained: fit(..., accept_code_change=True)."
+    " If the change of the code alters no result, to take over all that is trained: $accept_code_change."
 )
 
 
@@ -79,7 +80,7 @@ def read_cached(paths: ModelArtifacts, warn: bool = True) -> CachedModel | None:
     if published.legacy and warn:
         log.warning(
             "%s has no manifest of raygrid: it was made by another implementation, and nothing is known of its data "
-            "and code. It is loaded as it is; fit(..., reset_experiment=True) trains anew.",
+            "and code. It is loaded as it is; fit(..., reset_experiment=True), or --reset, trains anew.",
             paths.config_path,
         )
     if not published.legacy:
@@ -101,8 +102,8 @@ def _check_keras(paths: ModelArtifacts, manifest: Manifest, warn: bool) -> None:
     written, installed = manifest.versions.get("keras", "unknown"), installed_version("keras")
     if major(written) != major(installed):
         raise VersionError(
-            f"{paths.model_path} was written by Keras {written}, and Keras {installed} is installed; install "
-            f"'keras=={major(written)}.*' to load it, or call fit(..., reset_experiment=True) to train anew."
+            f"{paths.model_path} was written by Keras {written}, and Keras {installed} is installed.",
+            remedy=f"Install 'keras=={major(written)}.*' to load it, or $train_anew to train anew.",
         )
     if written != installed and warn:
         log.warning("%s was written by Keras %s; Keras %s loads it.", paths.model_path, written, installed)
@@ -136,8 +137,7 @@ def require_current(paths: ModelArtifacts, cached: CachedModel, identity: Identi
     if differences:
         raise StaleCacheError(
             f"the model saved as {paths.model_path} does not belong to what fit was given:\n  "
-            + "\n  ".join(differences)
-            + "\nTo train anew: fit(..., reset_experiment=True). To keep both: another cache_prefix. "
-            "To take the saved model as it is: load()."
-            + (_IF_ONLY_CODE_DIFFERS if identity.only_code_differs(cached.manifest.depends_on) else "")
+            + "\n  ".join(differences),
+            remedy=_WAYS_OUT
+            + (_IF_ONLY_CODE_DIFFERS if identity.only_code_differs(cached.manifest.depends_on) else ""),
         )

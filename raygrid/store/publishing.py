@@ -35,7 +35,7 @@ from raygrid.base.files import (
     write_bytes,
     write_new,
 )
-from raygrid.errors import CorruptArtifactError
+from raygrid.errors import RESTORE, CorruptArtifactError
 from raygrid.store.manifest import FileEntry, Manifest
 from raygrid.store.paths import ModelArtifacts
 
@@ -44,7 +44,6 @@ log = logging.getLogger("raygrid")
 MANIFEST_NAME = "manifest.json"
 # A set without a manifest, made by another implementation of the pattern, becomes a generation of this kind.
 ADOPTED_PREFIX = "adopted-"
-_RESET_HINT = "Put the file back from a copy, or call fit(..., reset_experiment=True) to train anew."
 _READ_ATTEMPTS = 50
 
 
@@ -93,7 +92,8 @@ def read_manifest(paths: ModelArtifacts) -> Manifest | None:
         # A copy of another prefix' manifest would pass all checks of its files as long as that prefix is there.
         raise CorruptArtifactError(
             f"{paths.manifest_path} is not the manifest of the prefix {paths.prefix!r}: it names "
-            f"{', '.join(sorted(manifest.files)) or 'no file'}. {_RESET_HINT}"
+            f"{', '.join(sorted(manifest.files)) or 'no file'}.",
+            remedy=RESTORE,
         )
     return manifest
 
@@ -147,9 +147,10 @@ def _damage_told(path: Path, paths: ModelArtifacts) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise CorruptArtifactError(f"{path} is missing, though {paths.manifest_path} names it. {_RESET_HINT}") from None
+        what = f"{path} is missing, though {paths.manifest_path} names it."
+        raise CorruptArtifactError(what, remedy=RESTORE) from None
     except CorruptArtifactError as error:
-        raise CorruptArtifactError(f"{error} {_RESET_HINT}") from None
+        raise CorruptArtifactError(error.what, remedy=error.remedy or RESTORE) from None
 
 
 def _check_flat_files(paths: ModelArtifacts, manifest: Manifest) -> None:

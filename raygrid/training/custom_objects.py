@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 
-from raygrid.errors import CorruptArtifactError, CustomObjectError
+from raygrid.errors import RESTORE, CorruptArtifactError, CustomObjectError
 
 _REGISTER = "@keras.saving.register_keras_serializable()"
 _FIRST_LINE_LENGTH = 200
@@ -105,10 +105,7 @@ class CustomObjects:
                 f"{source} cannot be loaded by Keras alone: {self.reason(error)}. The file is whole. To load it, "
                 f"{builder}."
             )
-        return CorruptArtifactError(
-            f"{source} cannot be loaded by Keras ({first_line(error)}). Put the file back from a copy, or call "
-            "fit(..., reset_experiment=True) to train anew."
-        )
+        return CorruptArtifactError(f"{source} cannot be loaded by Keras ({first_line(error)}).", remedy=RESTORE)
 
 
 def _described_objects(config: Any) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from raygrid.base.files import MAX_MODEL_BYTES, require_memory
-from raygrid.errors import CorruptArtifactError
+from raygrid.errors import RESTORE, CorruptArtifactError
 from raygrid.training.custom_objects import CustomObjects, first_line
 from raygrid.training.tensorflow_setup import quiet_tensorflow
 
@@ -87,7 +87,8 @@ def model_from_bytes(data: bytes, source: Path, rebuild: Rebuild | None, tell: b
             except Exception as misfit:
                 raise CorruptArtifactError(
                     f"{source} is damaged, or its weights do not fit the model that build_model gives now: "
-                    f"{first_line(misfit)} Put the file back from a copy, or call fit(..., reset_experiment=True)."
+                    f"{first_line(misfit)}",
+                    remedy=RESTORE,
                 ) from misfit
             return model
 
@@ -105,6 +106,5 @@ def _check_archive(data: bytes, source: Path) -> None:
                 raise ValueError(f"the checksum of {broken} in it is wrong")
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
         raise CorruptArtifactError(
-            f"{source} is damaged: it is not a whole .keras file ({error}). Put the file back from a copy, or call "
-            "fit(..., reset_experiment=True) to train anew."
+            f"{source} is damaged: it is not a whole .keras file ({error}).", remedy=RESTORE
         ) from error

@@ -96,8 +96,8 @@ def rebuild_winner(
 
 def _unpublishable(record: PointRecord, why: str) -> RebuildError:
     return RebuildError(
-        f"the winner {record.config} is trained, and nothing is published. {why.rstrip('.')}. Once that is mended, "
-        "fit(..., accept_code_change=True) publishes it without training again."
+        f"the winner {record.config} is trained, and nothing is published. {why.rstrip('.')}.",
+        remedy="Once that is mended, $accept_code_change publishes it without training again.",
     )
 
 

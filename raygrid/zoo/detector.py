@@ -14,7 +14,7 @@ from raygrid.base.arguments import whole_number
 from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.data.column_names import kept_names, names_of
-from raygrid.errors import ArgumentError, CorruptArtifactError, MissingArtifactError
+from raygrid.errors import RESTORE, ArgumentError, CorruptArtifactError, MissingArtifactError
 from raygrid.zoo.autoencoder import Autoencoder, row_scores
 from raygrid.zoo.fault_detection import alarm_threshold, check_quantile, is_alarm
 
@@ -89,8 +89,8 @@ class AutoencoderDetector(Autoencoder):
         if self.fitted_threshold is None:
             path = published.paths.extra_path(_ARTIFACT)
             raise MissingArtifactError(
-                f"{path} is not part of the published model, which was made by another class or program; call "
-                "fit(..., reset_experiment=True) to train a detector, or use another cache_prefix."
+                f"{path} is not part of the published model, which was made by another class or program.",
+                remedy="To train a detector, $train_anew; or use $another_prefix.",
             )
         return self.fitted_threshold
 
@@ -163,8 +163,8 @@ class AutoencoderDetector(Autoencoder):
         threshold, quantile = _number(saved, "threshold"), _number(saved, "quantile")
         if threshold is None or quantile is None:
             raise CorruptArtifactError(
-                f"{self._get_artifacts().extra_path(_ARTIFACT)} is damaged: it has no finite threshold and quantile. "
-                "Put the file back from a copy, or call fit(..., reset_experiment=True) to train anew."
+                f"{self._get_artifacts().extra_path(_ARTIFACT)} is damaged: it has no finite threshold and quantile.",
+                remedy=RESTORE,
             )
         self.fitted_threshold, self.fitted_quantile = threshold, quantile
 

@@ -16,7 +16,7 @@ from raygrid.base.wording import counted
 from raygrid.data.checks import require_some_weight
 from raygrid.data.row_labels import check_row_labels
 from raygrid.data.training_data import TrainingData
-from raygrid.errors import ArgumentError, CorruptArtifactError, DataError
+from raygrid.errors import RESTORE, ArgumentError, CorruptArtifactError, DataError
 from raygrid.model.grid_search_model import GridSearchModel
 from raygrid.store.paths import ModelArtifacts
 from raygrid.store.published import CachedModel
@@ -93,8 +93,8 @@ class MLPClassifier(GridSearchModel):
         if not self.fitted_classes:
             path = published.paths.extra_path(_ARTIFACT)
             raise CorruptArtifactError(
-                f"{path} is not part of the published model, which was made by another class or program; call "
-                "fit(..., reset_experiment=True) to train a classifier, or use another cache_prefix."
+                f"{path} is not part of the published model, which was made by another class or program.",
+                remedy="To train a classifier, $train_anew; or use $another_prefix.",
             )
         return np.array(self.fitted_classes)
 
@@ -213,7 +213,8 @@ class MLPClassifier(GridSearchModel):
         ):
             raise CorruptArtifactError(
                 f"{self._get_artifacts().extra_path(_ARTIFACT)} is damaged: its classes are no list of texts or of "
-                "whole numbers. Put the file back from a copy, or call fit(..., reset_experiment=True) to train anew."
+                "whole numbers.",
+                remedy=RESTORE,
             )
         self.fitted_classes = tuple(classes)
 
@@ -230,7 +231,7 @@ def _check_split(train: Array, val: Array, classes: Sequence[Label]) -> None:
     if only_val:
         shown = ", ".join(map(repr, only_val))
         raise DataError(
-            f"the validation part, the last rows of y_train, has labels that the training part has not: {shown}. "
-            "Pass shuffle_split=True, which draws rows of every class, or choose the validation rows yourself: X_val "
-            "and y_val."
+            f"the validation part, the last rows of y_train, has labels that the training part has not: {shown}.",
+            remedy="Pass $shuffle_split, which draws rows of every class, or choose the validation rows yourself: "
+            "X_val and y_val.",
         )

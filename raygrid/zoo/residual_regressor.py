@@ -16,6 +16,7 @@ from raygrid.base.wording import counted
 from raygrid.data.column_names import NamedArray, in_order, names_of
 from raygrid.data.training_data import as_features, as_targets
 from raygrid.errors import (
+    PYTHON,
     ArgumentError,
     CorruptArtifactError,
     DataError,
@@ -38,6 +39,13 @@ from raygrid.zoo.residual_teacher import TeacherAutoencoder
 if TYPE_CHECKING:
     import keras
     import pyarrow as pa
+
+
+_OF_THE_TEACHER = {
+    **PYTHON,
+    "train_anew": "call train_autoencoder(..., reset_autoencoder=True)",
+    "accept_code_change": "train_autoencoder(..., accept_code_change=True)",
+}
 
 
 class AutoencoderResidualRegressor:
@@ -246,7 +254,7 @@ class AutoencoderResidualRegressor:
         teacher, of_student = _model_digest(model._autoencoder), _teacher_of_published(model._regressor)
         # A student that another implementation made does not say whose it is.
         if of_student not in (None, teacher):
-            raise StaleCacheError(f"{model._another_teacher()} Call fit(..., reset_experiment=True) to train it anew.")
+            raise StaleCacheError(model._another_teacher(), remedy="To train it anew, $train_anew.")
         model._regressor.fitted_teacher = teacher
         return model
 
@@ -396,7 +404,7 @@ class AutoencoderResidualRegressor:
         except StaleCacheError as error:
             if _teacher_of_published(self._regressor) in (None, self._regressor.fitted_teacher):
                 raise
-            raise StaleCacheError(f"{self._another_teacher()}\n{error}") from error
+            raise StaleCacheError(f"{self._another_teacher()}\n{error.what}", remedy=error.remedy) from error
 
     def _another_teacher(self) -> str:
         return (
@@ -455,10 +463,10 @@ def _teacher_of_published(student: ResidualStudent) -> str | None:
 
 @contextmanager
 def _speaking_of_the_teacher() -> Iterator[None]:
-    """Messages of ``GridSearchModel`` advise ``fit``, which is the student's here."""
+    """Errors of ``GridSearchModel`` advise ``fit``, which is the student's here."""
     try:
         yield
     except (StaleCacheError, CorruptArtifactError, VersionError) as error:
-        advice = str(error).replace("fit(..., reset_experiment=True)", "train_autoencoder(..., reset_autoencoder=True)")
-        advice = advice.replace(" fit(..., accept_code_change", " train_autoencoder(..., accept_code_change")
-        raise type(error)(f"the autoencoder cannot be used as it is: {advice}") from error
+        told = type(error)(f"the autoencoder cannot be used as it is: {error.what}", remedy=error.remedy)
+        told.words = _OF_THE_TEACHER
+        raise told from error
