@@ -8,49 +8,42 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from raygrid.zoo import MODELS
+
 if TYPE_CHECKING:
-    from raygrid import datasets, errors
-    from raygrid.model.grid_search_model import GridSearchModel
-    from raygrid.progress.listeners import SearchListener
-    from raygrid.store.paths import ModelArtifacts
-    from raygrid.tuning.resources import Resources
-    from raygrid.zoo.autoencoder import Autoencoder
-    from raygrid.zoo.conv_autoencoder import ConvAutoencoder
-    from raygrid.zoo.detector import AutoencoderDetector
-    from raygrid.zoo.mlp_classifier import MLPClassifier
-    from raygrid.zoo.mlp_regressor import MLPRegressor
-    from raygrid.zoo.residual_regressor import AutoencoderResidualRegressor
+    # For type checkers and editors; "as" says that a name is offered.
+    from raygrid import datasets as datasets
+    from raygrid import errors as errors
+    from raygrid.grid.plan import Plan as Plan
+    from raygrid.grid.plan import Point as Point
+    from raygrid.grid.records import PointRecord as PointRecord
+    from raygrid.model.fit_plan import FitPlan as FitPlan
+    from raygrid.model.grid_search_model import GridSearchModel as GridSearchModel
+    from raygrid.progress.listeners import SearchListener as SearchListener
+    from raygrid.store.paths import ModelArtifacts as ModelArtifacts
+    from raygrid.tuning.resources import Resources as Resources
+    from raygrid.zoo.autoencoder import Autoencoder as Autoencoder
+    from raygrid.zoo.conv_autoencoder import ConvAutoencoder as ConvAutoencoder
+    from raygrid.zoo.detector import AutoencoderDetector as AutoencoderDetector
+    from raygrid.zoo.mlp_classifier import MLPClassifier as MLPClassifier
+    from raygrid.zoo.mlp_regressor import MLPRegressor as MLPRegressor
+    from raygrid.zoo.residual_regressor import AutoencoderResidualRegressor as AutoencoderResidualRegressor
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Autoencoder",
-    "AutoencoderDetector",
-    "AutoencoderResidualRegressor",
-    "ConvAutoencoder",
-    "GridSearchModel",
-    "MLPClassifier",
-    "MLPRegressor",
-    "ModelArtifacts",
-    "Resources",
-    "SearchListener",
-    "__version__",
-    "datasets",
-    "errors",
-]
-
 _HOME = {
-    "Autoencoder": "raygrid.zoo.autoencoder",
-    "AutoencoderDetector": "raygrid.zoo.detector",
-    "AutoencoderResidualRegressor": "raygrid.zoo.residual_regressor",
-    "ConvAutoencoder": "raygrid.zoo.conv_autoencoder",
+    "FitPlan": "raygrid.model.fit_plan",
     "GridSearchModel": "raygrid.model.grid_search_model",
-    "MLPClassifier": "raygrid.zoo.mlp_classifier",
-    "MLPRegressor": "raygrid.zoo.mlp_regressor",
     "ModelArtifacts": "raygrid.store.paths",
+    "Plan": "raygrid.grid.plan",
+    "Point": "raygrid.grid.plan",
+    "PointRecord": "raygrid.grid.records",
     "Resources": "raygrid.tuning.resources",
     "SearchListener": "raygrid.progress.listeners",
+    **{name: module for module, _, name in (path.partition(":") for path in MODELS.values())},
 }
+
+__all__ = sorted([*_HOME, "__version__", "datasets", "errors"])
 
 
 def __getattr__(name: str) -> Any:

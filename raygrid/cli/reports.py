@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from raygrid.model.fit_plan import FitPlan
     from raygrid.model.grid_search_model import GridSearchModel
 
-# The fraction of normal rows that may raise an alarm.
-_FALSE_ALARMS = 0.01
-
 
 def print_plan(found: FitPlan, workers: int) -> None:
     """What a search would do: load, or train points, and how long that may take."""
@@ -60,21 +57,3 @@ def print_outcome(searcher: GridSearchModel) -> None:
             click.echo(f"                  {path.name}")
     where = f"--model-dir {folder_as_typed(paths.model_dir)} --prefix {paths.prefix}"
     click.echo(f"TensorBoard     raygrid tensorboard {where}")
-
-
-def print_detection(searcher: GridSearchModel) -> None:
-    """How many rows of each fault of the embedded data are found, beside PCA; for models that score rows."""
-    from raygrid.zoo.autoencoder import Autoencoder
-
-    if not isinstance(searcher, Autoencoder):
-        return
-    from raygrid.datasets import load_tep
-    from raygrid.zoo.fault_detection import QStatistic, detect_faults, detection_table
-
-    data = load_tep()
-    scorers = {"autoencoder": searcher.score, "PCA": QStatistic.fit(data.X_train).score}
-    found = {
-        name: detect_faults(score(data.X_val), score(data.X_test), data.fault, 1 - _FALSE_ALARMS)
-        for name, score in scorers.items()
-    }
-    click.echo("\nFaults of the simulated Tennessee Eastman process that are found: " + detection_table(found))

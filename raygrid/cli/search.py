@@ -147,7 +147,7 @@ def search(
 
     from raygrid.cli.display import ConsoleHandler, make_display
     from raygrid.cli.inputs import Asked, find_model, parse_settings, read_mapping
-    from raygrid.cli.reports import print_detection, print_outcome, print_plan
+    from raygrid.cli.reports import print_outcome, print_plan
     from raygrid.cli.teacher_and_student import search_teacher_and_student
     from raygrid.grid.values import DEFAULT_MAX_POINTS
     from raygrid.training.tensorflow_setup import quiet_import_of_tensorflow
@@ -201,8 +201,9 @@ def search(
         return
     if confirm is not None:
         click.echo("\n" + searcher.confirm(**arrays, seeds=confirm).text())
-    if data is None and target is None and features is None:
-        print_detection(searcher)
+    report = getattr(searcher, "embedded_report", None)
+    if data is None and target is None and features is None and report is not None:
+        click.echo(report())
 
 
 def _load(
@@ -216,10 +217,9 @@ def _load(
 ) -> SearchData:
     from raygrid.cli.data import Columns, load_embedded, load_file
     from raygrid.errors import ArgumentError
-    from raygrid.zoo import EMBEDDED_TARGETS
 
     if data is None and target is None:
-        target = EMBEDDED_TARGETS.get(model)
+        target = list(getattr(found, "EMBEDDED_TARGETS", ())) or None
     if getattr(found, "USES_TARGETS", None) is True and target is None and (data is None or data.suffix != ".npz"):
         raise ArgumentError(f"--model {model} predicts a target; name its column with --target NAME.")
     columns = Columns(features, target, getattr(found, "TARGET_IS_LABEL", False), runs)

@@ -116,6 +116,8 @@ class GridSearchModel:
     TARGET_IS_LABEL: ClassVar[bool] = False
     WINDOWED: ClassVar[bool] = False
     EXTRA_ARTIFACTS: ClassVar[tuple[str, ...]] = ()
+    # What a built-in model predicts of the embedded data.
+    EMBEDDED_TARGETS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,

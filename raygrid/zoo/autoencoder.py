@@ -9,9 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from raygrid.model.grid_search_model import GridSearchModel
+from raygrid.zoo.fault_detection import QStatistic, detect_faults, detection_table
 
 if TYPE_CHECKING:
     import keras
+
+
+# The fraction of normal rows that may raise an alarm.
+_FALSE_ALARMS = 0.01
 
 
 class Autoencoder(GridSearchModel):
@@ -77,6 +82,18 @@ class Autoencoder(GridSearchModel):
             X: inputs in original units, rows first.
         """
         return row_scores(self.reconstruction_errors(X))
+
+    def embedded_report(self) -> str:
+        """How many rows of each fault of the embedded data the model finds, beside PCA; what the command shows."""
+        from raygrid.datasets import load_tep
+
+        data = load_tep()
+        scorers = {"autoencoder": self.score, "PCA": QStatistic.fit(data.X_train).score}
+        found = {
+            name: detect_faults(score(data.X_val), score(data.X_test), data.fault, 1 - _FALSE_ALARMS)
+            for name, score in scorers.items()
+        }
+        return "\nFaults of the simulated Tennessee Eastman process that are found: " + detection_table(found)
 
 
 def row_scores(errors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

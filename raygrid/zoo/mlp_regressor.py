@@ -37,6 +37,7 @@ class MLPRegressor(GridSearchModel):
     DEFAULT_PARAM_GRID: ClassVar[Mapping[str, Sequence[Any]]] = MLP_PARAM_GRID
     DEFAULT_SCALER: ClassVar[str | None] = "standard"
     DEFAULT_TARGET_SCALER: ClassVar[str | None] = "standard"
+    EMBEDDED_TARGETS: ClassVar[tuple[str, ...]] = ("stripper_underflow_E_concentration",)
     USES_TARGETS: ClassVar[bool | None] = True
 
     def __init__(self, *args: Any, **settings: Any) -> None:
