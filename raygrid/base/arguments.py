@@ -190,6 +190,8 @@ def local_path(name: str, value: object) -> Path:
             "under which the storage is mounted, such as /mnt/bucket, or a copy. (If a local folder has this name, "
             f"write ./{text}.)"
         )
+    if isinstance(value, Path) and value.is_absolute():
+        return value
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:

@@ -53,7 +53,7 @@ class _Model(Protocol):
     DEFAULT_CONFIG: Mapping[str, Any]
     USES_TARGETS: bool | None
 
-    def _setting_names(self) -> Collection[str]: ...
+    def parameter_names(self) -> Collection[str]: ...
 
 
 def explains_arguments(method: Callable[P, R]) -> Callable[P, R]:
@@ -86,7 +86,7 @@ def _check_keywords(model: _Model, method: str, given: Iterable[str], known: set
 
 
 def _advice(model: _Model, method: str, name: str, known: set[str]) -> str:
-    if name in model._setting_names():
+    if name in model.parameter_names():
         return f"it is a setting of the model: {type(model).__name__}(..., {name}=...)."
     if name in _IN_EVERY_CONFIG or name in model.DEFAULT_CONFIG:
         return (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +37,7 @@ from raygrid.identity.identity import Identity, installed_versions
 from raygrid.model.fit_arguments import explains_arguments
 from raygrid.model.fit_call import CallOptions, FitCall, published_names
 from raygrid.model.fit_plan import FitPlan, Task
+from raygrid.model.parameters import Parameters
 from raygrid.model.published_model import PublishedModel
 from raygrid.progress.listeners import LogProgress, SearchListener, set_verbosity
 from raygrid.search.confirmation import Confirmation, confirm_winner
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("raygrid")
 
 
-class GridSearchModel:
+class GridSearchModel(Parameters):
     """A Keras model whose hyperparameters are found by grid search, and that is loaded from its files afterwards.
 
     Subclass it and define ``build_model(config, input_shape)``, or pass a function as ``build_model``. Class variables
@@ -143,10 +143,9 @@ class GridSearchModel:
         self.cache_prefix = check_prefix(cache_prefix)
         self.verbose = verbosity(verbose)
         self.seed = seed_number(seed)
-        self.scaler_kind = check_scaler_kind(self.DEFAULT_SCALER if scaler == "default" else scaler)
-        self.target_scaler_kind = check_scaler_kind(
-            self.DEFAULT_TARGET_SCALER if target_scaler == "default" else target_scaler, "target_scaler"
-        )
+        self.scaler, self.target_scaler = scaler, target_scaler
+        check_scaler_kind(self.scaler_kind)
+        check_scaler_kind(self.target_scaler_kind, "target_scaler")
         self.shuffle = flag("shuffle", shuffle)
         self.dtype_policy = None if dtype_policy is None else dtype_policy_name(dtype_policy)
         self.resources = Resources() if resources is None else instance("resources", resources, Resources)
@@ -430,6 +429,16 @@ class GridSearchModel:
             raise NotFittedError(f"{type(self).__name__} has no model yet; call fit or load first.")
         return self._published
 
+    @property
+    def scaler_kind(self) -> str | None:
+        """How inputs are scaled: ``scaler``, or the class' own choice."""
+        return self.DEFAULT_SCALER if self.scaler == "default" else self.scaler
+
+    @property
+    def target_scaler_kind(self) -> str | None:
+        """How targets are scaled: ``target_scaler``, or the class' own choice."""
+        return self.DEFAULT_TARGET_SCALER if self.target_scaler == "default" else self.target_scaler
+
     # What a subclass defines
 
     def build_model(self, config: dict[str, Any], input_shape: tuple[int, ...]) -> keras.Model:
@@ -527,14 +536,23 @@ class GridSearchModel:
         """What else the published set depends on, though no training does."""
         return {}
 
-    # Steps
+    # For scikit-learn
 
-    @classmethod
-    def _setting_names(cls) -> list[str]:
-        """The arguments of the constructor; a subclass may take those of its base as ``**settings``."""
-        parameters = [p for each in cls.__mro__[:-1] for p in inspect.signature(each.__init__).parameters.values()]  # type: ignore[misc]
-        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        return sorted({p.name for p in parameters if p.kind in named} - {"self"})
+    def _parameter(self, name: str) -> Any:
+        # The method has the name of the argument.
+        return self._build_function if name == "build_model" else super()._parameter(name)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._published is not None
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type=None, target_tags=TargetTags(required=bool(self.USES_TARGETS)), input_tags=InputTags()
+        )
+
+    # Steps
 
     def _call(
         self,

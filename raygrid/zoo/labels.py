@@ -105,7 +105,9 @@ def check_class_weight(class_weight: object) -> ClassWeight:
                 f"class_weight[{label!r}] is {weight!r}; a weight must be a finite number of zero or more."
             )
         plain[label.item() if isinstance(label, np.generic) else label] = float(weight)
-    return plain
+    # The very mapping where it is plain: scikit-learn clones what a constructor keeps.
+    types = {type(item) for pair in class_weight.items() for item in pair}
+    return class_weight if type(class_weight) is dict and types <= {str, int, float} else plain
 
 
 def row_weights(class_weight: ClassWeight, codes: Array, classes: Sequence[Label]) -> npt.NDArray[np.float32] | None:

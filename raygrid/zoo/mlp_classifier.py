@@ -83,6 +83,11 @@ class MLPClassifier(GridSearchModel):
         self.fitted_classes: tuple[Label, ...] = ()
 
     @property
+    def class_weight(self) -> ClassWeight:
+        """What a row of each class counts in training."""
+        return self.fitted_class_weight
+
+    @property
     def classes(self) -> Array:
         """The labels of the published model, in the order of the columns of ``predict_proba``.
 

@@ -27,6 +27,7 @@ from raygrid.errors import (
 from raygrid.model.fit_arguments import explains_arguments
 from raygrid.model.fit_plan import FitPlan
 from raygrid.model.grid_search_model import GridSearchModel
+from raygrid.model.parameters import Parameters
 from raygrid.progress.listeners import set_verbosity
 from raygrid.search.confirmation import Confirmation
 from raygrid.store.paths import check_prefix
@@ -48,7 +49,7 @@ _OF_THE_TEACHER = {
 }
 
 
-class AutoencoderResidualRegressor:
+class AutoencoderResidualRegressor(Parameters):
     """A teacher that reproduces rows, and a student that predicts how badly the teacher will do.
 
     The residual of a row is one number: the mean over its features of the squared reconstruction error, in the units
@@ -341,11 +342,26 @@ class AutoencoderResidualRegressor:
         """What ``summary`` prints."""
         return self._regressor.summary_text(rows)
 
-    # Steps
+    # For scikit-learn
 
     @classmethod
-    def _setting_names(cls) -> list[str]:
-        return GridSearchModel._setting_names()
+    def parameter_names(cls) -> list[str]:
+        """The arguments of the constructor; ``settings`` are those of ``GridSearchModel``."""
+        return sorted({*super().parameter_names(), *GridSearchModel.parameter_names()} - {"build_model"})
+
+    def _parameter(self, name: str) -> Any:
+        if name in ("model_dir", "cache_prefix", "verbose"):
+            return getattr(self, name)
+        # The student has all of them.
+        return self._settings.get(name, self._regressor._parameter(name))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._regressor.__sklearn_is_fitted__()
+
+    def __sklearn_tags__(self) -> Any:
+        return self._autoencoder.__sklearn_tags__()
+
+    # Steps
 
     def _new_student(self) -> ResidualStudent:
         return ResidualStudent(self.model_dir, f"{self.cache_prefix}_regressor", self.verbose, **self._settings)
