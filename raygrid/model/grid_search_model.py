@@ -379,7 +379,9 @@ class GridSearchModel(Parameters):
         """
         return self.published.predict(X, run_ids)
 
-    def evaluate(self, X: object, y: object = None, run_ids: object = None) -> dict[str, float]:
+    def evaluate(
+        self, X: object, y: object = None, run_ids: object = None, sample_weight: object = None
+    ) -> dict[str, float]:
         """Loss and compiled metrics on ``X`` (inputs in original units), in scaled units.
 
         A model of windows is measured as ``val_loss`` is: over the windows that are ``stride`` rows apart.
@@ -388,13 +390,15 @@ class GridSearchModel(Parameters):
             X: inputs, rows first.
             y: targets; None: the (scaled) inputs.
             run_ids: as for ``predict``.
+            sample_weight: what each row counts in the loss and in ``weighted_metrics``, shape (rows,); None: all the
+                same.
 
         Raises:
-            ArgumentError: ``y`` is missing, or is given to a model of windows.
+            ArgumentError: ``y`` is missing, or it or ``sample_weight`` is given to a model of windows.
             DataError: other columns than were trained on; the rows of ``y`` are labelled in another order than those of
                 ``X``; for a model of windows, a run is shorter than the window.
         """
-        return self.published.evaluate(X, y, run_ids)
+        return self.published.evaluate(X, y, run_ids, sample_weight)
 
     @property
     def results(self) -> pa.Table:

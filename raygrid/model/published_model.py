@@ -12,7 +12,7 @@ from raygrid.data.column_names import column_order, in_order, names_of, put_back
 from raygrid.data.precision import are_whole, cast, require_float32, unscaled_dtype
 from raygrid.data.row_labels import check_row_labels
 from raygrid.data.scaling import Scaling
-from raygrid.data.training_data import as_features, as_runs, as_targets
+from raygrid.data.training_data import as_features, as_runs, as_sample_weights, as_targets
 from raygrid.errors import ArgumentError, DataError
 from raygrid.search.run import results_of_published
 from raygrid.store.manifest import Manifest
@@ -73,7 +73,9 @@ class PublishedModel:
             return self.as_given(X, self.scaling.unscale_inputs(output))
         return self.scaling.unscale_targets(output)
 
-    def evaluate(self, X: object, y: object = None, run_ids: object = None) -> dict[str, float]:
+    def evaluate(
+        self, X: object, y: object = None, run_ids: object = None, sample_weight: object = None
+    ) -> dict[str, float]:
         """Loss and compiled metrics on ``X`` (inputs in original units), in scaled units.
 
         A model of windows is measured as ``val_loss`` is: over the windows that are ``stride`` rows apart.
@@ -82,24 +84,31 @@ class PublishedModel:
             X: inputs, rows first.
             y: targets; None: the (scaled) inputs.
             run_ids: as for ``predict``.
+            sample_weight: what each row counts in the loss and in ``weighted_metrics``, shape (rows,); None: all the
+                same.
 
         Raises:
-            ArgumentError: ``y`` is missing, or is given to a model of windows.
+            ArgumentError: ``y`` is missing, or it or ``sample_weight`` is given to a model of windows.
             DataError: other columns than were trained on; the rows of ``y`` are labelled in another order than those of
                 ``X``; for a model of windows, a run is shorter than the window.
         """
         model = self.keras_model
-        check_row_labels("X", X, y=y, run_ids=run_ids)
+        check_row_labels("X", X, y=y, run_ids=run_ids, sample_weight=sample_weight)
         x, runs = self._model_inputs(X, run_ids)
         if self.windowed:
-            if y is not None:
-                raise ArgumentError("the model reproduces windows of its inputs; leave y out. Runs are run_ids=...")
+            if y is not None or sample_weight is not None:
+                raise ArgumentError(
+                    "the model reproduces windows of its inputs; leave y and sample_weight out. Runs are run_ids=..."
+                )
             return evaluate_windows(model, x, runs, self.config)
         if y is None and not self.targets_are_inputs:
             raise ArgumentError("evaluate needs y: the model was trained with targets. Pass the targets of X as y.")
         target = x if y is None else self._model_targets(y, len(x))
+        weights = None if sample_weight is None else as_sample_weights("sample_weight", sample_weight, len(x))
         with quiet_tensorflow():
-            metrics = model.evaluate(x, target, batch_size=_PREDICT_BATCH_SIZE, verbose=0, return_dict=True)
+            metrics = model.evaluate(
+                x, target, sample_weight=weights, batch_size=_PREDICT_BATCH_SIZE, verbose=0, return_dict=True
+            )
         return {name: float(value) for name, value in metrics.items()}
 
     @property

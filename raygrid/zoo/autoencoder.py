@@ -75,7 +75,7 @@ class Autoencoder(GridSearchModel):
         errors = np.square(output.astype(np.float32, copy=False) - x.astype(np.float32, copy=False))
         return self.published.as_given(X, errors)
 
-    def score(self, X: object) -> npt.NDArray[np.float64]:
+    def anomaly_scores(self, X: object) -> npt.NDArray[np.float64]:
         """The mean over features of ``reconstruction_errors``, float64, shape (rows,).
 
         Args:
@@ -88,7 +88,7 @@ class Autoencoder(GridSearchModel):
         from raygrid.datasets import load_tep
 
         data = load_tep()
-        scorers = {"autoencoder": self.score, "PCA": QStatistic.fit(data.X_train).score}
+        scorers = {"autoencoder": self.anomaly_scores, "PCA": QStatistic.fit(data.X_train).anomaly_scores}
         found = {
             name: detect_faults(score(data.X_val), score(data.X_test), data.fault, 1 - _FALSE_ALARMS)
             for name, score in scorers.items()

@@ -86,7 +86,7 @@ class ConvAutoencoder(GridSearchModel):
         model.compile(keras.optimizers.Adam(config["learning_rate"]), loss="mse")
         return model
 
-    def score(self, X: object, run_ids: object = None) -> Array:
+    def anomaly_scores(self, X: object, run_ids: object = None) -> Array:
         """How badly each row is reproduced: the mean over features of its squared error, in scaled units.
 
         Args:

@@ -96,7 +96,7 @@ class AutoencoderDetector(Autoencoder):
 
     def detect(self, X: object) -> npt.NDArray[np.bool_]:
         """Whether each row is an alarm: its score is above the threshold. Shape (rows,)."""
-        return is_alarm(self.score(X), self.threshold)
+        return is_alarm(self.anomaly_scores(X), self.threshold)
 
     def contributions(self, X: object) -> npt.NDArray[np.float32]:
         """Each feature's share of the error of its row.
@@ -143,7 +143,7 @@ class AutoencoderDetector(Autoencoder):
         return list(names) if names else [f"feature {i}" for i in range(width)]
 
     def _extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
-        scores = self.score(run.data.x_val)
+        scores = self.anomaly_scores(run.data.x_val)
         values = {
             _ARTIFACT: {
                 "format": _FORMAT,

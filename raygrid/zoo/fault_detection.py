@@ -88,7 +88,7 @@ class QStatistic:
         count = int(np.searchsorted(held, variance * held[-1])) + 1
         return cls(scaler, vectors[:, ::-1].T[:count])
 
-    def score(self, X: Array) -> Float64Array:
+    def anomaly_scores(self, X: Array) -> Float64Array:
         """The sum over features of the squared residual of each row, float64, shape (rows,), in scaled units.
 
         Raises:

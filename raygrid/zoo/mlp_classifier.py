@@ -133,19 +133,35 @@ class MLPClassifier(GridSearchModel):
         """
         return super().predict(X).astype(np.float32, copy=False)
 
-    def evaluate(self, X: object, y: object = None, run_ids: object = None) -> dict[str, float]:
+    def score(self, X: object, y: object) -> float:
+        """The fraction of rows that are recognised (accuracy), as scikit-learn's classifiers give it.
+
+        Args:
+            X: inputs in original units, rows first.
+            y: the label of each row.
+
+        Raises:
+            DataError: labels that the training data has not, or another number of rows.
+        """
+        codes = self._encoded(X, y)
+        return float(np.mean(self.predict_proba(X).argmax(axis=1) == codes))
+
+    def evaluate(
+        self, X: object, y: object = None, run_ids: object = None, sample_weight: object = None
+    ) -> dict[str, float]:
         """Loss and accuracy on ``X``.
 
         Args:
             X: inputs in original units, rows first.
             y: the label of each row.
             run_ids: for models of windows; leave it out.
+            sample_weight: as for ``GridSearchModel.evaluate``.
 
         Raises:
             ArgumentError: ``y`` is missing.
             DataError: labels that the training data has not.
         """
-        return super().evaluate(X, None if y is None else self._encoded(X, y), run_ids)
+        return super().evaluate(X, None if y is None else self._encoded(X, y), run_ids, sample_weight)
 
     def recall(self, X: object, y: object) -> dict[Label, float]:
         """For each class in ``y``, the fraction of its rows that are recognised.

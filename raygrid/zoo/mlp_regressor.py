@@ -67,7 +67,11 @@ class MLPRegressor(GridSearchModel):
         shape = _target_shape(self.published.manifest.depends_on)
         return predicted if shape is None else predicted.reshape(len(predicted), *shape)
 
-    def score(self, X: object, y: object) -> dict[str, float]:
+    def score(self, X: object, y: object) -> float:
+        """The coefficient of determination R² on ``X``, as scikit-learn's regressors give it; see ``metrics``."""
+        return self.metrics(X, y)["r2"]
+
+    def metrics(self, X: object, y: object) -> dict[str, float]:
         """``mae``, ``rmse`` and ``r2`` on ``X`` in original units; see ``regression_scores``.
 
         Args:

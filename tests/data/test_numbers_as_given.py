@@ -118,7 +118,7 @@ def test_times_as_inputs_and_targets_keep_their_seconds(tmp_path: Path, caplog: 
     np.testing.assert_allclose(model.predict(times[:, None]), times, rtol=0, atol=2)
     loaded = MLPRegressor.load(tmp_path, "times", 0)
     assert loaded.predict(times[:, None]).dtype == np.float64
-    assert loaded.score(times[:, None], times)["r2"] > 0.999
+    assert loaded.metrics(times[:, None], times)["r2"] > 0.999
     assert loaded.evaluate(times[:, None], times)["loss"] < 1e-3
 
 

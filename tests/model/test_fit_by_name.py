@@ -57,13 +57,13 @@ def test_another_order_gives_the_same_answers(regressor: MLPRegressor) -> None:
     for X in tables(VAL):
         np.testing.assert_array_equal(regressor.predict(X), expected)
         assert regressor.evaluate(X, Y_VAL[["q", "p"]]) == regressor.evaluate(VAL, Y_VAL)
-        assert regressor.score(X, Y_VAL[["q", "p"]]) == regressor.score(VAL, Y_VAL)
+        assert regressor.metrics(X, Y_VAL[["q", "p"]]) == regressor.metrics(VAL, Y_VAL)
 
 
 def test_missing_additional_and_renamed_columns_are_listed(regressor: MLPRegressor) -> None:
     wrong = VAL.rename(columns={"b": "B"}).drop(columns="c").assign(note="text")
     message = "X does not have the columns of the training data: 'b', 'c' are missing, 'B', 'note' are new"
-    for call in (regressor.predict, lambda X: regressor.evaluate(X, Y_VAL), lambda X: regressor.score(X, Y_VAL)):
+    for call in (regressor.predict, lambda X: regressor.evaluate(X, Y_VAL), lambda X: regressor.metrics(X, Y_VAL)):
         with pytest.raises(DataError, match=message):
             call(wrong)
     with pytest.raises(

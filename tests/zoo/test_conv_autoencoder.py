@@ -112,7 +112,7 @@ def test_predict_gives_each_row_in_original_units_as_the_mean_over_its_windows(f
 def test_score_is_one_error_a_row_in_scaled_units(fitted: Fitted) -> None:
     scale = fitted.model.published.scaling.scale_inputs
     error = scale(fitted.model.predict(X, run_ids=RUNS)) - scale(X)
-    score = fitted.model.score(X, run_ids=RUNS)
+    score = fitted.model.anomaly_scores(X, run_ids=RUNS)
     assert score.shape == (len(X),) and score.dtype == np.float32
     np.testing.assert_allclose(score, np.mean(np.square(error), axis=1), rtol=1e-3, atol=1e-6)
 
@@ -135,12 +135,12 @@ def test_other_run_ids_make_the_saved_model_stale(fitted: Fitted) -> None:
 
 
 def test_new_data_with_a_run_shorter_than_the_window_is_refused(fitted: Fitted) -> None:
-    for method in (fitted.model.predict, fitted.model.evaluate, fitted.model.score):
+    for method in (fitted.model.predict, fitted.model.evaluate, fitted.model.anomaly_scores):
         with pytest.raises(DataError, match=r"window of 6 rows is longer than a run of X: rows 7 to 10, 4 rows"):
             method(X[:11], run_ids=[0] * 7 + [1] * 4)
     with pytest.raises(DataError, match=r"run_ids has shape \(3,\); it must hold one id per row \(8 rows\)"):
         fitted.model.predict(X[:8], [0, 0, 0])
-    with pytest.raises(ArgumentError, match="leave y out"):
+    with pytest.raises(ArgumentError, match="leave y and sample_weight out"):
         fitted.model.evaluate(X_VAL, X_VAL)
 
 

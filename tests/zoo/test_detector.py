@@ -50,14 +50,14 @@ def test_the_score_is_the_mean_squared_error_in_scaled_units(fitted: Fitted) -> 
     mean, scale = X.mean(axis=0, dtype=float), X.std(axis=0, dtype=float)
     errors = ((model.predict(X_VAL) - mean) / scale - (X_VAL - mean) / scale) ** 2
     np.testing.assert_allclose(model.reconstruction_errors(X_VAL), errors, rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(model.score(X_VAL), errors.mean(axis=1), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(model.anomaly_scores(X_VAL), errors.mean(axis=1), rtol=1e-3, atol=1e-5)
     assert model.best_metrics is not None
-    assert model.score(X_VAL).mean() == pytest.approx(model.best_metrics["val_loss"], rel=1e-5)
+    assert model.anomaly_scores(X_VAL).mean() == pytest.approx(model.best_metrics["val_loss"], rel=1e-5)
 
 
 def test_the_threshold_lets_the_quantile_of_the_validation_rows_pass(fitted: Fitted) -> None:
     model = fitted.model
-    assert sorted(model.score(X_VAL))[90] == model.threshold
+    assert sorted(model.anomaly_scores(X_VAL))[90] == model.threshold
     assert model.detect(X_VAL).sum() == 10
     assert model.detect(X_VAL + 100).all()
     assert published(fitted.folder) == {
@@ -77,10 +77,10 @@ def test_another_process_finds_the_same_threshold_scores_and_alarms_to_the_last_
 
         model = AutoencoderDetector.load({str(fitted.folder)!r}, "small", 0)
         rows = small_rows(101, seed=1)
-        scores = model.score(rows).tobytes().hex()
+        scores = model.anomaly_scores(rows).tobytes().hex()
         print("found", model.quantile, model.threshold.hex(), scores, model.detect(rows).sum())
     """
-    scores = fitted.model.score(X_VAL).tobytes().hex()
+    scores = fitted.model.anomaly_scores(X_VAL).tobytes().hex()
     expected = f"found 0.9 {fitted.model.threshold.hex()} {scores} 10"
     assert expected in run_script(script, tmp_path)
 
@@ -92,7 +92,7 @@ def test_another_quantile_publishes_anew_without_training(folder: Path, asked: d
     model = AutoencoderDetector(folder, "small", 0, quantile=0.5)
     model.fit(X, X_VAL, **asked)
     assert published(folder)["quantile"] == model.quantile == 0.5
-    assert published(folder)["threshold"] == model.threshold == sorted(model.score(X_VAL))[50]
+    assert published(folder)["threshold"] == model.threshold == sorted(model.anomaly_scores(X_VAL))[50]
     assert AutoencoderDetector.load(folder, "small", 0).threshold == model.threshold
     manifest = json.loads((folder / "small_manifest.json").read_text())
     assert manifest["generation"] != json.loads(before["small_manifest.json"])["generation"]
@@ -129,7 +129,7 @@ def test_an_alarm_names_the_features_that_carry_it(fitted: Fitted) -> None:
     rows[3, 2] += 50 * X[:, 2].std()
     (alarm,) = fitted.model.alarm_features(rows, ["a", "b", "c", "d"], top=2)
     assert alarm.row == 3
-    assert alarm.score == fitted.model.score(rows)[3]
+    assert alarm.score == fitted.model.anomaly_scores(rows)[3]
     assert len(alarm.features) == 2
     assert alarm.features[0][0] == "c"
     assert alarm.features[0][1] == fitted.model.contributions(rows)[3].max()
@@ -175,6 +175,6 @@ def test_a_set_without_a_threshold_says_what_to_do(folder: Path) -> None:
     for name in ("small_manifest.json", "small_detector.json"):
         (folder / name).unlink()
     loaded = AutoencoderDetector.load(folder, "small", 0)
-    assert loaded.score(X).shape == (len(X),)
+    assert loaded.anomaly_scores(X).shape == (len(X),)
     with pytest.raises(MissingArtifactError, match=r"small_detector\.json.*reset_experiment=True"):
         loaded.detect(X)

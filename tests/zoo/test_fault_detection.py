@@ -63,11 +63,11 @@ def test_the_q_statistic_is_the_squared_distance_from_the_plane_of_the_component
     x = np.column_stack([along, 3 * along + 5, np.full(1000, 7.0)]).astype(np.float32)
     pca = QStatistic.fit(x, 0.85)
     assert len(pca.components) == 1
-    np.testing.assert_allclose(pca.score(x), 0, atol=1e-9)
+    np.testing.assert_allclose(pca.anomaly_scores(x), 0, atol=1e-9)
     # In scaled units the line is the diagonal of the first two features; the third is constant and has scale 1.
     mean, scale = pca.scaler.mean.astype(float), pca.scaler.scale.astype(float)
     off_the_line = (mean + scale * np.array([2.0, -2.0, 0.5]))[None]
-    np.testing.assert_allclose(pca.score(off_the_line), [2**2 + 2**2 + 0.5**2], rtol=1e-5)
+    np.testing.assert_allclose(pca.anomaly_scores(off_the_line), [2**2 + 2**2 + 0.5**2], rtol=1e-5)
 
 
 def test_pca_refuses_what_it_cannot_be_fitted_on() -> None:
@@ -147,7 +147,7 @@ def test_detectors_of_different_faults_do_not_share_a_table() -> None:
 def test_pca_finds_two_thirds_of_the_faults_of_the_embedded_data() -> None:
     data = load_tep()
     pca = QStatistic.fit(data.X_train)
-    found = detect_faults(pca.score(data.X_val), pca.score(data.X_test), data.fault)
+    found = detect_faults(pca.anomaly_scores(data.X_val), pca.anomaly_scores(data.X_test), data.fault)
     assert list(found.rates) == list(range(1, 21))
     assert found.average == pytest.approx(0.669, abs=0.002)
     assert found.false_alarms == pytest.approx(0.031, abs=0.002)

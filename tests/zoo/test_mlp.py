@@ -73,6 +73,10 @@ def test_evaluate_takes_labels_and_measures_what_training_measured(classifier: M
         classifier.evaluate(X_VAL[:1], ["odd"])
 
 
+def test_the_score_of_a_classifier_is_its_accuracy(classifier: MLPClassifier) -> None:
+    assert classifier.score(X_VAL, Y_VAL) == (classifier.predict(X_VAL) == Y_VAL).mean()
+
+
 def test_recall_is_the_part_of_each_class_that_is_recognised(classifier: MLPClassifier) -> None:
     right = classifier.predict(X_VAL) == Y_VAL
     assert classifier.recall(X_VAL, Y_VAL) == {label: right[label == Y_VAL].mean() for label in sorted({*Y_VAL})}
@@ -220,8 +224,8 @@ def test_a_regressor_predicts_several_targets_in_their_own_units(regressor: MLPR
     predicted = regressor.predict(X_VAL)
     assert predicted.shape == (len(X_VAL), 2)
     assert predicted.dtype == np.float32
-    assert regressor.score(X_VAL, y) == regression_scores(y, predicted)
-    assert regressor.score(X_VAL, y)["r2"] > 0.7
+    assert regressor.metrics(X_VAL, y) == regression_scores(y, predicted)
+    assert regressor.score(X_VAL, y) == regressor.metrics(X_VAL, y)["r2"] > 0.7
     assert (MLPRegressor.load(regressor.model_dir, "small", 0).predict(X_VAL) == predicted).all()
 
 
@@ -230,6 +234,15 @@ def test_evaluate_of_a_regressor_is_in_scaled_units(regressor: MLPRegressor) -> 
     measured = regressor.evaluate(X_VAL, y)
     error = (regressor.predict(X_VAL) - y) / spread
     assert measured["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-3)
+    weights = np.linspace(0, 2, len(X_VAL))
+    weighted = regressor.evaluate(X_VAL, y, sample_weight=weights)
+    squares = (error**2).mean(axis=1)
+    # As Keras weighs: the sum over rows by their number.
+    assert weighted["loss"] == pytest.approx((weights * squares).mean(), rel=1e-3)
+    assert weighted["loss"] != pytest.approx(measured["loss"], rel=1e-3)
+    for wrong in (weights[:-1], -weights):
+        with pytest.raises(DataError, match="sample_weight"):
+            regressor.evaluate(X_VAL, y, sample_weight=wrong)
     assert measured["loss"] == pytest.approx((error**2).mean(), rel=1e-3)
     assert regressor.best_metrics is not None
     assert measured["loss"] == pytest.approx(regressor.best_metrics["val_loss"], rel=1e-5)
@@ -242,9 +255,11 @@ def test_one_target_comes_back_in_the_shape_that_it_had(tmp_path: Path) -> None:
     assert model.predict(X_VAL).shape == (len(X_VAL),)
     error = (model.predict(X_VAL) - y_val) / y.std(dtype=float)
     assert model.evaluate(X_VAL, y_val)["loss"] == pytest.approx((error**2).mean(), rel=1e-3)
-    assert model.score(X_VAL, y_val)["rmse"] == pytest.approx(np.sqrt((error**2).mean()) * y.std(dtype=float), rel=1e-3)
+    assert model.metrics(X_VAL, y_val)["rmse"] == pytest.approx(
+        np.sqrt((error**2).mean()) * y.std(dtype=float), rel=1e-3
+    )
     with pytest.raises(DataError, match="y has shape"):
-        model.score(X_VAL, two_targets(X_VAL))
+        model.metrics(X_VAL, two_targets(X_VAL))
 
 
 @pytest.mark.usefixtures("no_training")
