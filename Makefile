@@ -23,10 +23,11 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv search test test-long test-latest lint stress bench clean
+.PHONY: help venv search check test test-long test-latest lint stress bench clean
 
 help:
 	@echo "make search   set up, then run a search       (ARGS= passes options, see ARGS=--help)"
+	@echo "make check    ruff, mypy and the quick tests of what is pure (ARGS= passes pytest options)"
 	@echo "make test     set up, then run the tests      (ARGS= passes pytest options)"
 	@echo "make test-long    the tests that take longest, which make test leaves out"
 	@echo "make test-latest  the tests against the newest releases of everything, in a venv of their own (ARGS= as above)"
@@ -58,6 +59,14 @@ test-latest: $(RUN_READY)
 	@$(LATEST) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(LATEST) -m pip list --disable-pip-version-check 2>/dev/null | grep -iE '^(keras|tensorflow|ray|numpy|pyarrow) '
 	@$(LATEST) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+
+# For the loop while coding: no TensorFlow, no Ray.
+CHECKED := tests/base tests/identity tests/grid tests/data/files tests/test_errors.py
+check: $(DEV_READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -q -m "not ray and not long" $(CHECKED) $(ARGS)
 
 lint: $(DEV_READY)
 	@$(BIN)/ruff check .

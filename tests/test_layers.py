@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from repository import ROOT
 
 import raygrid
 
@@ -160,6 +162,21 @@ def test_a_module_imports_from_its_own_room_and_from_those_before_it(name: str) 
 def test_modules_import_each_other_without_a_circle() -> None:
     imports = {name: {target for target, found in own_imports(name) if not found.typing_only} for name in MODULES}
     TopologicalSorter(imports).prepare()
+
+
+def test_the_page_on_the_structure_names_every_module_in_the_row_of_its_package() -> None:
+    page = (ROOT / "docs/structure.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z/]+)/` \|.*\| (.*) \|$", page, re.MULTILINE))
+    # What these hold is said in words: models, commands and the data.
+    in_words = ("datasets", "zoo", "cli")
+    expected: dict[str, set[str]] = {}
+    for name in MODULES:
+        if not file_of(name).name.startswith("__") and "." in name and room_of(name) not in in_words:
+            folder, _, leaf = name.replace(".", "/").rpartition("/")
+            expected.setdefault(folder, set()).add(leaf)
+    found = {folder: set(re.findall(r"`([a-z_0-9]+)`", row)) for folder, row in rows.items()}
+    for folder, modules in expected.items():
+        assert modules == found[folder] & {name.rpartition(".")[2] for name in MODULES}, folder
 
 
 @pytest.mark.parametrize("name", MODULES)

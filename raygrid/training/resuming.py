@@ -10,16 +10,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from raygrid.base.once import first_time
 from raygrid.grid.plan import Point
 from raygrid.store.checkpoints import Checkpoint, Checkpoints
 from raygrid.training.point_group import PointGroup
 from raygrid.training.training_state import HiddenStateError, assign, fits, state_variables, values_of
 
 log = logging.getLogger("raygrid")
-
-
-# Reasons against checkpoints that this process has told already.
-_told: set[str] = set()
 
 
 class Resumption:
@@ -113,9 +110,9 @@ class Resumption:
         return self._state
 
     def _tell_why_not(self) -> None:
-        if self._why_not is not None and self._why_not not in _told:
-            _told.add(self._why_not)
-            log.info("Long trainings begin anew if their process is killed, without checkpoints: %s.", self._why_not)
+        anew = f"Long trainings begin anew if their process is killed, without checkpoints: {self._why_not}."
+        if self._why_not is not None and first_time(anew):
+            log.info("%s", anew)
 
     def _write(self, checkpoints: Checkpoints, state: list[tf.Variable]) -> None:
         try:

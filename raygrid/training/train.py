@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 from raygrid.base.keras_settings import KerasSettings
+from raygrid.base.once import first_time
 from raygrid.base.types import Builder
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import BuilderError
@@ -29,7 +30,7 @@ from raygrid.training.batches import Items, train_items, val_items, validation_d
 from raygrid.training.custom_gradients import release_custom_gradients
 from raygrid.training.epoch_program import EpochProgram, step_functions, why_not
 from raygrid.training.keras_internals import outside_eager_execution
-from raygrid.training.point_group import EpochLogs, OnEpoch, OnFinished, PointGroup, TrainedPoint
+from raygrid.training.point_group import OnEpoch, OnFinished, PointGroup
 from raygrid.training.publishable import publishable_model
 from raygrid.training.resuming import Resumption
 from raygrid.training.shared_training import StopsMatterError, built_whatever_the_stops
@@ -40,9 +41,6 @@ log = logging.getLogger("raygrid")
 
 # The two ways to run epochs, which may round otherwise: as one graph each, or by model.fit.
 _IN_GRAPH, _BY_FIT = "graph", "fit"
-
-# Reasons against the graph that this process has told already.
-_told: set[str] = set()
 
 
 def train_points(
@@ -165,31 +163,6 @@ def train_points(
         resumption.end()
 
 
-def train_point(
-    build: Builder,
-    point: Point,
-    context: str,
-    arrays: TrainingArrays,
-    settings: TrainSettings,
-    *,
-    device: str,
-    on_epoch: Callable[[int, EpochLogs], None] = lambda epoch, logs: None,
-) -> TrainedPoint:
-    """Trains one point; see ``train_points``."""
-    finished: list[TrainedPoint] = []
-    train_points(
-        build,
-        [point],
-        context,
-        arrays,
-        settings,
-        device=device,
-        on_epoch=lambda points, epoch, logs: on_epoch(epoch, logs),
-        on_finished=finished.append,
-    )
-    return finished[0]
-
-
 def this_device() -> str:
     """Where TensorFlow trains in a process that nobody prepared as a worker."""
     found = tf.config.get_visible_devices("GPU")
@@ -263,10 +236,9 @@ def _train(
     if program is not None:
         _train_in_graph(program, point, group, resumption)
         return
-    reason = reason or own_reason or ""
-    if reason not in _told:
-        _told.add(reason)
-        log.info("Epochs run through model.fit, which is slower: %s.", reason)
+    slower = f"Epochs run through model.fit, which is slower: {reason or own_reason}."
+    if first_time(slower):
+        log.info("%s", slower)
     train, val = train_items(arrays, point.config, settings), val_items(arrays, point.config, settings)
     done = 0
     if own_reason is not None:

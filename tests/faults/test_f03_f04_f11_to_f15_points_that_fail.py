@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from faulty_models import FaultyModel, builds_by_case, last_process
+from one_training import train_point
 from small_models import dense_model, small_rows
 
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
@@ -125,8 +126,6 @@ def test_f13_a_point_with_the_best_val_loss_and_a_weight_that_is_nan_cannot_win(
 
 
 def test_f13_rows_of_nan_that_got_past_the_check_train_nothing_that_could_win() -> None:
-    from raygrid.training.train import train_point
-
     rows = np.full_like(X, np.nan)
     config = {"hidden": (4,), "activation": "relu", "learning_rate": 0.01, "batch_size": 32, "epochs": 2}
     # Validation with a model of NaN weights may well be finite: relu of NaN is 0 in some of TensorFlow's kernels.

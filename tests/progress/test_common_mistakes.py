@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from one_training import train_point
 from small_models import small_rows
 
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
@@ -23,8 +24,6 @@ CONFIG = {"units": 4, "epochs": 1, "batch_size": 32, "patience": None}
 
 def cause(build: Any, x: Any = X, y: Any = None, **config: Any) -> str:
     """What the record of a point says that was trained with this builder and failed."""
-    from raygrid.training.train import train_point
-
     targets = (None, None) if y is None else (y[:50], y[50:])
     arrays = TrainingArrays(x[:50], targets[0], x[50:], targets[1])
     point = Point(0, CONFIG | config, 0, "key")

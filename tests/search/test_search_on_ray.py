@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from architectures import falling_by_epochs
 from child_processes import run_script
+from one_training import train_point
 from small_models import WIDTH, LoggedModel, builds, dense_model, small_rows
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
@@ -337,7 +338,6 @@ def test_a_schedule_that_reads_epochs_as_it_trains_gives_each_point_its_own_resu
     ray_session: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from raygrid.progress.listeners import tell_trained_apart
-    from raygrid.training.train import train_point
 
     tell_trained_apart.cache_clear()
     model = GridSearchModel(tmp_path, "falling", build_model=falling_by_epochs)

@@ -18,6 +18,7 @@ import pytest
 from architectures import branched, nadam, normalised, of_own_making, recurrent, scheduled, stateful
 from small_models import WIDTH, SmallModel, dense_model, small_rows
 
+from raygrid.base import once
 from raygrid.data.mapped_arrays import open_array_files, write_array_files
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.grid.plan import Point
@@ -375,9 +376,7 @@ def in_eager_mode(config: Any, shape: Any) -> Any:
 def test_what_could_end_otherwise_is_not_checkpointed_and_says_so(
     build: Any, reason: str, checkpoints: Checkpoints, log: pytest.LogCaptureFixture
 ) -> None:
-    from raygrid.training import resuming
-
-    resuming._told.clear()
+    once._said.clear()
     short = [point(epochs=3, batch_size=160)]
     cut_short(build, short, checkpoints, 1)
     assert not checkpoints.folder.exists()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from one_training import train_point
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid.data.mapped_arrays import open_array_files, write_array_files
@@ -134,8 +135,6 @@ RUNS = TrainingArrays(
 def test_out_of_files_a_training_gives_what_it_gives_in_memory_to_the_last_bit(
     build: Callable[..., Any], arrays: TrainingArrays, windowed: bool, batch_size: int, shuffle: bool, tmp_path: Path
 ) -> None:
-    from raygrid.training.train import train_point
-
     point = Point(0, {**CONFIG, "batch_size": batch_size, "window": 8, "stride": 3}, 5, "key")
     settings = TrainSettings(shuffle, windowed=windowed)
     one, other = (
@@ -149,8 +148,6 @@ def test_out_of_files_a_training_gives_what_it_gives_in_memory_to_the_last_bit(
 def test_out_of_files_nothing_of_the_data_becomes_a_tensor_and_the_reason_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from raygrid.training.train import train_point
-
     arrays = in_files(TrainingArrays(small_rows(41), None, small_rows(17), None), tmp_path)
     held: list[int] = []
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from one_training import train_point
 
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.grid.plan import Point
@@ -445,8 +446,6 @@ ARRAYS = TrainingArrays(*TRAIN, *VAL)
 def train(
     build: Callable[[], Any], settings: TrainSettings, arrays: TrainingArrays = ARRAYS, seed: int = 0, **changes: Any
 ) -> Any:
-    from raygrid.training.train import train_point
-
     point = Point(0, SETTINGS | changes, seed, "key")
     trained = train_point(lambda config, shape: build(), point, "context", arrays, settings, device="CPU")
     assert trained.record.status == "done", trained.record.error
@@ -608,7 +607,7 @@ def test_what_a_graph_would_change_is_left_to_keras_fit(
 ) -> None:
     from raygrid.training import train
 
-    monkeypatch.setattr(train, "_told", set())
+    monkeypatch.setattr("raygrid.base.once._said", set())
     caplog.set_level(logging.INFO, "raygrid")
     trained = train(build, TrainSettings(shuffle=False))
     assert [reason in message for message in told(caplog)] == [True]
@@ -631,7 +630,7 @@ def test_why_an_epoch_is_not_in_graph_is_told_once_for_each_reason(
 ) -> None:
     from raygrid.training import train
 
-    monkeypatch.setattr(train, "_told", set())
+    monkeypatch.setattr("raygrid.base.once._said", set())
     caplog.set_level(logging.INFO, "raygrid")
     for reason in ("this", "this", "that", "this", "that", None):
         monkeypatch.setattr(train, "why_not", lambda model, reason=reason: reason)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from one_training import train_point
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid import GridSearchModel
@@ -77,8 +78,6 @@ def always_noisy(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
 
 def trained(build: Callable[..., Any]) -> Any:
     """A point as a worker reports it."""
-    from raygrid.training.train import train_point
-
     point = train_point(build, Point(0, CONFIG, 0, "key"), "context", ARRAYS, TrainSettings(), device="CPU")
     assert point.record.status == "done", point.record.error
     return point

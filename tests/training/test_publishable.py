@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from one_training import train_point
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid import GridSearchModel
@@ -33,8 +34,6 @@ def nothing_checked_yet() -> Iterator[None]:
 
 def trained(build: Callable[..., Any], config: dict[str, Any] = CONFIG, seed: int = 0) -> tuple[Any, int]:
     """A point as a worker reports it, and how many epochs were run for it."""
-    from raygrid.training.train import train_point
-
     epochs: list[int] = []
     point = train_point(
         build,

@@ -342,7 +342,7 @@ def test_where_keras_renamed_something_epochs_run_through_fit(
     def renamed(*args: Any) -> Any:
         raise AttributeError(f"'Sequential' object has no attribute '_{private}'")
 
-    monkeypatch.setattr(train, "_told", set())
+    monkeypatch.setattr("raygrid.base.once._said", set())
     monkeypatch.setattr(epoch_program, private, renamed)
     caplog.set_level(logging.INFO, "raygrid")
     programs = TracedPrograms()

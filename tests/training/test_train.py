@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from one_training import train_point
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
@@ -35,8 +36,6 @@ def train(
     seed: int = 0,
     **changes: Any,
 ) -> Any:
-    from raygrid.training.train import train_point
-
     config = {**CONFIG, **changes}
     return train_point(build, Point(0, config, seed, "key"), "context", arrays, TrainSettings(shuffle), device="CPU")
 
@@ -313,8 +312,6 @@ def test_rows_targets_and_weights_stay_together_when_shuffled() -> None:
 
 
 def test_every_epoch_is_reported_once_in_order() -> None:
-    from raygrid.training.train import train_point
-
     reported: list[tuple[int, dict[str, float | None]]] = []
     record = train_point(
         dense_model,
@@ -349,7 +346,6 @@ def draws() -> list[Any]:
 def test_what_is_drawn_after_a_training_is_what_would_have_been_drawn_without(earlier: int) -> None:
     import keras
 
-    from raygrid.training.train import train_point
     from raygrid.training.user_state import user_state_kept
 
     def seeded() -> None:
@@ -369,7 +365,6 @@ def test_without_a_seed_what_is_drawn_after_a_training_is_not_that_of_its_seed()
     import keras
     import tensorflow as tf
 
-    from raygrid.training.train import train_point
     from raygrid.training.user_state import user_state_kept
 
     found = []
@@ -385,7 +380,6 @@ def test_without_a_seed_what_is_drawn_after_a_training_is_not_that_of_its_seed()
 def test_the_users_dtype_policy_and_names_of_layers_come_back_after_a_training() -> None:
     import keras
 
-    from raygrid.training.train import train_point
     from raygrid.training.user_state import user_state_kept
 
     keras.utils.clear_session()
@@ -402,8 +396,6 @@ def test_the_users_dtype_policy_and_names_of_layers_come_back_after_a_training()
 
 
 def test_a_point_is_built_and_trained_in_the_dtype_policy_that_was_asked_for() -> None:
-    from raygrid.training.train import train_point
-
     policies: list[str] = []
 
     def noting(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from one_training import train_point
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid import MLPRegressor
@@ -90,8 +91,6 @@ def test_the_rules_are_those_of_the_numbers_below() -> None:
 
 @pytest.mark.parametrize("name", TRAININGS)
 def test_a_training_gives_the_numbers_that_its_rules_gave_before(name: str) -> None:
-    from raygrid.training.train import train_point
-
     build, windowed = TRAININGS[name]
     trained = train_point(
         build, Point(0, CONFIG, 5, "key"), "c", ARRAYS, TrainSettings(windowed=windowed), device="CPU"
