@@ -43,6 +43,10 @@ _ADVICE = {
     **dict.fromkeys(("x_val", "X_valid", "X_test", "x_test"), "pass the inputs for validation as X_val=..."),
     **dict.fromkeys(("Y_val", "y_valid", "y_test"), "pass the targets for validation as y_val=..."),
 }
+_IN_THE_GRID = (
+    "it is a hyperparameter, which belongs in the grid, such as {{'{name}': [...]}}, or in the single config, such as "
+    "{{'{name}': ...}}; see param_grid and model_config."
+)
 _IN_EVERY_CONFIG = ("epochs", "batch_size", "patience")
 # Rows that belong together, such as noisy and clean ones, have columns that go up and down together; rows of
 # validation have not.
@@ -54,6 +58,8 @@ class _Model(Protocol):
     USES_TARGETS: bool | None
 
     def parameter_names(self) -> Collection[str]: ...
+
+    def fit(self, X_train: object, X_val: object = None) -> object: ...
 
 
 def explains_arguments(method: Callable[P, R]) -> Callable[P, R]:
@@ -77,6 +83,39 @@ def explains_arguments(method: Callable[P, R]) -> Callable[P, R]:
     return checked
 
 
+def explains_settings(constructor: Callable[P, None]) -> Callable[P, None]:
+    """``constructor``, that of a model, which says of an unknown keyword what would be meant by it.
+
+    Raises:
+        ArgumentError: an unknown keyword.
+    """
+    known = set(inspect.signature(constructor).parameters)
+
+    @functools.wraps(constructor)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> None:
+        model = cast(_Model, args[0])
+        own = type(model).__name__
+        lines = [
+            f"{own} has no setting {name}: {_advice_for_setting(model, name)}" for name in kwargs if name not in known
+        ]
+        if lines:
+            raise ArgumentError("\n".join(lines))
+        constructor(*args, **kwargs)
+
+    return checked
+
+
+def _advice_for_setting(model: _Model, name: str) -> str:
+    if name in _IN_EVERY_CONFIG or name in model.DEFAULT_CONFIG:
+        return _IN_THE_GRID.format(name=name)
+    if name in inspect.signature(type(model).fit).parameters:
+        return f"it is an argument of fit: fit(..., {name}=...)."
+    if name in _ADVICE:
+        return _ADVICE[name].format(method="fit") + "."
+    names = sorted(model.parameter_names())
+    return f"its settings are {', '.join(names)}.{did_you_mean(name, names)}"
+
+
 def _check_keywords(model: _Model, method: str, given: Iterable[str], known: set[str]) -> None:
     unknown = [name for name in given if name not in known]
     if not unknown:
@@ -89,10 +128,7 @@ def _advice(model: _Model, method: str, name: str, known: set[str]) -> str:
     if name in model.parameter_names():
         return f"it is a setting of the model: {type(model).__name__}(..., {name}=...)."
     if name in _IN_EVERY_CONFIG or name in model.DEFAULT_CONFIG:
-        return (
-            f"it is a hyperparameter, which belongs in the grid, such as {{{name!r}: [...]}}, or in the single config, "
-            f"such as {{{name!r}: ...}}; see param_grid and model_config."
-        )
+        return _IN_THE_GRID.format(name=name)
     if name in _ADVICE:
         return _ADVICE[name].format(method=method) + "."
     names = sorted(known - {"self"})

@@ -116,11 +116,11 @@ class FitCall:
         return FitPlan.of(run, task.loads)
 
     def _published_request(self) -> Request | None:
-        """What the published set was asked for, to be published anew, where what ``_request_extras`` gives differs.
+        """What the published set was asked for, to be published anew, where what ``request_extras`` gives differs.
 
         Also where it is taken over from other code.
         """
-        always, extras = self.options.accept_code_change, self.model._request_extras()
+        always, extras = self.options.accept_code_change, self.model.request_extras()
         manifest = read_manifest(self.paths) if extras or always else None
         if manifest is None or not manifest.request:
             return None

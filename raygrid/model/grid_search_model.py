@@ -34,7 +34,7 @@ from raygrid.grid.space import SearchSpace
 from raygrid.grid.values import DEFAULT_MAX_POINTS, Config, iter_param_grid
 from raygrid.identity.code_digest import builder_digest, describe_code
 from raygrid.identity.identity import Identity, installed_versions
-from raygrid.model.fit_arguments import explains_arguments
+from raygrid.model.fit_arguments import explains_arguments, explains_settings
 from raygrid.model.fit_call import CallOptions, FitCall, published_names
 from raygrid.model.fit_plan import FitPlan, Task
 from raygrid.model.parameters import Parameters
@@ -119,6 +119,7 @@ class GridSearchModel(Parameters):
     # What a built-in model predicts of the embedded data.
     EMBEDDED_TARGETS: ClassVar[tuple[str, ...]] = ()
 
+    @explains_settings
     def __init__(
         self,
         model_dir: str | Path = "models",
@@ -491,7 +492,7 @@ class GridSearchModel(Parameters):
             artifacts, manifest, best_config, best_model, best_metrics, scaling, run.settings.windowed
         )
         self._published = published
-        for name, value in self._extra_artifacts(run).items():
+        for name, value in self.extra_artifacts(run).items():
             files[artifacts.extra_path(name).name] = encode_json(value)
         previous = read_manifest_or_damaged(artifacts)
         manifest = publish(artifacts, files, manifest)
@@ -525,18 +526,18 @@ class GridSearchModel(Parameters):
 
     # What a model of the zoo adds to the published set
 
-    def _extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
+    def extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
         """JSON values of further published files, by the names in ``EXTRA_ARTIFACTS``; ``best_model`` is set."""
         return {}
 
-    def _take_extra_artifacts(self, values: Mapping[str, Any]) -> None:
-        """Takes what ``_extra_artifacts`` gave, read back."""
+    def take_extra_artifacts(self, values: Mapping[str, Any]) -> None:
+        """Takes what ``extra_artifacts`` gave, read back."""
 
-    def _extra_digests(self) -> dict[str, dict[str, Any]]:
+    def extra_digests(self) -> dict[str, dict[str, Any]]:
         """Further data that results depend on, such as another model: name to ``{"digest", "shape"}``."""
         return {}
 
-    def _request_extras(self) -> dict[str, Any]:
+    def request_extras(self) -> dict[str, Any]:
         """What else the published set depends on, though no training does."""
         return {}
 
@@ -615,7 +616,7 @@ class GridSearchModel(Parameters):
         self._published = PublishedModel(
             paths, cached.manifest, cached.config, model, cached.metrics, cached.scaling, windowed
         )
-        self._take_extra_artifacts(
+        self.take_extra_artifacts(
             {
                 name: decode_json(cached.files[path.name], path)
                 for name in self.EXTRA_ARTIFACTS
@@ -637,7 +638,7 @@ class GridSearchModel(Parameters):
             self.DEFAULT_CONFIG,
             self.DEFAULT_PARAM_GRID,
             self.max_points,
-            self._request_extras(),
+            self.request_extras(),
         )
 
     def _checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
@@ -673,7 +674,7 @@ class GridSearchModel(Parameters):
             if name not in _BASE_ATTRIBUTES and not name.startswith("fitted_")
         }
         return Identity(
-            data={**data.digests(inputs_scaled=self.scaler_kind is not None), **self._extra_digests()},
+            data={**data.digests(inputs_scaled=self.scaler_kind is not None), **self.extra_digests()},
             code={"name": describe_code(builder), "digest": builder_digest(builder, own)},
             settings={
                 "seed": self.seed,

@@ -142,7 +142,7 @@ class AutoencoderDetector(Autoencoder):
         names = kept_names(names_of("X", X)) or self.published.manifest.column_names.get("x_train")
         return list(names) if names else [f"feature {i}" for i in range(width)]
 
-    def _extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
+    def extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
         scores = self.anomaly_scores(run.data.x_val)
         values = {
             _ARTIFACT: {
@@ -152,10 +152,10 @@ class AutoencoderDetector(Autoencoder):
                 "validation_rows": len(scores),
             }
         }
-        self._take_extra_artifacts(values)
+        self.take_extra_artifacts(values)
         return values
 
-    def _take_extra_artifacts(self, values: Mapping[str, Any]) -> None:
+    def take_extra_artifacts(self, values: Mapping[str, Any]) -> None:
         saved = values.get(_ARTIFACT)
         self.fitted_threshold = None
         if saved is None:
@@ -168,7 +168,7 @@ class AutoencoderDetector(Autoencoder):
             )
         self.fitted_threshold, self.fitted_quantile = threshold, quantile
 
-    def _request_extras(self) -> dict[str, Any]:
+    def request_extras(self) -> dict[str, Any]:
         return {"quantile": self.fitted_quantile}
 
 

@@ -216,16 +216,16 @@ class MLPClassifier(GridSearchModel):
         self.fitted_training_classes, self.fitted_outputs = classes, len(classes)
         return data
 
-    def _extra_digests(self) -> dict[str, dict[str, Any]]:
+    def extra_digests(self) -> dict[str, dict[str, Any]]:
         classes = self.fitted_training_classes
         return {_ARTIFACT: {"digest": digest_json(classes), "shape": [len(classes)]}}
 
-    def _extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
+    def extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
         values = {_ARTIFACT: {"format": _FORMAT, "classes": list(self.fitted_training_classes)}}
-        self._take_extra_artifacts(values)
+        self.take_extra_artifacts(values)
         return values
 
-    def _take_extra_artifacts(self, values: Mapping[str, Any]) -> None:
+    def take_extra_artifacts(self, values: Mapping[str, Any]) -> None:
         saved = values.get(_ARTIFACT, {"classes": []})
         classes = saved.get("classes") if isinstance(saved, dict) else None
         if (

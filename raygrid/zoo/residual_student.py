@@ -68,7 +68,7 @@ class ResidualStudent(GridSearchModel):
         model.compile(keras.optimizers.Adam(config["learning_rate"]), loss="mse", metrics=["mae"])
         return model
 
-    def _extra_digests(self) -> dict[str, dict[str, Any]]:
+    def extra_digests(self) -> dict[str, dict[str, Any]]:
         return {} if self.fitted_teacher is None else {TEACHER: {"digest": self.fitted_teacher, "shape": []}}
 
     def _identity(self, data: TrainingData) -> Identity:

@@ -251,7 +251,7 @@ def _extra(name: str, model: Callable[[], Any], value: dict[str, Any]) -> Callab
         return Reader(
             path,
             (encode_json(value),),
-            lambda: model()._take_extra_artifacts({name: decode_json(read_bytes(path), path)}),
+            lambda: model().take_extra_artifacts({name: decode_json(read_bytes(path), path)}),
         )
 
     return prepare

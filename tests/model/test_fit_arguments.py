@@ -158,3 +158,23 @@ def test_what_is_no_array_of_numbers_in_second_place_is_left_to_the_checks_of_th
 
 def test_a_model_with_targets_says_how_to_pass_them(folder: Path) -> None:
     assert "pass them as y_train: fit(X, y_train=y)" in refused(MLPRegressor(folder), X)
+
+
+@pytest.mark.parametrize(
+    ("settings", "advice"),
+    [
+        ({"callbacks": []}, "Autoencoder has no setting callbacks: raygrid stops early by itself"),
+        (
+            {"latent_dim": 8},
+            "latent_dim: it is a hyperparameter, which belongs in the grid, such as {'latent_dim': [...]}",
+        ),
+        ({"y_train": [1]}, r"y_train: it is an argument of fit: fit(..., y_train=...)."),
+        ({"sed": 1}, "Did you mean 'seed'?"),
+        ({"sed": 1, "epochs": 3}, "epochs: it is a hyperparameter"),
+    ],
+)
+def test_an_unknown_setting_is_answered_with_what_would_be_meant(
+    tmp_path: Path, settings: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(ArgumentError, match=re.escape(advice)):
+        Autoencoder(tmp_path, **settings)
