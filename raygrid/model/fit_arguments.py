@@ -94,12 +94,12 @@ def explains_settings(constructor: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(constructor)
     def checked(*args: P.args, **kwargs: P.kwargs) -> None:
         model = cast(_Model, args[0])
-        own = type(model).__name__
-        lines = [
-            f"{own} has no setting {name}: {_advice_for_setting(model, name)}" for name in kwargs if name not in known
-        ]
-        if lines:
-            raise ArgumentError("\n".join(lines))
+        unknown = [name for name in kwargs if name not in known]
+        if unknown:
+            own = type(model).__name__
+            raise ArgumentError(
+                "\n".join(f"{own} has no setting {name}: {_advice_for_setting(model, name)}" for name in unknown)
+            )
         constructor(*args, **kwargs)
 
     return checked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,7 @@ def test_a_model_with_targets_says_how_to_pass_them(folder: Path) -> None:
         ({"callbacks": []}, "Autoencoder has no setting callbacks: raygrid stops early by itself"),
         (
             {"latent_dim": 8},
-            "latent_dim: it is a hyperparameter, which belongs in the grid, such as {'latent_dim': [...]}",
+            "latent_dim: it is a hyperparameter, which belongs in the grid, such as {'latent_dim'",
         ),
         ({"y_train": [1]}, r"y_train: it is an argument of fit: fit(..., y_train=...)."),
         ({"sed": 1}, "Did you mean 'seed'?"),
