@@ -51,23 +51,7 @@ class PublishedModel:
     windowed: bool
 
     def predict(self, X: object, run_ids: object = None) -> Array:
-        """The model's output for rows of ``X``, in the original units of the targets, or of the inputs it reproduces.
-
-        A model of windows gives for each row the mean over all windows, one row apart, that hold it.
-
-        Args:
-            X: inputs in original units, rows first, of the width that was trained on. Columns with names may stand in
-                any order; what the model reproduces of them is given back in the order of ``X``.
-            run_ids: for a model of windows, the run that each row belongs to; windows do not cross runs. None: one run.
-
-        Returns:
-            Array, rows first: float32, or float64 where float32 is too coarse for the original units, such as those of
-            times since 1970; see ``StandardScaler.inverse_transform``.
-
-        Raises:
-            DataError: other columns than were trained on; for a model of windows, a run is shorter than the window; or
-                fractions, for a model whose input takes whole numbers.
-        """
+        """See ``GridSearchModel.predict``."""
         _, output = self.inputs_and_outputs(X, run_ids)
         if self.targets_are_inputs:
             return self.as_given(X, self.scaling.unscale_inputs(output))
@@ -76,22 +60,7 @@ class PublishedModel:
     def evaluate(
         self, X: object, y: object = None, run_ids: object = None, sample_weight: object = None
     ) -> dict[str, float]:
-        """Loss and compiled metrics on ``X`` (inputs in original units), in scaled units.
-
-        A model of windows is measured as ``val_loss`` is: over the windows that are ``stride`` rows apart.
-
-        Args:
-            X: inputs, rows first.
-            y: targets; None: the (scaled) inputs.
-            run_ids: as for ``predict``.
-            sample_weight: what each row counts in the loss and in ``weighted_metrics``, shape (rows,); None: all the
-                same.
-
-        Raises:
-            ArgumentError: ``y`` is missing, or it or ``sample_weight`` is given to a model of windows.
-            DataError: other columns than were trained on; the rows of ``y`` are labelled in another order than those of
-                ``X``; for a model of windows, a run is shorter than the window.
-        """
+        """See ``GridSearchModel.evaluate``."""
         model = self.keras_model
         check_row_labels("X", X, y=y, run_ids=run_ids, sample_weight=sample_weight)
         x, runs = self._model_inputs(X, run_ids)
@@ -113,7 +82,7 @@ class PublishedModel:
 
     @property
     def results(self) -> pa.Table:
-        """All recorded points, in the columns of ``raygrid.store.ledger.results_table``; ``summary()`` prints it."""
+        """All recorded points."""
         return results_of_published(self.paths, self.manifest)
 
     @property
