@@ -346,10 +346,18 @@ class GridSearchModel(Parameters):
         """The winner's config, sequences as tuples; None before ``fit`` or ``load``."""
         return None if self._published is None else self._published.config
 
+    @best_config.setter
+    def best_config(self, config: Config | None) -> None:
+        self._published = None if config is None else replace(self.published, config=config)
+
     @property
     def best_model(self) -> keras.Model | None:
         """The winner's ``keras.Model``, which sees scaled inputs; None before ``fit`` or ``load``."""
         return None if self._published is None else self._published.keras_model
+
+    @best_model.setter
+    def best_model(self, model: keras.Model | None) -> None:
+        self._published = None if model is None else replace(self.published, keras_model=model)
 
     @property
     def best_metrics(self) -> dict[str, Any] | None:
@@ -359,6 +367,10 @@ class GridSearchModel(Parameters):
         ``best_epoch`` (from 1), ``epochs_run`` and ``seconds``.
         """
         return None if self._published is None else self._published.metrics
+
+    @best_metrics.setter
+    def best_metrics(self, metrics: dict[str, Any] | None) -> None:
+        self._published = None if metrics is None else replace(self.published, metrics=metrics)
 
     def predict(self, X: object, run_ids: object = None) -> Array:
         """The model's output for rows of ``X``, in the original units of the targets, or of the inputs it reproduces.

@@ -145,13 +145,6 @@ def test_log_lines_appear_above_the_bar_as_they_are() -> None:
     assert "point [bold]3[/bold]\n" in written(console)
 
 
-def test_what_the_library_advises_is_advised_as_options() -> None:
-    console = plain()
-    text = "fewer trials (Resources(max_concurrent=...)) or a higher limit (Resources(memory_gb=...))."
-    ConsoleHandler(console).emit(logging.makeLogRecord({"msg": text}))
-    assert written(console) == "fewer trials (--max-concurrent) or a higher limit (--memory-gb).\n"
-
-
 def test_the_bar_says_how_long_it_will_take_at_most_and_then_about_how_long(bar: LiveBar, clock: Clock) -> None:
     bar.search_started(plan_of())
     clock.now += 60

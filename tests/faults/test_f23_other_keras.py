@@ -71,7 +71,7 @@ def test_f23_another_major_version_is_an_error_that_names_both_and_the_fix(tmp_p
     model, begun = small_model(paths.model_dir)
     pattern = (
         rf"{re.escape(str(paths.model_path))} was written by Keras {re.escape(other)}, and Keras "
-        rf"{re.escape(INSTALLED)} is installed; install 'keras=={other[0]}\.\*' .*reset_experiment=True"
+        rf"{re.escape(INSTALLED)} is installed\. Install 'keras=={other[0]}\.\*' .*reset_experiment=True"
     )
     for call in (
         lambda: model.fit(X, X_VAL),

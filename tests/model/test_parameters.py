@@ -65,6 +65,9 @@ def test_what_is_set_is_checked_and_what_was_fitted_stays(tmp_path: Path) -> Non
     assert model.set_params(seed=3, scaler="standard") is model
     assert (model.seed, model.scaler, model.scaler_kind, model.cache_prefix) == (3, "standard", "standard", "small")
     assert model.best_model is fitted
+    model.best_model = other = object()
+    assert model.published.keras_model is other
+    model.best_model = fitted
     with pytest.raises(ArgumentError, match="seed is 'x'"):
         model.set_params(max_points=5, seed="x")
     with pytest.raises(ArgumentError, match=r"SmallModel has no argument 'sed'; it has .*Did you mean 'seed'"):

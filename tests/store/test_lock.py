@@ -77,7 +77,7 @@ def test_a_name_that_a_terminal_would_obey_is_told_without_that(tmp_path: Path) 
     told: list[str] = []
     with locked(tmp_path / "lock", None, never):
         (tmp_path / "lock.holder").write_bytes(b"process 7\x1b[2J on \xff\r")
-        message = r"process 7\?\[2J on .\?;"
+        message = r"process 7\?\[2J on .\?\."
         with pytest.raises(LockTimeoutError, match=message), locked(tmp_path / "lock", 0, told.append):
             pass
     assert told == ["process 7?[2J on \ufffd?"]

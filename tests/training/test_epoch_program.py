@@ -605,8 +605,6 @@ def test_what_a_graph_would_change_is_left_to_keras_fit(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from raygrid.training import train
-
     monkeypatch.setattr("raygrid.base.once._said", set())
     caplog.set_level(logging.INFO, "raygrid")
     trained = train(build, TrainSettings(shuffle=False))
@@ -628,12 +626,10 @@ def test_whatever_takes_part_in_fit_is_left_to_it(
 def test_why_an_epoch_is_not_in_graph_is_told_once_for_each_reason(
     session: Callable[..., None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raygrid.training import train
-
     monkeypatch.setattr("raygrid.base.once._said", set())
     caplog.set_level(logging.INFO, "raygrid")
     for reason in ("this", "this", "that", "this", "that", None):
-        monkeypatch.setattr(train, "why_not", lambda model, reason=reason: reason)
+        monkeypatch.setattr("raygrid.training.train.why_not", lambda model, reason=reason: reason)
         train(dense, TrainSettings(), epochs=1)
     assert [message.split()[-1] for message in told(caplog)] == ["this.", "that."]
 
@@ -686,15 +682,15 @@ def test_epochs_over_windows_are_those_of_keras_fit_on_the_windows(session: Call
 def test_shuffled_both_ways_give_the_same_to_the_last_bit(
     build: Callable[[], Any], arrays: TrainingArrays, session: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raygrid.training import train
+    from raygrid.training import train as trains
 
     settings = TrainSettings(shuffle=True, windowed=arrays is WINDOWS)
     ways: list[str] = []
     for way in ("_train_in_graph", "_train_with_fit"):
-        taken = getattr(train, way)
-        monkeypatch.setattr(train, way, lambda *args, way=way, taken=taken: (ways.append(way), taken(*args)))
+        taken = getattr(trains, way)
+        monkeypatch.setattr(trains, way, lambda *args, way=way, taken=taken: (ways.append(way), taken(*args)))
     in_graph = train(build, settings, arrays, seed=5)
-    monkeypatch.setattr(train, "why_not", lambda model: "a test")
+    monkeypatch.setattr("raygrid.training.train.why_not", lambda model: "a test")
     with_fit = train(build, settings, arrays, seed=5)
     assert ways == ["_train_in_graph", "_train_with_fit"]
     assert in_graph.record.history == with_fit.record.history

@@ -364,7 +364,7 @@ def test_a_model_that_can_be_published_is_not_refused(
 # What the check draws of random numbers, and what it builds, must not be missed by the training.
 @pytest.mark.parametrize("build", [without_input, noisy])
 def test_a_model_is_trained_to_the_same_bits_checked_or_not(build: Callable[..., Any]) -> None:
-    from raygrid import publishable
+    from raygrid.training import publishable
 
     first, epochs = trained(build, seed=3)
     assert (first.record.status, epochs) == ("done", 2), first.record.error
@@ -422,7 +422,7 @@ def test_what_the_data_does_wrong_is_left_for_the_training_to_say() -> None:
 def test_what_the_machine_lacks_is_not_blamed_on_the_model(
     step: str, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raygrid import publishable
+    from raygrid.training import publishable
 
     def fails(*arguments: Any) -> Any:
         raise error

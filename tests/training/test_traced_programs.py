@@ -336,7 +336,7 @@ def in_graph() -> Any:
 def test_where_keras_renamed_something_epochs_run_through_fit(
     private: str, in_graph: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from raygrid.training import epoch_program, train
+    from raygrid.training import epoch_program
     from raygrid.training.traced_programs import TracedPrograms
 
     def renamed(*args: Any) -> Any:
