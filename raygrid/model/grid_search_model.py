@@ -536,7 +536,7 @@ class GridSearchModel(Parameters):
         """The whole config: defaults filled in, types coerced, sequences as tuples."""
         return self._space().config(config)
 
-    # What a model of the zoo adds to the published set
+    # What a subclass may add to the published set
 
     def extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
         """JSON values of further published files, by the names in ``EXTRA_ARTIFACTS``; ``best_model`` is set."""
