@@ -2,8 +2,9 @@
 
 The builder's own functions are followed through the names that they mention, within the packages of the
 builder, or within its folder where it is in no package. Of other packages only names count; of raygrid itself
-only ``raygrid.zoo`` is followed, because raygrid's training rules have a version number of their own. What
-counts of a function is described in :mod:`raygrid.identity.code_source`.
+only ``raygrid.zoo`` is followed, because raygrid's training rules have a version number of their own, and of the
+built-in models only what builds them. What counts of a function is described in
+:mod:`raygrid.identity.code_source`.
 
 What is not seen: files and environment variables that the builder reads; settings within objects of packages other
 than Keras (such an object at module level counts by its type; made inside a function, its text counts), and within
@@ -263,6 +264,8 @@ class _Walker:
         if issubclass(cls, enum.Enum):
             members = {name: member for name, member in members.items() if isinstance(member, FunctionType)}
             members |= {f"{name}.value": member.value for name, member in cls.__members__.items()}
+        if is_model_class(cls) and package_of(home_of(cls)) == "raygrid.zoo":
+            members = _building(members)
         bases: list[Token] = [self.value(base) for base in cls.__bases__]
         metaclass = type(cls) if package_of(home_of(type(cls))) in self._packages else None
         return ["class", cls.__name__, self.value(metaclass), bases, self.items(members)]
@@ -276,6 +279,18 @@ class _Walker:
         reached = self.items(reached_objects(function, tree, self._packages))
         wrapped = getattr(function, "__wrapped__", None)
         return ["function", body, defaults, reached, self.value(wrapped)]
+
+
+def _building(members: Mapping[str, object]) -> dict[str, object]:
+    """Of a built-in model, ``build_model`` and the members that it mentions: no other trains anything."""
+    kept, ahead = {}, ["build_model"]
+    while ahead:
+        name = ahead.pop()
+        if name in members and name not in kept:
+            kept[name] = member = members[name]
+            if isinstance(member, FunctionType):
+                ahead.extend(words(member.__code__))
+    return kept
 
 
 def _attributes(value: object) -> dict[str, object]:

@@ -745,3 +745,16 @@ def test_a_layer_of_keras_counts_by_its_type(load: Load) -> None:
     source = "import keras\nLAYER = keras.layers.Dense({})\ndef build(config):\n    return LAYER"
     digests = {builder_digest(load(source.replace("{}", str(n))).build) for n in (1, 2)}
     assert len(digests) == 1
+
+
+def test_of_a_built_in_model_only_what_builds_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from raygrid.zoo.mlp_regressor import MLPRegressor
+
+    before = builder_digest(MLPRegressor)
+    monkeypatch.setattr(MLPRegressor, "predict", lambda self, X: X)
+    monkeypatch.setattr(MLPRegressor, "metrics", None)
+    assert builder_digest(MLPRegressor) == before
+    monkeypatch.setattr(MLPRegressor, "build_model", lambda self, config, input_shape: self.widened(config))
+    changed = builder_digest(MLPRegressor)
+    monkeypatch.setattr(MLPRegressor, "widened", lambda self, config: config, raising=False)
+    assert len({before, changed, builder_digest(MLPRegressor)}) == 3
