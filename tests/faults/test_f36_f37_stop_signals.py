@@ -209,6 +209,7 @@ _SIX_POINTS = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_f36_ctrl_c_in_a_script_is_an_error_of_its_own_that_the_script_may_catch(tmp_path: Path) -> None:
     points = tmp_path / "models/small_runs/points"

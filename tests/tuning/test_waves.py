@@ -16,7 +16,7 @@ from small_models import LoggedModel, builds, small_rows
 from raygrid.tuning import driver
 from raygrid.tuning.resources import Resources
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 X, X_VAL = small_rows(), small_rows(60, seed=1)
 TEN = {"hidden": [(n,) for n in range(3, 13)]}
@@ -72,7 +72,6 @@ def test_workers_that_grew_are_replaced_and_every_point_is_trained_once_with_the
     assert not list((tmp_path / "models/small_runs/tune").iterdir())
 
 
-@pytest.mark.long
 def test_the_processes_of_a_wave_are_gone_when_the_next_one_trains(
     ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,7 +83,6 @@ def test_the_processes_of_a_wave_are_gone_when_the_next_one_trains(
     assert len(model.results) == 10
 
 
-@pytest.mark.long
 def test_a_worker_that_dies_in_a_later_wave_costs_one_more_training(
     in_one_wave: LoggedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +95,6 @@ def test_a_worker_that_dies_in_a_later_wave_costs_one_more_training(
     check_same_result(model, in_one_wave)
 
 
-@pytest.mark.long
 def test_a_full_disk_in_a_later_wave_ends_the_search(
     ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +164,6 @@ def recorded_points(folder: Path) -> list[Path]:
 SIGNALS = {2: signal.SIGINT, 3: signal.SIGTERM}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("recorded_before", SIGNALS)
 def test_a_signal_in_any_wave_and_between_two_ends_the_search(
     told_to_stop: dict[int, tuple[Child, Path]], recorded_before: int
