@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from small_models import SmallModel, dense_model, small_rows
+from reporting_model import Reporting
+from small_models import SmallModel, small_rows
 from trained_models import CONFIG, X_VAL, X
 
 from raygrid import GridSearchModel
@@ -148,21 +149,6 @@ def test_a_model_that_is_rebuilt_to_be_loaded_has_the_policy_that_it_was_trained
     loaded = Unregistered.load(tmp_path, "small", 0)
     assert loaded.best_model.layers[0].dtype_policy.name == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "float32"
-
-
-class Reporting(SmallModel):
-    """Writes what Keras is set to where it builds."""
-
-    def __init__(self, *args: Any, found: str, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.found = found
-
-    def build_model(self, config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
-        import keras
-
-        values = [keras.config.dtype_policy().name, keras.config.epsilon(), keras.config.image_data_format()]
-        Path(self.found).write_text(json.dumps(values))
-        return dense_model(config, input_shape)
 
 
 @pytest.mark.long
