@@ -355,6 +355,19 @@ class AutoencoderResidualRegressor(Parameters):
         # The student has all of them.
         return self._settings.get(name, self._regressor._parameter(name))
 
+    def set_params(self, **params: Any) -> Self:
+        """Sets arguments of the constructor, of both models; what was fitted or loaded stays.
+
+        Raises:
+            ArgumentError: an unknown name, or a value that one of them refuses; nothing is set then.
+        """
+        teacher, student = self._autoencoder, self._regressor
+        super().set_params(**params)
+        # The parts are made anew; a published model and the teacher that it is of go over to them.
+        self._autoencoder._published, self._regressor._published = teacher._published, student._published
+        self._regressor.fitted_teacher = student.fitted_teacher
+        return self
+
     def __sklearn_is_fitted__(self) -> bool:
         return self._regressor.__sklearn_is_fitted__()
 

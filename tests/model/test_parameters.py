@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 from small_models import SmallModel, small_rows
 
-from raygrid import GridSearchModel, MLPClassifier, Resources
+from raygrid import AutoencoderResidualRegressor, GridSearchModel, MLPClassifier, Resources
 from raygrid.errors import ArgumentError
 from raygrid.zoo import MODELS
 
@@ -75,6 +75,20 @@ def test_what_is_set_is_checked_and_what_was_fitted_stays(tmp_path: Path) -> Non
     assert (model.seed, model.max_points) == (3, 10_000)
     # Another seed is another search, of which nothing is published.
     assert model.plan(X, param_grid={"epochs": [1]}, reset_experiment=True).plan.to_train == 1
+
+
+def test_what_teacher_and_student_have_fitted_stays(tmp_path: Path) -> None:
+    model = AutoencoderResidualRegressor(tmp_path, "pair", 0)
+    model.train_autoencoder(X, autoencoder_config={"encoder_layers": [3], "latent_dim": 2, "epochs": 1})
+    model.fit(X, model_config={"hidden_layers": [3], "epochs": 1})
+    before = model.predict(X)
+    model.set_params(max_points=7, seed=3)
+    assert (model.autoencoder.max_points, model.regressor.seed, model.get_params()["seed"]) == (7, 3, 3)
+    np.testing.assert_array_equal(model.predict(X), before)
+    assert model.autoencoder_residuals(X).shape == (len(X),)
+    with pytest.raises(ArgumentError, match="seed is 'x'"):
+        model.set_params(seed="x")
+    np.testing.assert_array_equal(model.predict(X), before)
 
 
 def test_an_argument_that_a_subclass_does_not_keep_is_named(tmp_path: Path) -> None:
