@@ -218,15 +218,18 @@ def test_f06_a_fit_on_a_full_disk_keeps_the_old_model_and_goes_on_when_there_is_
 
 
 class FillsTheDisk(SearchListener):
-    """Leaves no byte free when a search has recorded its first point."""
+    """Leaves no byte free whenever a search has recorded a point.
+
+    Page by page until none is left: Ray's workers write to the disk meanwhile, so that how much is free is not known.
+    """
 
     def __init__(self, disk: Path) -> None:
         self.disk = disk
 
     def point_finished(self, point: Point, record: PointRecord) -> None:
-        if not (self.disk / "filler").exists():
-            with open(self.disk / "filler", "wb") as file:
-                os.posix_fallocate(file.fileno(), 0, os.statvfs(self.disk).f_bavail * 4096)
+        with open(self.disk / "filler", "ab", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+            while True:
+                file.write(bytes(4096))
 
 
 @pytest.mark.long
