@@ -303,8 +303,8 @@ class GridSearchModel(Parameters):
         seeds = whole_number("seeds", seeds, 1)
         within = number_from_0("within", within, "a fraction of the winner's val_loss, 0 or more, such as 0.05")
         paths = self._get_artifacts()
-        checked = self._checked_data(X_train, X_val, **data, kept=published_names(paths))
-        identity = self._identity(checked)
+        checked = self.checked_data(X_train, X_val, **data, kept=published_names(paths))
+        identity = self.identity_of(checked)
         cached = self._read_cached(paths)
         require_current(paths, cached, identity)
         if cached.legacy:
@@ -484,7 +484,7 @@ class GridSearchModel(Parameters):
 
     def _load_model(self, artifacts: ModelArtifacts) -> keras.Model:
         """Loads the published model; sets ``best_config``, ``best_model`` and ``best_metrics``."""
-        return self._take_cached(artifacts, self._read_cached(artifacts))
+        return self.take_cached(artifacts, self._read_cached(artifacts))
 
     def _save_model(self, artifacts: ModelArtifacts, outcome: Outcome) -> None:
         """Publishes the outcome of a search; sets ``best_config``, ``best_model`` and ``best_metrics``."""
@@ -536,6 +536,88 @@ class GridSearchModel(Parameters):
         """The whole config: defaults filled in, types coerced, sequences as tuples."""
         return self._space().config(config)
 
+    # Places to override beside the pattern
+
+    def checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
+        """The data of a call, checked; a subclass may encode or refuse what it is given, before or after.
+
+        Args:
+            X_train, X_val, others: what ``fit`` was given, and ``kept``, see ``prepare_data``.
+
+        Raises:
+            ArgumentError: what cannot be trained on, or not by this model.
+        """
+        if self.WINDOWED and others.get("shuffle_split"):
+            raise ArgumentError(
+                f"shuffle_split draws single rows, and {type(self).__name__} learns windows of rows in order. Leave "
+                "shuffle_split out, or pass whole runs for validation as X_val and val_run_ids."
+            )
+        data = prepare_data(X_train, X_val, seed=self.seed, targets_are_labels=self._targets_are_labels(), **others)
+        if self.USES_TARGETS is False and data.supervised:
+            raise ArgumentError(f"{type(self).__name__} learns to reproduce its inputs; leave y_train and y_val out.")
+        if self.USES_TARGETS is True and not data.supervised:
+            raise ArgumentError(
+                f"{type(self).__name__} learns to predict targets; pass them as y_train: fit(X, y_train=y)."
+            )
+        if self.WINDOWED and (data.supervised or data.w_train is not None):
+            raise ArgumentError(f"{type(self).__name__} reproduces windows; leave targets and sample weights out.")
+        if not self.WINDOWED and data.runs_train is not None:
+            raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
+        return data
+
+    def identity_of(self, data: TrainingData) -> Identity:
+        """What results depend on besides their config. Where it differs, nothing that was trained is used again."""
+        builder: object = self._build_function or type(self)
+        own = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in _BASE_ATTRIBUTES and not name.startswith("fitted_")
+        }
+        return Identity(
+            data={**data.digests(inputs_scaled=self.scaler_kind is not None), **self.extra_digests()},
+            code={"name": describe_code(builder), "digest": builder_digest(builder, own)},
+            settings={
+                "seed": self.seed,
+                "scaler": self.scaler_kind,
+                "target_scaler": self.target_scaler_kind,
+                "windowed": self.WINDOWED,
+                "shuffle": self.shuffle,
+                "dtype_policy": self.dtype_policy or global_dtype_policy(),
+                **keras_settings().to_json(),
+            },
+        )
+
+    def take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
+        """Takes the published files over: sets ``best_config``, ``best_model`` and ``best_metrics``."""
+        load_tensorflow()
+        from raygrid.training.keras_files import model_from_bytes
+        from raygrid.training.rebuild import built_as_trained
+
+        rebuild = None
+        has_builder = self._build_function is not None or type(self).build_model is not GridSearchModel.build_model
+        # A legacy set does not say what its input is.
+        if has_builder and not cached.legacy:
+            shape, dtype = tuple(cached.manifest.input_shape), cached.manifest.input_dtype
+            settings = cached.manifest.depends_on.get("settings", {})
+
+            def rebuild() -> keras.Model:
+                return built_as_trained(self.build_model, cached.config, shape, dtype, settings)
+
+        model = model_from_bytes(cached.files[paths.model_path.name], paths.model_path, rebuild)
+        # What is published counts: any class may have loaded it.
+        windowed = bool(cached.manifest.depends_on.get("settings", {}).get("windowed", self.WINDOWED))
+        self._published = PublishedModel(
+            paths, cached.manifest, cached.config, model, cached.metrics, cached.scaling, windowed
+        )
+        self.take_extra_artifacts(
+            {
+                name: decode_json(cached.files[path.name], path)
+                for name in self.EXTRA_ARTIFACTS
+                if (path := paths.extra_path(name)).name in cached.files
+            }
+        )
+        return model
+
     # What a subclass may add to the published set
 
     def extra_artifacts(self, run: SearchRun) -> dict[str, Any]:
@@ -584,8 +666,8 @@ class GridSearchModel(Parameters):
         set_verbosity(self.verbose)
         check_backend()
         asked, paths = self._space().asked(param_grid, model_config), self._get_artifacts()
-        checked = self._checked_data(X_train, X_val, **data, kept={} if options.reset else published_names(paths))
-        return FitCall(self, paths, checked, self._identity(checked), asked, options)
+        checked = self.checked_data(X_train, X_val, **data, kept={} if options.reset else published_names(paths))
+        return FitCall(self, paths, checked, self.identity_of(checked), asked, options)
 
     def _search(self, run: SearchRun) -> Outcome:
         """Trains what is asked for, by the method that a subclass may override."""
@@ -596,7 +678,7 @@ class GridSearchModel(Parameters):
 
     def _load_from_cache(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         log.info("Loaded from cache: %s (val_loss %s)", paths.model_path, cached.metrics.get("val_loss"))
-        return self._take_cached(paths, cached)
+        return self.take_cached(paths, cached)
 
     def _read_cached(self, paths: ModelArtifacts) -> CachedModel:
         cached = read_cached(paths)
@@ -607,40 +689,10 @@ class GridSearchModel(Parameters):
             )
         return cached
 
-    def _take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
-        load_tensorflow()
-        from raygrid.training.keras_files import model_from_bytes
-        from raygrid.training.rebuild import built_as_trained
-
-        rebuild = None
-        has_builder = self._build_function is not None or type(self).build_model is not GridSearchModel.build_model
-        # A legacy set does not say what its input is.
-        if has_builder and not cached.legacy:
-            shape, dtype = tuple(cached.manifest.input_shape), cached.manifest.input_dtype
-            settings = cached.manifest.depends_on.get("settings", {})
-
-            def rebuild() -> keras.Model:
-                return built_as_trained(self.build_model, cached.config, shape, dtype, settings)
-
-        model = model_from_bytes(cached.files[paths.model_path.name], paths.model_path, rebuild)
-        # What is published counts: any class may have loaded it.
-        windowed = bool(cached.manifest.depends_on.get("settings", {}).get("windowed", self.WINDOWED))
-        self._published = PublishedModel(
-            paths, cached.manifest, cached.config, model, cached.metrics, cached.scaling, windowed
-        )
-        self.take_extra_artifacts(
-            {
-                name: decode_json(cached.files[path.name], path)
-                for name in self.EXTRA_ARTIFACTS
-                if (path := paths.extra_path(name)).name in cached.files
-            }
-        )
-        return model
-
     def _unpublished_run(self, X_train: object, X_val: object, request: Request) -> SearchRun:
-        data, paths = self._checked_data(X_train, X_val), self._get_artifacts()
+        data, paths = self.checked_data(X_train, X_val), self._get_artifacts()
         make_folder(paths.runs_dir)
-        call = FitCall(self, paths, data, self._identity(data), request, CallOptions())
+        call = FitCall(self, paths, data, self.identity_of(data), request, CallOptions())
         call.check(request)
         return call.run(Task(request, None, current_experiment(paths)), begin=True)
 
@@ -653,51 +705,11 @@ class GridSearchModel(Parameters):
             self.request_extras(),
         )
 
-    def _checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
-        if self.WINDOWED and others.get("shuffle_split"):
-            raise ArgumentError(
-                f"shuffle_split draws single rows, and {type(self).__name__} learns windows of rows in order. Leave "
-                "shuffle_split out, or pass whole runs for validation as X_val and val_run_ids."
-            )
-        data = prepare_data(X_train, X_val, seed=self.seed, targets_are_labels=self._targets_are_labels(), **others)
-        if self.USES_TARGETS is False and data.supervised:
-            raise ArgumentError(f"{type(self).__name__} learns to reproduce its inputs; leave y_train and y_val out.")
-        if self.USES_TARGETS is True and not data.supervised:
-            raise ArgumentError(
-                f"{type(self).__name__} learns to predict targets; pass them as y_train: fit(X, y_train=y)."
-            )
-        if self.WINDOWED and (data.supervised or data.w_train is not None):
-            raise ArgumentError(f"{type(self).__name__} reproduces windows; leave targets and sample weights out.")
-        if not self.WINDOWED and data.runs_train is not None:
-            raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
-        return data
-
     def _targets_are_labels(self) -> bool | None:
         if self.TARGET_IS_LABEL:
             return True
         # Labels cannot be scaled.
         return None if self.target_scaler_kind is None else False
-
-    def _identity(self, data: TrainingData) -> Identity:
-        builder: object = self._build_function or type(self)
-        own = {
-            name: value
-            for name, value in vars(self).items()
-            if name not in _BASE_ATTRIBUTES and not name.startswith("fitted_")
-        }
-        return Identity(
-            data={**data.digests(inputs_scaled=self.scaler_kind is not None), **self.extra_digests()},
-            code={"name": describe_code(builder), "digest": builder_digest(builder, own)},
-            settings={
-                "seed": self.seed,
-                "scaler": self.scaler_kind,
-                "target_scaler": self.target_scaler_kind,
-                "windowed": self.WINDOWED,
-                "shuffle": self.shuffle,
-                "dtype_policy": self.dtype_policy or global_dtype_policy(),
-                **keras_settings().to_json(),
-            },
-        )
 
     def _locked(self, paths: ModelArtifacts) -> Any:
         return prefix_locked(

@@ -187,9 +187,9 @@ class MLPClassifier(GridSearchModel):
         check_row_labels("X", X, y=y)
         return encode("y", as_labels("y", y), self.classes.tolist())
 
-    def _checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
+    def checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
         if others.get("y_train") is None:
-            return super()._checked_data(X_train, X_val, **others)
+            return super().checked_data(X_train, X_val, **others)
         # Labels are encoded here, and have lost their index once the other checks see them.
         check_row_labels("X_train", X_train, y_train=others["y_train"])
         check_row_labels("X_val", X_val, y_val=others.get("y_val"))
@@ -198,7 +198,7 @@ class MLPClassifier(GridSearchModel):
         others["y_train"] = encode("y_train", labels, classes)
         if others.get("y_val") is not None:
             others["y_val"] = encode("y_val", as_labels("y_val", others["y_val"]), classes)
-        data = super()._checked_data(X_train, X_val, **others)
+        data = super().checked_data(X_train, X_val, **others)
         assert data.y_train is not None
         assert data.y_val is not None
         if X_val is None:
@@ -240,11 +240,11 @@ class MLPClassifier(GridSearchModel):
             )
         self.fitted_classes = tuple(classes)
 
-    def _take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
+    def take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         # Where Keras cannot load the file by itself, the model is built anew.
         data = cached.manifest.depends_on.get("data", {})
         self.fitted_outputs = next(iter(data.get(_ARTIFACT, {"shape": [0]})["shape"]), 0)
-        return super()._take_cached(paths, cached)
+        return super().take_cached(paths, cached)
 
 
 def _check_split(train: Array, val: Array, classes: Sequence[Label]) -> None:

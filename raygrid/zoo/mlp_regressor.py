@@ -85,8 +85,8 @@ class MLPRegressor(GridSearchModel):
         predicted = self.predict(X)
         return regression_scores(self.published.targets("y", y, len(predicted)), predicted)
 
-    def _checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
-        data = super()._checked_data(X_train, X_val, **others)
+    def checked_data(self, X_train: object, X_val: object, **others: Any) -> TrainingData:
+        data = super().checked_data(X_train, X_val, **others)
         assert data.y_train is not None
         if data.y_train.ndim > 2:
             raise DataError(
@@ -96,10 +96,10 @@ class MLPRegressor(GridSearchModel):
         self.fitted_outputs = int(np.prod(data.y_train.shape[1:]))
         return data
 
-    def _take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
+    def take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         # Where Keras cannot load the file by itself, the model is built anew.
         self.fitted_outputs = int(np.prod(_target_shape(cached.manifest.depends_on) or (1,)))
-        return super()._take_cached(paths, cached)
+        return super().take_cached(paths, cached)
 
 
 def _target_shape(depends_on: Mapping[str, Any]) -> tuple[int, ...] | None:

@@ -71,8 +71,8 @@ class ResidualStudent(GridSearchModel):
     def extra_digests(self) -> dict[str, dict[str, Any]]:
         return {} if self.fitted_teacher is None else {TEACHER: {"digest": self.fitted_teacher, "shape": []}}
 
-    def _identity(self, data: TrainingData) -> Identity:
-        identity = super()._identity(data)
+    def identity_of(self, data: TrainingData) -> Identity:
+        identity = super().identity_of(data)
         if self.fitted_teacher is None:
             return identity
         # Residuals follow from the teacher and the inputs. Their own last bits differ with threads and device, and must
@@ -82,9 +82,9 @@ class ResidualStudent(GridSearchModel):
             entries[targets] = {**entries[targets], "digest": digest_json(["residuals", entries[inputs]["digest"]])}
         return dataclasses.replace(identity, data=entries)
 
-    def _take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
+    def take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         # Other implementations of the pattern keep the scaler of the targets alone, in the plain form.
         plain = cached.scaling.inputs
         if cached.legacy and cached.scaling.targets is None and plain is not None and len(plain.mean) == 1:
             cached = dataclasses.replace(cached, scaling=Scaling(targets=plain))
-        return super()._take_cached(paths, cached)
+        return super().take_cached(paths, cached)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -227,7 +228,7 @@ class FillsTheDisk(SearchListener):
         self.disk = disk
 
     def point_finished(self, point: Point, record: PointRecord) -> None:
-        with open(self.disk / "filler", "ab", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        with open(self.disk / "filler", "ab", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(bytes(4096))
 
