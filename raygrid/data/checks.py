@@ -22,6 +22,7 @@ from raygrid.data.column_names import NamedArray, as_arrow_table, is_frame
 from raygrid.data.index_columns import without_index
 from raygrid.data.missing_values import MissingValues, first_of, gathered
 from raygrid.data.precision import unscaled_dtype
+from raygrid.data.texts import as_texts
 from raygrid.data.unsupported_data import refuse_unsupported
 from raygrid.errors import DataError, DataTypeError
 
@@ -52,7 +53,7 @@ class _Columns:
     whole: Callable[[], Array] | None = None
 
 
-def as_features(name: str, value: object, missing: MissingValues | None = None) -> Array:
+def as_features(name: str, value: object, missing: MissingValues | None = None, *, axes: int = 2) -> Array:
     """Return ``value`` as checked features of shape (rows, ..., features), with the values it has.
 
     Args:
@@ -60,6 +61,7 @@ def as_features(name: str, value: object, missing: MissingValues | None = None) 
         value: a numpy array, nested lists of numbers, a DataFrame of pandas or polars, a ``pyarrow.Table``, or
             anything with ``__array__``. Floats, integers, booleans and Arrow decimals count as numeric.
         missing: takes what is missing, for whoever raises it for several arrays at once; None: it is raised here.
+        axes: the fewest that it may have.
 
     Returns:
         float32, float64, bool, or integers of any size, in native byte order: ``value`` itself, or a view, wherever it
@@ -80,12 +82,36 @@ def as_features(name: str, value: object, missing: MissingValues | None = None) 
         else:
             _check_column_kinds(name, columns, "leave these columns out, or turn them into numbers")
             dtype, labels = _dtypes_of(columns), columns.labels
-            _check_feature_shape(name, (columns.rows, len(columns.labels)), dtype)
+            _check_feature_shape(name, (columns.rows, len(columns.labels)), dtype, axes)
             source = _joined(name, columns)
-        _check_feature_shape(name, source.shape, dtype)
+        _check_feature_shape(name, source.shape, dtype, axes)
         array = _with_its_values(source)
         found.look_at(name, array, dtype, labels)
     return array
+
+
+def as_input(name: str, value: object, missing: MissingValues, *, alone: bool) -> Array:
+    """Return ``value`` as a checked input of a model: features as in `as_features`, or texts.
+
+    Args:
+        name: what the caller calls the array; it appears in every message.
+        value: as in `as_features`, or an array of texts.
+        missing: takes what is missing.
+        alone: whether it is all of the inputs; numbers then need two axes or more. Parts of a structure need one.
+
+    Returns:
+        As `as_features`; texts as an array of Python's own, see `as_texts`.
+
+    Raises:
+        DataTypeError, DataError: as `as_features`.
+    """
+    texts = as_texts(name, value)
+    if texts is None:
+        return as_features(name, value, missing, axes=2 if alone else 1)
+    if texts.size == 0:
+        raise DataError(f"{name} has shape {texts.shape} and holds no texts.", remedy="Look at how it was selected.")
+    missing.look_at_texts(name, texts)
+    return texts
 
 
 def as_targets(name: str, value: object, rows: int, missing: MissingValues | None = None) -> Array:
@@ -350,8 +376,8 @@ def _numeric_array(name: str, value: object, fix: str, missing: MissingValues) -
     return array
 
 
-def _check_feature_shape(name: str, shape: tuple[int, ...], dtype: str) -> None:
-    if len(shape) < 2:
+def _check_feature_shape(name: str, shape: tuple[int, ...], dtype: str, axes: int) -> None:
+    if len(shape) < axes:
         fix = (
             "Use .reshape(-1, 1) for one feature, or .reshape(1, -1) for one row."
             if len(shape) == 1

@@ -49,6 +49,12 @@ class MissingValues:
             counts = np.count_nonzero(mask.reshape(-1, mask.shape[-1]), axis=0)
             self._add(name, array.shape, str(array.dtype), counts, None, "masked")
 
+    def look_at_texts(self, name: str, array: Array) -> None:
+        """Counts missing texts by column."""
+        table = by_column(array)
+        absent = np.array([text is None for text in table.flat]).reshape(-1, table.shape[-1])
+        self._add(name, array.shape, "text", np.count_nonzero(absent, axis=0), None, "missing")
+
     def _add(
         self, name: str, shape: tuple[int, ...], dtype: str, counts: Array, labels: Sequence[str] | None, what: str
     ) -> None:

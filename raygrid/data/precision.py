@@ -45,8 +45,13 @@ class Unscaled:
     labels: Sequence[str] | None = None
 
 
-def unscaled_dtype(name: str, array: Array) -> DType:
+def unscaled_dtype(name: str, array: Array, *, small: bool = False) -> DType:
     """float32 for floats; int32 for integers and booleans, or int64 where a value is beyond int32.
+
+    Args:
+        name: what the caller calls the array.
+        array: of numbers.
+        small: whether booleans and integers of one or two bytes stay what they are, such as the uint8 of images.
 
     Raises:
         DataError: a value is beyond int64; names ``name``.
@@ -54,7 +59,7 @@ def unscaled_dtype(name: str, array: Array) -> DType:
     if array.dtype.kind == "f":
         return FLOAT32
     if array.dtype.kind == "b" or array.dtype.itemsize < 4:
-        return np.dtype(np.int32)
+        return array.dtype.newbyteorder("=") if small else np.dtype(np.int32)
     low, high = int(array.min()), int(array.max())
     for dtype in (np.int32, np.int64):
         limits = np.iinfo(dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,21 @@ from typing import Any
 import numpy as np
 
 from raygrid.base.memory import Shortage, available_memory, data_shortage
-from raygrid.base.row_blocks import by_column
 from raygrid.base.types import Array
-from raygrid.data.mapped_arrays import open_array_files, write_array_files
+from raygrid.data.mapped_arrays import Fed, open_array_files, write_array_files
 from raygrid.data.precision import cast
-from raygrid.data.scaler import make_scaler
-from raygrid.data.scaling import Scaling
-from raygrid.data.training_arrays import TrainingArrays, item_shape
-from raygrid.data.training_data import TrainingData
+from raygrid.data.scaler import StandardScaler
+from raygrid.data.scaling import ScalerSetting, Scaling, by_columns, fitted_scalers, scaled_leaves
+from raygrid.data.structures import Tree, filled, leaves, map_leaves
+from raygrid.data.texts import is_text, text_bytes
+from raygrid.data.training_arrays import InputSpec, TrainingArrays, input_spec
+from raygrid.data.training_data import TrainingData, array_name
 from raygrid.data.windows import window_starts
 
 log = logging.getLogger("raygrid")
 
 # What a training in this process holds beside the user's data: the scaled arrays, and the tensors made of them.
 COPIES_HERE = 2
-
-# The setting that says whether inputs and targets are scaled.
-_SCALER_OF = {"x": "scaler", "y": "target_scaler"}
 
 
 class PreparedData:
@@ -49,11 +47,12 @@ class PreparedData:
         self._windows: dict[tuple[int, int], int] = {}
 
     @cached_property
+    def _scalers(self) -> tuple[ScalerSetting, ScalerSetting]:
+        return self._settings["scaler"], self._settings["target_scaler"]
+
+    @cached_property
     def _dtypes(self) -> dict[str, np.dtype[Any]]:
-        settings = self._settings
-        return self._data.fed_dtypes(
-            inputs_scaled=settings["scaler"] is not None, targets_scaled=settings["target_scaler"] is not None
-        )
+        return self._data.fed_dtypes(*self._scalers)
 
     @property
     def bytes(self) -> int:
@@ -63,29 +62,30 @@ class PreparedData:
     @property
     def val_bytes(self) -> int:
         """What the arrays for validation take of it."""
-        return self._bytes_of(name for name in self._dtypes if name.endswith("_val"))
+        return self._bytes_of(name for name in self._dtypes if name.partition("/")[0].endswith("_val"))
 
     def _bytes_of(self, names: Iterable[str]) -> int:
-        arrays, sizes = self._data.arrays(), {}
+        arrays, scaled, sizes = self._data.arrays(), self._data.scaled(*self._scalers), {}
         for name in names:
-            role = name.partition("_")[0]
-            scaled = self._settings.get(_SCALER_OF.get(role, "")) is not None
+            array, role = arrays[name], name.partition("_")[0]
+            size = text_bytes(array) if is_text(array) else array.size * self._dtypes[name].itemsize
             # Unscaled targets that are the very array of the inputs are held once.
-            sizes[id(arrays[name]), role if scaled else ""] = arrays[name].size * self._dtypes[name].itemsize
+            sizes[id(array), role if name in scaled else ""] = size
         return sum(sizes.values())
 
     @cached_property
     def scaling(self) -> Scaling:
         """Fitted on the training data."""
-        settings, data = self._settings, self._data
-        targets = None
-        if data.y_train is not None and settings["target_scaler"] is not None:
-            targets = make_scaler(settings["target_scaler"], by_column(data.y_train))
-        return Scaling(make_scaler(settings["scaler"], data.x_train), targets)
+        data, (scaler, target_scaler) = self._data, self._scalers
+        targets = {}
+        if data.y_train is not None:
+            scaled = scaled_leaves(target_scaler, data.y_train, "target_scaler", "y_train")
+            targets = fitted_scalers(data.y_train, scaled)
+        return Scaling(fitted_scalers(data.x_train, scaled_leaves(scaler, data.x_train)), targets)
 
-    def input_shape(self, config: Mapping[str, Any]) -> tuple[int, ...]:
-        """Shape of one input of a model: of a row, or of a window of rows."""
-        return item_shape(self._data.x_train.shape[1:], config, self._windowed)
+    def inputs(self, config: Mapping[str, Any]) -> InputSpec:
+        """What a model sees at a time, of the dtypes that were given."""
+        return input_spec(self._data.x_train, config, self._windowed)
 
     def arrays(self, shortage: Shortage | None) -> TrainingArrays:
         """The data in the units that the model sees; in memory it is made anew at every call, and kept by nobody else.
@@ -98,7 +98,7 @@ class PreparedData:
             OSError: there is no room for the files.
         """
         if shortage is None:
-            return _arrays({name: change(array) for name, (array, change) in self._changes().items()})
+            return _arrays({name: map_leaves(Fed.whole, tree) for name, tree in self._changes().items()})
         if not self._folder.exists():
             log.warning(
                 "The data does not stay in memory: %s. It is read batch by batch from %s, and models train through "
@@ -124,8 +124,8 @@ class PreparedData:
             return self.arrays(shortage)
         return _arrays(
             {
-                name: change(array if name.endswith("_val") else array[:0])
-                for name, (array, change) in self._changes().items()
+                name: map_leaves(Fed.whole if name.endswith("_val") else Fed.nothing, tree)
+                for name, tree in self._changes().items()
             }
         )
 
@@ -138,24 +138,24 @@ class PreparedData:
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _changes(self) -> dict[str, tuple[Array, Callable[[Array], Array]]]:
+    def _changes(self) -> dict[str, Tree]:
         """Each array that is there, in original units, with what makes of a block of its rows what a model is fed."""
-        by_role: dict[str, Callable[[Array], Array]] = {
-            "x": self.scaling.scale_inputs,
-            "y": self.scaling.scale_targets,
-            "w": _as_it_is,
-            "runs": _as_it_is,
+        scalers = {"x": self.scaling.inputs, "y": self.scaling.targets}
+
+        def fed(name: str, path: str, array: Array) -> Fed:
+            scaler, dtype = scalers.get(name[0], {}).get(path), self._dtypes[array_name(name, path)]
+            if scaler is None:
+                return Fed(array, _as_it_is if is_text(array) else lambda block: cast(block, dtype))
+            return Fed(array, lambda block: cast(by_columns(scaler, block, StandardScaler.transform), dtype))
+
+        return {
+            name: filled(tree, {path: fed(name, path, array) for path, array in leaves(tree).items()})
+            for name, tree in self._data.trees().items()
         }
-
-        def change_of(name: str) -> Callable[[Array], Array]:
-            change, dtype = by_role[name.partition("_")[0]], self._dtypes[name]
-            return lambda block: cast(change(block), dtype)
-
-        return {name: (array, change_of(name)) for name, array in self._data.arrays().items()}
 
     def items(self, config: Mapping[str, Any]) -> int:
         """How many rows, or windows, a config trains on."""
-        rows = len(self._data.x_train)
+        rows = self._data.rows
         if not self._windowed:
             return rows
         cut = (config["window"], config["stride"])
@@ -164,7 +164,7 @@ class PreparedData:
         return self._windows[cut]
 
 
-def _arrays(present: Mapping[str, Array]) -> TrainingArrays:
+def _arrays(present: Mapping[str, Tree]) -> TrainingArrays:
     return TrainingArrays(
         x_train=present["x_train"],
         y_train=present.get("y_train"),

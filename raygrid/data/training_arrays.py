@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from raygrid.base.keras_settings import KerasSettings
 from raygrid.base.types import Array
+from raygrid.data.structures import Tree, map_leaves
 
 # Part of every point's key. Raise it whenever a change in training.py or stopping.py may change a result.
 TRAINING_RULES = 3
@@ -37,42 +40,89 @@ class TrainingArrays:
     """The arrays of a search, in the units that the model sees. Two of them are never equal, and each is hashable.
 
     Attributes:
-        x_train, x_val: inputs, float32, rows first.
-        y_train, y_val: targets; None: the targets are the inputs.
-        w_train, w_val: weights of the rows, float32; None: all rows count alike.
+        x_train, x_val: inputs, rows first: an array, or a structure of arrays, see ``raygrid.data.structures``. Floats
+            are float32, texts Python's own.
+        y_train, y_val: targets, an array or a structure; None: the targets are the inputs.
+        w_train, w_val: weights of the rows, float32, one array or one for each output; None: all rows count alike.
         runs_train, runs_val: run id of each row, which windows do not cross; None: one run.
         folder: the folder of the files that the arrays are mapped from, to be read batch by batch; None: they are in
             memory.
     """
 
-    x_train: Array
-    y_train: Array | None
-    x_val: Array
-    y_val: Array | None
-    w_train: Array | None = None
-    w_val: Array | None = None
+    x_train: Tree
+    y_train: Tree | None
+    x_val: Tree
+    y_val: Tree | None
+    w_train: Tree | None = None
+    w_val: Tree | None = None
     runs_train: Array | None = None
     runs_val: Array | None = None
     folder: Path | None = None
 
-    def input_shape(self, config: Mapping[str, Any], settings: TrainSettings) -> tuple[int, ...]:
-        """Shape of one input: of a row, or of a window of rows."""
-        return item_shape(self.x_train.shape[1:], config, settings.windowed)
+    def inputs(self, config: Mapping[str, Any], settings: TrainSettings) -> InputSpec:
+        """What a model sees of one row, or of a window of rows."""
+        return input_spec(self.x_val, config, settings.windowed)
 
-    def train_columns(self) -> tuple[Array, ...]:
+    def train_columns(self) -> tuple[Tree, ...]:
         """Inputs, targets and, where there are any, weights of the training rows."""
         return _columns(self.x_train, self.y_train, self.w_train)
 
-    def val_columns(self) -> tuple[Array, ...]:
+    def val_columns(self) -> tuple[Tree, ...]:
         """Inputs, targets and, where there are any, weights of the validation rows."""
         return _columns(self.x_val, self.y_val, self.w_val)
 
 
-def item_shape(row_shape: Sequence[int], config: Mapping[str, Any], windowed: bool) -> tuple[int, ...]:
-    """Shape of one input of a model: of a row, or of a window of rows."""
-    return (config["window"], *row_shape) if windowed else tuple(row_shape)
+@dataclass(frozen=True)
+class RowSpec:
+    """What a model sees of an array at a time: of a row, or of a window of rows; texts are of dtype ``object``."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
 
 
-def _columns(x: Array, y: Array | None, w: Array | None) -> tuple[Array, ...]:
+@dataclass(frozen=True)
+class InputSpec:
+    """What a model sees at a time.
+
+    Attributes:
+        rows: a ``RowSpec``, or a structure of them where the inputs are one of arrays.
+    """
+
+    rows: Tree
+
+    @property
+    def shape(self) -> Any:
+        """A shape, or the structure of shapes that ``build_model`` is given."""
+        return map_leaves(lambda row: row.shape, self.rows)
+
+    def shape_json(self) -> Any:
+        """``shape`` as JSON values; ``from_json`` gives it back."""
+        return map_leaves(lambda row: list(row.shape), self.rows)
+
+    @classmethod
+    def from_json(cls, shape: Any, dtype_of: Callable[[str], np.dtype[Any]]) -> InputSpec:
+        """What ``shape_json`` gave, with the dtype of the leaf at each path."""
+
+        def rows(value: Any, keys: tuple[str, ...]) -> Tree:
+            if isinstance(value, Mapping):
+                return {key: rows(part, (*keys, key)) for key, part in value.items()}
+            if all(type(size) is int for size in value):
+                return RowSpec(tuple(value), dtype_of("/".join(keys)))
+            return tuple(rows(part, (*keys, f"[{i}]")) for i, part in enumerate(value))
+
+        return cls(rows(shape, ()))
+
+    def zeros(self) -> Tree:
+        """A batch of one row of zeros, or of empty texts, which makes the variables of a model."""
+        return map_leaves(lambda row: np.full((1, *row.shape), "" if row.dtype == object else 0, row.dtype), self.rows)
+
+
+def input_spec(x: Tree, config: Mapping[str, Any], windowed: bool) -> InputSpec:
+    """What a model sees of ``x``, rows first: of a row, or of a window of ``config["window"]`` rows."""
+    begin = (config["window"],) if windowed else ()
+    return InputSpec(map_leaves(lambda array: RowSpec((*begin, *array.shape[1:]), array.dtype), x))
+
+
+def _columns(x: Tree, y: Tree | None, w: Tree | None) -> tuple[Tree, ...]:
     pair = (x, x if y is None else y)
     return pair if w is None else (*pair, w)

@@ -6,9 +6,10 @@ on empty or NaN data without an error.
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,11 +17,12 @@ import numpy as np
 
 from raygrid.base.arguments import flag
 from raygrid.base.fingerprint import digest_array, digest_values
-from raygrid.base.types import Array, Float32Array
+from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.data.checks import (
     as_features,
     as_floats,
+    as_input,
     as_sample_weights,
     as_targets,
     require_some_weight,
@@ -29,8 +31,19 @@ from raygrid.data.column_names import Names, column_order, in_order, kept_names,
 from raygrid.data.missing_values import MissingValues
 from raygrid.data.precision import FLOAT32, Unscaled, unscaled_dtype
 from raygrid.data.row_labels import check_row_labels
+from raygrid.data.scaling import ScalerSetting, scaled_leaves
 from raygrid.data.splitting import check_validation_split, split_shuffled, split_tail
+from raygrid.data.structures import (
+    Tree,
+    filled,
+    given_structure,
+    is_structure,
+    leaf_name,
+    leaves,
+    same_structure,
+)
 from raygrid.data.target_classes import target_classes, unseen_classes
+from raygrid.data.texts import TEXT, digest_texts, is_text
 from raygrid.data.windows import run_numbers
 from raygrid.errors import ArgumentError, DataError, DataTypeError
 
@@ -38,6 +51,7 @@ __all__ = ["TrainingData", "as_features", "as_runs", "as_sample_weights", "as_ta
 
 log = logging.getLogger("raygrid")
 
+_PARTS = ("train", "val")
 _ARRAYS = ("x_train", "y_train", "x_val", "y_val", "w_train", "w_val", "runs_train", "runs_val")
 
 
@@ -45,8 +59,11 @@ _ARRAYS = ("x_train", "y_train", "x_val", "y_val", "w_train", "w_val", "runs_tra
 class TrainingData:
     """The checked arrays of one search, in original units and with the values that were given. They are never changed.
 
+    Inputs, targets and weights are an array each, or a structure of arrays, see ``raygrid.data.structures``.
+
     Attributes:
-        x_train: float32, float64, bool, or integers of any size; shape (rows, ..., features).
+        x_train: float32, float64, bool, integers of any size, or texts; shape (rows, ..., features), as a part of a
+            structure also (rows,).
         y_train: float32, float64, int32 or int64, shape (rows,) or (rows, ...). None: the inputs are the targets.
         x_val: of the trailing shape of ``x_train``; floats where it holds floats, integers where it holds integers.
         y_val: of the dtype and trailing shape of ``y_train``, or None.
@@ -54,91 +71,144 @@ class TrainingData:
         w_val: sample weights of the validation data, or None.
         runs_train: number of the run that each row belongs to, int32, shape (rows,), or None.
         runs_val: the same for the validation data.
-        feature_names: the names of the columns of ``x_train`` and ``x_val``, or None.
-        target_names: those of ``y_train`` and ``y_val`` where there are several columns with names, or None.
+        names: the names of columns, by the array of the training data that has them, such as ``x_train``; of targets
+            where there are several columns.
     """
 
-    x_train: Array
-    y_train: Array | None
-    x_val: Array
-    y_val: Array | None
-    w_train: Float32Array | None = None
-    w_val: Float32Array | None = None
+    x_train: Tree
+    y_train: Tree | None
+    x_val: Tree
+    y_val: Tree | None
+    w_train: Tree | None = None
+    w_val: Tree | None = None
     runs_train: Array | None = None
     runs_val: Array | None = None
-    feature_names: Names | None = None
-    target_names: Names | None = None
+    names: Mapping[str, Names] = field(default_factory=dict)
 
     @property
     def supervised(self) -> bool:
         """Whether there are targets apart from the inputs."""
         return self.y_train is not None
 
-    def arrays(self) -> dict[str, Array]:
-        """The arrays that are there, by attribute name."""
-        return {name: array for name in _ARRAYS if (array := getattr(self, name)) is not None}
+    @property
+    def rows(self) -> int:
+        """How many rows are trained on."""
+        return row_count(self.x_train)
 
-    def fed_dtypes(self, *, inputs_scaled: bool, targets_scaled: bool) -> dict[str, np.dtype[Any]]:
+    @property
+    def val_rows(self) -> int:
+        """How many rows validate."""
+        return row_count(self.x_val)
+
+    def trees(self) -> dict[str, Tree]:
+        """What is there, by attribute name."""
+        return {name: tree for name in _ARRAYS if (tree := getattr(self, name)) is not None}
+
+    def arrays(self) -> dict[str, Array]:
+        """The arrays that are there, by attribute name; those of a structure with their path after a slash."""
+        return {array_name(name, path): a for name, tree in self.trees().items() for path, a in leaves(tree).items()}
+
+    def scaled(self, scaler: ScalerSetting, target_scaler: ScalerSetting) -> frozenset[str]:
+        """The names of the arrays that are scaled, see ``scaled_leaves``.
+
+        Raises:
+            ArgumentError: a setting names a part that is not there.
+        """
+        found = {"x": scaled_leaves(scaler, self.x_train)}
+        if self.y_train is not None:
+            found["y"] = scaled_leaves(target_scaler, self.y_train, "target_scaler", "y_train")
+        return frozenset(
+            array_name(f"{role}_{part}", path) for role, paths in found.items() for path in paths for part in _PARTS
+        )
+
+    def fed_dtypes(self, scaler: ScalerSetting, target_scaler: ScalerSetting) -> dict[str, np.dtype[Any]]:
         """The dtype of each array as a model is fed it: what is scaled is float32, see ``unscaled_dtype`` for the rest.
 
-        Training and validation data have one dtype.
+        Training and validation data have one dtype. Texts stay what they are.
 
         Raises:
             DataError: integers beyond int64 that are not scaled.
         """
-        dtypes = {name: array.dtype for name, array in self.arrays().items()}
-        inputs = FLOAT32 if inputs_scaled else self._unscaled_inputs
-        dtypes |= {"x_train": inputs, "x_val": inputs}
-        for name in ("y_train", "y_val"):
-            if name in dtypes and (targets_scaled or dtypes[name].kind == "f"):
+        scaled, dtypes = self.scaled(scaler, target_scaler), {name: a.dtype for name, a in self.arrays().items()}
+        for name, dtype in dtypes.items():
+            if name in scaled or (name.startswith("y_") and dtype.kind == "f"):
                 dtypes[name] = FLOAT32
+            elif name.startswith("x_"):
+                dtypes[name] = self._unscaled_inputs[name.partition("/")[2]]
         return dtypes
 
     @cached_property
-    def _unscaled_inputs(self) -> np.dtype[Any]:
-        return np.promote_types(unscaled_dtype("X_train", self.x_train), unscaled_dtype("X_val", self.x_val))
+    def _unscaled_inputs(self) -> dict[str, np.dtype[Any]]:
+        """By path."""
+        found: dict[str, np.dtype[Any]] = {}
+        for name, shown, tree in (("x_train", "X_train", self.x_train), ("x_val", "X_val", self.x_val)):
+            for path, array in leaves(tree).items():
+                dtype = array.dtype if is_text(array) else unscaled_dtype(leaf_name(shown, path), array, small=True)
+                found[path] = dtype if name == "x_train" else np.promote_types(found[path], dtype)
+        return found
 
-    def unscaled(self, *, inputs_scaled: bool, targets_scaled: bool) -> list[Unscaled]:
-        """The inputs and targets that are not scaled, by the names that users know."""
-        settings = {} if inputs_scaled else {"x": "scaler"}
-        settings |= {} if targets_scaled else {"y": "target_scaler"}
-        dtypes = self.fed_dtypes(inputs_scaled=inputs_scaled, targets_scaled=targets_scaled)
-        labels = {"x": self.feature_names, "y": self.target_names}
+    def unscaled(self, scaler: ScalerSetting, target_scaler: ScalerSetting) -> list[Unscaled]:
+        """The numbers of inputs and targets that are not scaled, by the names that users know."""
+        scaled, dtypes = self.scaled(scaler, target_scaler), self.fed_dtypes(scaler, target_scaler)
         return [
-            Unscaled(name.replace("x_", "X_"), array, dtypes[name], settings[name[0]], labels[name[0]])
+            Unscaled(
+                leaf_name(name.partition("/")[0].replace("x_", "X_"), name.partition("/")[2]),
+                array,
+                dtypes[name],
+                "scaler" if name.startswith("x_") else "target_scaler",
+                self.names.get(name.replace("_val", "_train", 1)),
+            )
             for name, array in self.arrays().items()
-            if name[0] in settings
+            if name.startswith(("x_", "y_")) and name not in scaled and not is_text(array)
         ]
 
-    def digests(self, *, inputs_scaled: bool = False) -> dict[str, dict[str, Any]]:
-        """Return ``{"digest", "shape", "dtype"}`` for each array that is there, by attribute name.
+    def digests(self, scaler: ScalerSetting = None) -> dict[str, dict[str, Any]]:
+        """Return ``{"digest", "shape", "dtype"}`` for each array that is there, by the names of ``arrays``.
 
-        ``x_train`` and ``y_train`` have ``"names"`` as well where their columns have names. Inputs count by their
-        values, and targets by these and by whether they are whole numbers. The dtype is that of
-        the array as an unscaled model is fed it; ``inputs_scaled``: of the inputs, as a scaled one is.
+        Those of ``names`` have ``"names"`` as well. Inputs count by their values, and targets by these and by whether
+        they are whole numbers. The dtype is that of the array as an unscaled model is fed it.
+
+        Args:
+            scaler: how inputs are scaled.
 
         The arrays are read once, at the first call.
 
         Raises:
             DataError: integers beyond int64 that are not scaled.
         """
-        dtypes = self.fed_dtypes(inputs_scaled=inputs_scaled, targets_scaled=False)
+        dtypes = self.fed_dtypes(scaler, None)
         entries: dict[str, dict[str, Any]] = {
-            name: {"digest": self._digests[name], "shape": list(array.shape), "dtype": str(dtypes[name])}
+            name: {
+                "digest": self._digests[name],
+                "shape": list(array.shape),
+                "dtype": TEXT if is_text(array) else str(dtypes[name]),
+            }
             for name, array in self.arrays().items()
         }
-        for name, names in (("x_train", self.feature_names), ("y_train", self.target_names)):
-            if names is not None:
-                entries[name]["names"] = list(names)
+        for name, names in self.names.items():
+            entries[name]["names"] = list(names)
         return entries
 
     @cached_property
     def _digests(self) -> dict[str, str]:
-        # What a classifier and a regressor learn from equal numbers differs; of whole inputs, the dtype says it.
-        return {
-            name: digest_values(array) if name.startswith("x_") or array.dtype.kind == "f" else digest_array(array)
-            for name, array in self.arrays().items()
-        }
+        return {name: _digest(name, array) for name, array in self.arrays().items()}
+
+
+def _digest(name: str, array: Array) -> str:
+    if is_text(array):
+        return digest_texts(array)
+    # What a classifier and a regressor learn from equal numbers differs; of whole inputs, the dtype says it.
+    return digest_values(array) if name.startswith("x_") or array.dtype.kind == "f" else digest_array(array)
+
+
+def array_name(name: str, path: str) -> str:
+    """How the leaf at ``path`` of the attribute ``name`` is called among the arrays."""
+    return f"{name}/{path}" if path else name
+
+
+def row_count(tree: Tree) -> int:
+    """How many rows each array of a checked structure has."""
+    return len(next(iter(leaves(tree).values())))
 
 
 def prepare_data(
@@ -156,6 +226,8 @@ def prepare_data(
     seed: int = 0,
     targets_are_labels: bool | None = None,
     kept: Mapping[str, Sequence[str]] | None = None,
+    single_array: bool = False,
+    validation_data: object = None,
 ) -> TrainingData:
     """Check all data of a call to ``fit``, and split it where no validation data is given.
 
@@ -177,64 +249,223 @@ def prepare_data(
         targets_are_labels: what is known of the targets, see `target_classes`.
         kept: ``"x_train"`` and ``"y_train"`` to the names of the columns of a published model. The same names in
             another order are put in that order, and an array without names takes them over.
+        single_array: whether inputs and targets are an array of numbers each, and structures and texts are refused.
+        validation_data: ``(X_val, y_val)`` or ``(X_val, y_val, val_sample_weight)`` instead of these, as in
+            ``model.fit``.
 
     Raises:
         ArgumentError: arguments that contradict each other.
         DataError: see the functions named above; or training and validation data do not fit together.
     """
     validation_split = check_validation_split(validation_split)
+    X_train, y_train, sample_weight = unpacked("X_train", X_train, y_train, sample_weight)
+    if validation_data is not None:
+        X_val, y_val, val_sample_weight = _validation_parts(validation_data, X_val, y_val, val_sample_weight)
+    elif X_val is not None:
+        X_val, y_val, val_sample_weight = unpacked("X_val", X_val, y_val, val_sample_weight)
     _check_pairs(X_val, y_train, y_val, sample_weight, val_sample_weight)
     _check_shuffle_split(flag("shuffle_split", shuffle_split), X_val, run_ids)
-    check_row_labels("X_train", X_train, y_train=y_train, sample_weight=sample_weight, run_ids=run_ids)
-    kept, missing = kept or {}, MissingValues()
-    x, names = _named("X_train", X_train, as_features("X_train", X_train, missing), kept.get("x_train"))
-    y, target_names = None, None
-    if y_train is not None:
-        y = as_targets("y_train", y_train, len(x), missing)
-        y, target_names = _named("y_train", y_train, y, kept.get("y_train"))
-        if y.ndim == 1 or y.shape[1] == 1:
-            # A single column has no order, and whoever passes it has chosen it.
-            target_names = None
-    w = None if sample_weight is None else as_sample_weights("sample_weight", sample_weight, len(x), missing)
-    runs = None if run_ids is None else as_runs("run_ids", run_ids, len(x))
+    given = _Given(
+        "X_train",
+        X_train,
+        {"y_train": y_train, "sample_weight": sample_weight, "run_ids": run_ids},
+        MissingValues(),
+        single_array,
+    )
+    names: dict[str, Names] = {}
+    x = given.inputs(lambda path, array: _by_kept(kept or {}, names, "x_train", given.name, path, array))
+    y = given.targets("y_train", lambda path, array: _by_kept(kept or {}, names, "y_train", "y_train", path, array))
+    w, runs = given.weights("sample_weight"), given.runs("run_ids")
     if X_val is None:
-        missing.require_none()
+        given.missing.require_none()
         if val_run_ids is not None:
             raise ArgumentError("val_run_ids is given without X_val. Pass X_val too, or leave val_run_ids out.")
         draw = _Draw(validation_split, seed if shuffle_split else None, targets_are_labels)
-        return replace(_split(draw, x, y, w, runs), feature_names=names, target_names=target_names)
-    check_row_labels("X_val", X_val, y_val=y_val, val_sample_weight=val_sample_weight, val_run_ids=val_run_ids)
-    order = column_order("X_val", names_of("X_val", X_val), names, "X_train", x.shape[-1])
-    x_val = in_order(as_features("X_val", X_val, missing), order)
-    t_val = None if y_val is None else as_targets("y_val", y_val, len(x_val), missing)
-    w_val = None
-    if val_sample_weight is not None:
-        w_val = as_sample_weights("val_sample_weight", val_sample_weight, len(x_val), missing)
-    missing.require_none()
-    if x.shape[1:] != x_val.shape[1:]:
-        raise DataError(
-            f"X_train has rows of shape {x.shape[1:]} and X_val of {x_val.shape[1:]}. "
-            "Pass the same features, in the same order, in both."
-        )
-    x, x_val = _alike_inputs(x, x_val)
+        return replace(_split(draw, x, y, w, runs), names=names)
+    others = {"y_val": y_val, "val_sample_weight": val_sample_weight, "val_run_ids": val_run_ids}
+    held = _Given("X_val", X_val, others, given.missing, single_array)
+    same_structure("X_val", held.x, "X_train", x)
+    x_val = held.inputs(lambda path, array: _in_training_order(names, "x_train", "X_train", x, path, array))
+    t_val = held.targets("y_val", lambda path, array: _in_training_order(names, "y_train", "y_train", y, path, array))
+    w_val = held.weights("val_sample_weight")
+    given.missing.require_none()
+    x, x_val = _alike("X_train", x, "X_val", x_val, _alike_inputs)
     if y is not None and t_val is not None:
-        if y.ndim > 1 and y.shape[1] > 1:
-            order = column_order("y_val", names_of("y_val", y_val), target_names, "y_train", y.shape[-1])
-            t_val = in_order(t_val, order)
-        y, t_val = _alike_targets(y, t_val)
-        # Who knows that they are labels refuses them, by their own names.
-        unseen = "" if targets_are_labels else unseen_classes(y, t_val, targets_are_labels)
-        if unseen:
-            log.warning(
-                "y_val has classes that y_train does not have: %s. No model can learn them. Put rows of these classes "
-                "into the training data, or leave them out of the validation data; where the targets are numbers to "
-                "predict and not classes, all is well.",
-                unseen,
-            )
+        same_structure("y_val", t_val, "y_train", y)
+        y, t_val = _alike("y_train", y, "y_val", t_val, _alike_targets)
+        if not targets_are_labels:
+            # Who knows that they are labels refuses them, by their own names.
+            _warn_of_unseen(y, t_val, targets_are_labels)
+    if w is not None and w_val is not None:
+        same_structure("val_sample_weight", w_val, "sample_weight", w)
     if (run_ids is None) != (val_run_ids is None):
         raise ArgumentError("run_ids and val_run_ids go together when X_val is given. Pass both, or neither.")
-    runs_val = None if val_run_ids is None else as_runs("val_run_ids", val_run_ids, len(x_val))
-    return TrainingData(x, y, x_val, t_val, w, w_val, runs, runs_val, names, target_names)
+    return TrainingData(x, y, x_val, t_val, w, w_val, runs, held.runs("val_run_ids"), names)
+
+
+def unpacked(name: str, x: object, y: object, weight: object) -> tuple[object, object, object]:
+    """Inputs, targets and weights, which may be given together as a tuple, as Keras' datasets give them.
+
+    With targets apart, a tuple is one of several inputs.
+
+    Raises:
+        ArgumentError: a tuple of more than three.
+    """
+    if not isinstance(x, tuple) or y is not None or not is_structure(x):
+        return x, y, weight
+    if not 2 <= len(x) <= 3 or (len(x) == 3 and weight is not None):
+        raise ArgumentError(
+            f"{name} is a tuple of {len(x)}. A tuple is inputs and targets, (X, y), or inputs, targets and weights.",
+            remedy="Pass several inputs of a model as a list or a dict.",
+        )
+    return (x[0], x[1], x[2] if len(x) == 3 else weight)
+
+
+def _validation_parts(value: object, *others: object) -> tuple[object, object, object]:
+    if any(other is not None for other in others):
+        raise ArgumentError(
+            "validation_data is given, and X_val, y_val or val_sample_weight as well.", remedy="Leave one of them out."
+        )
+    if not isinstance(value, tuple | list) or not 2 <= len(value) <= 3:
+        raise ArgumentError(
+            f"validation_data is a {type(value).__name__}, and must be (X_val, y_val) or (X_val, y_val, "
+            "val_sample_weight).",
+            remedy="Pass inputs without targets as X_val.",
+        )
+    return (value[0], value[1], value[2] if len(value) == 3 else None)
+
+
+_Change = Callable[[str, tuple[object, Array]], Array]
+
+
+class _Given:
+    """The training or the validation data as it was passed, each part of it checked when it is asked for.
+
+    Args:
+        name: what users call the inputs.
+        x: the inputs.
+        others: what else has a value for each row; None is left out.
+        missing: takes what is missing.
+        single: whether each part is an array of numbers.
+    """
+
+    def __init__(
+        self, name: str, x: object, others: Mapping[str, object], missing: MissingValues, single: bool
+    ) -> None:
+        self.name = name
+        self._single = single
+        if single:
+            for part, value in {name: x, **others}.items():
+                if is_structure(value):
+                    # Says what it is, and what to do.
+                    as_features(part, value)
+        self.x = given_structure(name, x)
+        self.missing = missing
+        self._others = {other: given_structure(other, value) for other, value in others.items() if value is not None}
+        beside = {leaf_name(o, path): leaf for o, tree in self._others.items() for path, leaf in leaves(tree).items()}
+        for path, leaf in leaves(self.x).items():
+            check_row_labels(leaf_name(name, path), leaf, **beside)
+        self._rows = 0
+
+    def inputs(self, change: _Change) -> Tree:
+        """The inputs, checked; ``change`` takes a path, the data that was passed, and the array that was made of it."""
+        alone = not isinstance(self.x, dict | tuple)
+        checked: dict[str, Array] = {}
+        for path, leaf in leaves(self.x).items():
+            name = leaf_name(self.name, path)
+            check = as_features if self._single else functools.partial(as_input, alone=alone)
+            array = check(name, leaf, self.missing)
+            if checked and len(array) != self._rows:
+                first = leaf_name(self.name, next(iter(checked)))
+                raise DataError(
+                    f"{name} has {counted(len(array), 'row')}, and {first} has {self._rows}.",
+                    remedy="Pass the same rows, in the same order, in all parts.",
+                )
+            self._rows = len(array)
+            checked[path] = change(path, (leaf, array))
+        return filled(self.x, checked)
+
+    def targets(self, name: str, change: _Change) -> Tree | None:
+        """The targets, checked; ``change`` as for ``inputs``."""
+        return self._each(name, lambda shown, leaf: as_targets(shown, leaf, self._rows, self.missing), change)
+
+    def weights(self, name: str) -> Tree | None:
+        """The weights of rows, checked."""
+        return self._each(name, lambda shown, leaf: as_sample_weights(shown, leaf, self._rows, self.missing))
+
+    def runs(self, name: str) -> Array | None:
+        """The number of each row's run."""
+        return as_runs(name, self._others[name], self._rows) if name in self._others else None
+
+    def _each(
+        self, name: str, check: Callable[[str, object], Array], change: _Change = lambda path, made: made[1]
+    ) -> Tree | None:
+        tree = self._others.get(name)
+        if tree is None:
+            return None
+        made = {p: change(p, (leaf, check(leaf_name(name, p), leaf))) for p, leaf in leaves(tree).items()}
+        return filled(tree, made)
+
+
+def _by_kept(
+    kept: Mapping[str, Sequence[str]],
+    names: dict[str, Names],
+    name: str,
+    shown: str,
+    path: str,
+    made: tuple[object, Array],
+) -> Array:
+    """The array with its columns in the order of a published model; notes the names that it has then."""
+    key = array_name(name, path)
+    array, found = _named(leaf_name(shown, path), *made, kept.get(key))
+    if found is not None and (name == "x_train" or _several_columns(array)):
+        # A single column of targets has no order, and whoever passes it has chosen it.
+        names[key] = found
+    return array
+
+
+def _in_training_order(
+    names: Mapping[str, Names], name: str, shown: str, train: Tree | None, path: str, made: tuple[object, Array]
+) -> Array:
+    """The array of validation data with its columns in the order of the training data."""
+    value, array = made
+    like = None if train is None else leaves(train).get(path)
+    if like is None or is_text(like) or (name == "y_train" and not _several_columns(array)) or like.ndim < 2:
+        return array
+    own = leaf_name("X_val" if name == "x_train" else "y_val", path)
+    order = column_order(own, names_of(own, value), names.get(array_name(name, path)), shown, like.shape[-1])
+    return in_order(array, order)
+
+
+def _several_columns(array: Array) -> bool:
+    return array.ndim > 1 and array.shape[1] > 1
+
+
+def _alike(
+    name: str, train: Tree, val_name: str, val: Tree, check: Callable[[str, Array, str, Array], tuple[Array, Array]]
+) -> tuple[Tree, Tree]:
+    """Both with each pair of leaves as ``check`` gives it."""
+    others = leaves(val)
+    pairs = {p: check(leaf_name(name, p), a, leaf_name(val_name, p), others[p]) for p, a in leaves(train).items()}
+    return (
+        filled(train, {path: pair[0] for path, pair in pairs.items()}),
+        filled(train, {path: pair[1] for path, pair in pairs.items()}),
+    )
+
+
+def _warn_of_unseen(y: Tree, y_val: Tree, targets_are_labels: bool | None) -> None:
+    others = leaves(y_val)
+    for path, array in leaves(y).items():
+        unseen = unseen_classes(array, others[path], targets_are_labels)
+        if unseen:
+            log.warning(
+                "%s has classes that %s does not have: %s. No model can learn them. Put rows of these classes "
+                "into the training data, or leave them out of the validation data; where the targets are numbers to "
+                "predict and not classes, all is well.",
+                leaf_name("y_val", path),
+                leaf_name("y_train", path),
+                unseen,
+            )
 
 
 def _named(name: str, value: object, array: Array, kept: Sequence[str] | None) -> tuple[Array, Names | None]:
@@ -243,7 +474,7 @@ def _named(name: str, value: object, array: Array, kept: Sequence[str] | None) -
     if kept is not None and given is not None and set(given) == set(kept):
         return in_order(array, column_order(name, given, kept, "the published model")), tuple(kept)
     names = kept_names(given)
-    if names is None and kept is not None and len(kept) == array.shape[-1]:
+    if names is None and kept is not None and array.ndim > 1 and len(kept) == array.shape[-1]:
         return array, tuple(kept)
     return array, names
 
@@ -274,31 +505,45 @@ class _Draw:
     targets_are_labels: bool | None
 
 
-def _split(draw: _Draw, x: Array, y: Array | None, w: Float32Array | None, runs: Array | None) -> TrainingData:
-    present = [array for array in (x, y, w, runs) if array is not None]
+def _split(draw: _Draw, x: Tree, y: Tree | None, w: Tree | None, runs: Array | None) -> TrainingData:
+    trees = {name: tree for name, tree in (("x", x), ("y", y), ("w", w), ("runs", runs)) if tree is not None}
+    present = [array for tree in trees.values() for array in leaves(tree).values()]
     if draw.seed is None:
         parts = iter(split_tail(draw.fraction, *present))
     else:
-        classes = None if y is None else target_classes(y, draw.targets_are_labels)
+        # Of several targets none says which rows are alike.
+        classes = target_classes(y, draw.targets_are_labels) if isinstance(y, np.ndarray) else None
         codes = None if classes is None else classes.codes
         parts = iter(split_shuffled(draw.fraction, draw.seed, codes, *present))
-    x_train, x_val = next(parts)
-    y_train, y_val = (None, None) if y is None else next(parts)
-    w_train, w_val = (None, None) if w is None else next(parts)
-    runs_train, runs_val = (None, None) if runs is None else next(parts)
-    if w_train is not None and w_val is not None:
-        require_some_weight("the training part of sample_weight", w_train)
-        require_some_weight("the validation part of sample_weight", w_val)
-    if y_train is not None and y_val is not None and draw.seed is None and not draw.targets_are_labels:
-        unseen = unseen_classes(y_train, y_val, draw.targets_are_labels)
-        if unseen:
-            log.warning(
-                "The validation rows, the last ones of the data, have classes that the training rows do not have: %s. "
-                "No model can learn them. Are the rows sorted? Pass shuffle_split=True, or choose the validation rows "
-                "yourself: X_val and y_val. Where the targets are numbers to predict and not classes, all is well.",
-                unseen,
-            )
-    return TrainingData(x_train, y_train, x_val, y_val, w_train, w_val, runs_train, runs_val)
+    train, val = {}, {}
+    for name, tree in trees.items():
+        pairs = {path: next(parts) for path in leaves(tree)}
+        train[name], val[name] = (filled(tree, {path: pair[i] for path, pair in pairs.items()}) for i in (0, 1))
+    for which, part in (("training", train), ("validation", val)):
+        for path, weights in leaves(part.get("w", ())).items():
+            require_some_weight(f"the {which} part of {leaf_name('sample_weight', path)}", weights)
+    if y is not None and draw.seed is None and not draw.targets_are_labels:
+        held_out = leaves(val["y"])
+        for path, array in leaves(train["y"]).items():
+            unseen = unseen_classes(array, held_out[path], draw.targets_are_labels)
+            if unseen:
+                log.warning(
+                    "The validation rows, the last ones of the data, have classes that the training rows do not have: "
+                    "%s. No model can learn them. Are the rows sorted? Pass shuffle_split=True, or choose the "
+                    "validation rows yourself: X_val and y_val. Where the targets are numbers to predict and not "
+                    "classes, all is well.",
+                    unseen,
+                )
+    return TrainingData(
+        train["x"],
+        train.get("y"),
+        val["x"],
+        val.get("y"),
+        train.get("w"),
+        val.get("w"),
+        train.get("runs"),
+        val.get("runs"),
+    )
 
 
 def _check_shuffle_split(shuffle_split: bool, x_val: object, run_ids: object) -> None:
@@ -331,21 +576,29 @@ def _check_pairs(x_val: object, y_train: object, y_val: object, weight: object, 
         )
 
 
-def _alike_inputs(x_train: Array, x_val: Array) -> tuple[Array, Array]:
+def _alike_inputs(name: str, x_train: Array, val_name: str, x_val: Array) -> tuple[Array, Array]:
     """Both as floats where one of them is."""
+    if x_train.shape[1:] != x_val.shape[1:]:
+        raise DataError(
+            f"{name} has rows of shape {x_train.shape[1:]} and {val_name} of {x_val.shape[1:]}.",
+            remedy="Pass the same features, in the same order, in both.",
+        )
+    if is_text(x_train) != is_text(x_val):
+        texts, numbers = (name, val_name) if is_text(x_train) else (val_name, name)
+        raise DataTypeError(f"{texts} holds texts, and {numbers} numbers.", remedy="Pass the same kind in both.")
     if (x_train.dtype.kind == "f") == (x_val.dtype.kind == "f"):
         return x_train, x_val
-    return as_floats("X_train", x_train), as_floats("X_val", x_val)
+    return as_floats(name, x_train), as_floats(val_name, x_val)
 
 
-def _alike_targets(y_train: Array, y_val: Array) -> tuple[Array, Array]:
+def _alike_targets(name: str, y_train: Array, val_name: str, y_val: Array) -> tuple[Array, Array]:
     if y_train.shape[1:] != y_val.shape[1:] or y_train.ndim != y_val.ndim:
         raise DataError(
-            f"y_train has shape {y_train.shape} and y_val {y_val.shape}. Apart from the rows they must be equal."
+            f"{name} has shape {y_train.shape} and {val_name} {y_val.shape}. Apart from the rows they must be equal."
         )
     if y_train.dtype.kind != y_val.dtype.kind:
         raise DataTypeError(
-            f"y_train is of {y_train.dtype} and y_val of {y_val.dtype}. Use integers in both or floats "
+            f"{name} is of {y_train.dtype} and {val_name} of {y_val.dtype}. Use integers in both or floats "
             "in both, for example with .astype('float32')."
         )
     joint = np.result_type(y_train, y_val)

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 import numpy as np
 
 from raygrid.base.wording import did_you_mean
+from raygrid.data.structures import is_structure
 from raygrid.data.training_data import prepare_data
 from raygrid.errors import ArgumentError
 
@@ -28,7 +29,6 @@ _ADVICE = {
     "callbacks": "raygrid stops early by itself (`patience`, in the grid), keeps the weights of the best epoch and "
     "writes TensorBoard logs. A schedule of the learning rate belongs to the optimizer in build_model",
     "class_weight": "use MLPClassifier(class_weight=...), or pass the weight of each row as sample_weight",
-    "validation_data": "pass its two parts: X_val=..., y_val=...",
     "validation_batch_size": "the batch size of training is used; it changes no val_loss but by rounding",
     "steps_per_epoch": "an epoch is one pass over all rows",
     "validation_steps": "all rows of X_val are measured, after every epoch",
@@ -71,7 +71,7 @@ def explains_arguments(method: Callable[P, R]) -> Callable[P, R]:
     parameters = inspect.signature(method).parameters
     known = set(parameters)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        known |= {*inspect.signature(prepare_data).parameters} - {"seed", "targets_are_labels", "kept"}
+        known |= {*inspect.signature(prepare_data).parameters} - {"seed", "targets_are_labels", "kept", "single_array"}
 
     @functools.wraps(method)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -183,6 +183,8 @@ def _ways(model: _Model, method: str) -> str:
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
+    if is_structure(value):
+        return None
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
         return tuple(shape)

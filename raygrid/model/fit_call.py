@@ -90,11 +90,10 @@ class FitCall:
         """Refuses data that cannot be trained on, and warns of what is lost where it is cast and not scaled."""
         model, data = self.model, self.data
         if model.WINDOWED:
-            series = {"X_train": (data.runs_train, len(data.x_train)), "X_val": (data.runs_val, len(data.x_val))}
+            series = {"X_train": (data.runs_train, data.rows), "X_val": (data.runs_val, data.val_rows)}
             check_window_configs(type(model).__name__, request.configs(), series)
         if warn:
-            inputs_scaled, targets_scaled = model.scaler_kind is not None, model.target_scaler_kind is not None
-            check_unscaled(data.unscaled(inputs_scaled=inputs_scaled, targets_scaled=targets_scaled))
+            check_unscaled(data.unscaled(model.scaler_kind, model.target_scaler_kind))
 
     def run(self, task: Task, begin: bool) -> SearchRun:
         """The search that does ``task``.

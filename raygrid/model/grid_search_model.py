@@ -26,7 +26,7 @@ from raygrid.base.arguments import (
 from raygrid.base.files import decode_json, encode_json, make_folder
 from raygrid.base.keras_settings import global_dtype_policy, keras_settings
 from raygrid.base.types import Array, Builder
-from raygrid.data.scaler import check_scaler_kind
+from raygrid.data.scaling import ScalerSetting, scaler_setting
 from raygrid.data.training_data import TrainingData, prepare_data
 from raygrid.errors import AllTrialsFailedError, ArgumentError, BuilderError, MissingArtifactError, NotFittedError
 from raygrid.grid.request import Request
@@ -110,12 +110,13 @@ class GridSearchModel(Parameters):
 
     DEFAULT_CONFIG: ClassVar[Mapping[str, Any]] = {}
     DEFAULT_PARAM_GRID: ClassVar[Mapping[str, Sequence[Any]]] = {}
-    DEFAULT_SCALER: ClassVar[str | None] = None
-    DEFAULT_TARGET_SCALER: ClassVar[str | None] = None
+    DEFAULT_SCALER: ClassVar[ScalerSetting] = None
+    DEFAULT_TARGET_SCALER: ClassVar[ScalerSetting] = None
     USES_TARGETS: ClassVar[bool | None] = None
     TARGET_IS_LABEL: ClassVar[bool] = False
     WINDOWED: ClassVar[bool] = False
     EXTRA_ARTIFACTS: ClassVar[tuple[str, ...]] = ()
+    SINGLE_ARRAY: ClassVar[bool] = False
     # What a built-in model predicts of the embedded data.
     EMBEDDED_TARGETS: ClassVar[tuple[str, ...]] = ()
 
@@ -128,8 +129,8 @@ class GridSearchModel(Parameters):
         *,
         build_model: Builder | None = None,
         seed: int = 0,
-        scaler: str | None = "default",
-        target_scaler: str | None = "default",
+        scaler: ScalerSetting = "default",
+        target_scaler: ScalerSetting = "default",
         shuffle: bool = True,
         dtype_policy: str | None = None,
         resources: Resources | None = None,
@@ -145,8 +146,8 @@ class GridSearchModel(Parameters):
         self.verbose = verbosity(verbose)
         self.seed = seed_number(seed)
         self.scaler, self.target_scaler = scaler, target_scaler
-        check_scaler_kind(self.scaler_kind)
-        check_scaler_kind(self.target_scaler_kind, "target_scaler")
+        scaler_setting(self.scaler_kind)
+        scaler_setting(self.target_scaler_kind, "target_scaler")
         self.shuffle = flag("shuffle", shuffle)
         self.dtype_policy = None if dtype_policy is None else dtype_policy_name(dtype_policy)
         self.resources = Resources() if resources is None else instance("resources", resources, Resources)
@@ -176,6 +177,7 @@ class GridSearchModel(Parameters):
         val_sample_weight: object = None,
         run_ids: object = None,
         val_run_ids: object = None,
+        validation_data: object = None,
         validation_split: float = 0.2,
         shuffle_split: bool = False,
         retry_failed: bool = True,
@@ -184,21 +186,24 @@ class GridSearchModel(Parameters):
         """Loads the saved model if it is what is asked for; otherwise trains, publishes and returns the best.
 
         Args:
-            X_train: inputs, rows first: an array, a DataFrame of pandas or polars, or a ``pyarrow.Table``. The names of
-                its columns are kept, and later data is brought into their order. Values are scaled in float64 and fed
-                as float32; without a scaler, floats are cast to float32 and integers stay integers.
+            X_train: inputs, rows first: an array, a DataFrame of pandas or polars, or a ``pyarrow.Table``; a dict or
+                list of these for a model of several inputs; or a tuple of inputs and targets. The names of columns are
+                kept, and later data is brought into their order. Values are scaled in float64 and fed as float32;
+                without a scaler, floats are cast to float32, and integers, booleans and texts stay what they are.
             X_val: inputs for validation, of the same columns; None: the last ``validation_split`` of ``X_train``.
             param_grid: names to lists of values: every combination is trained in parallel on Ray Tune. None, with no
                 ``model_config`` and nothing saved: ``DEFAULT_PARAM_GRID``.
             model_config: a single config, trained in this process without Ray; names that it leaves out have their
                 default. Not together with ``param_grid``.
             reset_experiment: train anew, ignoring all earlier results of the prefix.
-            y_train: targets of the training rows; None: the targets are the (scaled) inputs.
+            y_train: targets of the training rows, an array, or a dict or list of arrays for a model of several outputs;
+                None: the targets are the (scaled) inputs.
             y_val: targets of ``X_val``.
             sample_weight: weights of the training rows.
             val_sample_weight: weights of the rows of ``X_val``.
             run_ids: for a model of windows, the run that each row belongs to; windows do not cross runs. None: one run.
             val_run_ids: the same for ``X_val``.
+            validation_data: ``(X_val, y_val)`` or ``(X_val, y_val, val_sample_weight)`` instead of these.
             validation_split: the fraction of rows, from the end, that is held out where ``X_val`` is None.
             shuffle_split: hold out rows that are drawn by the model's seed instead of the last ones. Where targets are
                 labels (whole numbers that each come often, truth values, one-hot rows), each class gives its share.
@@ -233,6 +238,7 @@ class GridSearchModel(Parameters):
             val_sample_weight=val_sample_weight,
             run_ids=run_ids,
             val_run_ids=val_run_ids,
+            validation_data=validation_data,
             validation_split=validation_split,
             shuffle_split=shuffle_split,
         )
@@ -447,12 +453,12 @@ class GridSearchModel(Parameters):
         return self._published
 
     @property
-    def scaler_kind(self) -> str | None:
+    def scaler_kind(self) -> ScalerSetting:
         """How inputs are scaled: ``scaler``, or the class' own choice."""
         return self.DEFAULT_SCALER if self.scaler == "default" else self.scaler
 
     @property
-    def target_scaler_kind(self) -> str | None:
+    def target_scaler_kind(self) -> ScalerSetting:
         """How targets are scaled: ``target_scaler``, or the class' own choice."""
         return self.DEFAULT_TARGET_SCALER if self.target_scaler == "default" else self.target_scaler
 
@@ -552,7 +558,14 @@ class GridSearchModel(Parameters):
                 f"shuffle_split draws single rows, and {type(self).__name__} learns windows of rows in order. Leave "
                 "shuffle_split out, or pass whole runs for validation as X_val and val_run_ids."
             )
-        data = prepare_data(X_train, X_val, seed=self.seed, targets_are_labels=self._targets_are_labels(), **others)
+        data = prepare_data(
+            X_train,
+            X_val,
+            seed=self.seed,
+            targets_are_labels=self._targets_are_labels(),
+            single_array=self.SINGLE_ARRAY or self.WINDOWED,
+            **others,
+        )
         if self.USES_TARGETS is False and data.supervised:
             raise ArgumentError(f"{type(self).__name__} learns to reproduce its inputs; leave y_train and y_val out.")
         if self.USES_TARGETS is True and not data.supervised:
@@ -574,12 +587,12 @@ class GridSearchModel(Parameters):
             if name not in _BASE_ATTRIBUTES and not name.startswith("fitted_")
         }
         return Identity(
-            data={**data.digests(inputs_scaled=self.scaler_kind is not None), **self.extra_digests()},
+            data={**data.digests(self.scaler_kind), **self.extra_digests()},
             code={"name": describe_code(builder), "digest": builder_digest(builder, own)},
             settings={
                 "seed": self.seed,
-                "scaler": self.scaler_kind,
-                "target_scaler": self.target_scaler_kind,
+                "scaler": scaler_setting(self.scaler_kind),
+                "target_scaler": scaler_setting(self.target_scaler_kind, "target_scaler"),
                 "windowed": self.WINDOWED,
                 "shuffle": self.shuffle,
                 "dtype_policy": self.dtype_policy or global_dtype_policy(),
@@ -597,11 +610,11 @@ class GridSearchModel(Parameters):
         has_builder = self._build_function is not None or type(self).build_model is not GridSearchModel.build_model
         # A legacy set does not say what its input is.
         if has_builder and not cached.legacy:
-            shape, dtype = tuple(cached.manifest.input_shape), cached.manifest.input_dtype
+            inputs = cached.manifest.inputs
             settings = cached.manifest.depends_on.get("settings", {})
 
             def rebuild() -> keras.Model:
-                return built_as_trained(self.build_model, cached.config, shape, dtype, settings)
+                return built_as_trained(self.build_model, cached.config, inputs, settings)
 
         model = model_from_bytes(cached.files[paths.model_path.name], paths.model_path, rebuild)
         # What is published counts: any class may have loaded it.
@@ -749,7 +762,7 @@ def _new_manifest(outcome: Outcome) -> Manifest:
         context=run.context,
         winner={"key": outcome.record.key, "point": outcome.number},
         model_class=run.identity.code["name"],
-        input_shape=list(run.prepared.input_shape(outcome.record.config)),
+        input_shape=run.prepared.inputs(outcome.record.config).shape_json(),
         versions=installed_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         accepted_code=accepted_codes(run.recorded()),

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from raygrid.base.types import Array
+from raygrid.base.wording import counted
+from raygrid.data.checks import as_input, as_sample_weights, as_targets
 from raygrid.data.column_names import column_order, in_order, names_of, put_back
+from raygrid.data.missing_values import MissingValues
 from raygrid.data.precision import are_whole, cast, require_float32, unscaled_dtype
 from raygrid.data.row_labels import check_row_labels
 from raygrid.data.scaling import Scaling
-from raygrid.data.training_data import as_features, as_runs, as_sample_weights, as_targets
-from raygrid.errors import ArgumentError, DataError
+from raygrid.data.structures import Tree, filled, given_structure, leaf_name, leaves, same_structure
+from raygrid.data.texts import is_text
+from raygrid.data.training_arrays import RowSpec
+from raygrid.data.training_data import as_runs, row_count, unpacked
+from raygrid.errors import ArgumentError, DataError, DataTypeError
 from raygrid.search.run import results_of_published
 from raygrid.store.manifest import Manifest
 from raygrid.store.paths import ModelArtifacts
@@ -50,19 +57,21 @@ class PublishedModel:
     scaling: Scaling
     windowed: bool
 
-    def predict(self, X: object, run_ids: object = None) -> Array:
+    def predict(self, X: object, run_ids: object = None) -> Any:
         """See ``GridSearchModel.predict``."""
         _, output = self.inputs_and_outputs(X, run_ids)
         if self.targets_are_inputs:
             return self.as_given(X, self.scaling.unscale_inputs(output))
-        return self.scaling.unscale_targets(output)
+        return self._unscaled_outputs(output)
 
     def evaluate(
         self, X: object, y: object = None, run_ids: object = None, sample_weight: object = None
     ) -> dict[str, float]:
         """See ``GridSearchModel.evaluate``."""
         model = self.keras_model
-        check_row_labels("X", X, y=y, run_ids=run_ids, sample_weight=sample_weight)
+        X, y, sample_weight = unpacked("X", X, y, sample_weight)
+        if not isinstance(X, Mapping | tuple | list):
+            check_row_labels("X", X, y=y, run_ids=run_ids, sample_weight=sample_weight)
         x, runs = self._model_inputs(X, run_ids)
         if self.windowed:
             if y is not None or sample_weight is not None:
@@ -72,11 +81,23 @@ class PublishedModel:
             return evaluate_windows(model, x, runs, self.config)
         if y is None and not self.targets_are_inputs:
             raise ArgumentError("evaluate needs y: the model was trained with targets. Pass the targets of X as y.")
-        target = x if y is None else self._model_targets(y, len(x))
-        weights = None if sample_weight is None else as_sample_weights("sample_weight", sample_weight, len(x))
+        rows = row_count(x)
+        target = x if y is None else self._model_targets(y, rows)
+        weights = None
+        if sample_weight is not None:
+            tree = given_structure("sample_weight", sample_weight)
+            given = {p: as_sample_weights(leaf_name("sample_weight", p), w, rows) for p, w in leaves(tree).items()}
+            weights = filled(tree, given)
         with quiet_tensorflow():
+            from raygrid.training.batches import as_keras_takes
+
             metrics = model.evaluate(
-                x, target, sample_weight=weights, batch_size=_PREDICT_BATCH_SIZE, verbose=0, return_dict=True
+                as_keras_takes(x),
+                as_keras_takes(target),
+                sample_weight=weights,
+                batch_size=_PREDICT_BATCH_SIZE,
+                verbose=0,
+                return_dict=True,
             )
         return {name: float(value) for name, value in metrics.items()}
 
@@ -91,80 +112,172 @@ class PublishedModel:
         record = PointStore(self.paths.points_dir).get(str(self.manifest.winner.get("key")))
         return {} if record is None else {name: list(column) for name, column in record.history.items()}
 
-    def _model_inputs(self, X: object, run_ids: object) -> tuple[Array, Array | None]:
+    def _model_inputs(self, X: object, run_ids: object) -> tuple[Tree, Array | None]:
         """``X`` in the units that the model sees, and the number of each row's run."""
-        # Other columns are refused first, whatever is in them.
-        order = self.order_of(X)
-        x = in_order(as_features("X", X), order)
-        # A legacy set does not say. Other axes than the last may be of any length, such as that of a time series.
-        trained = tuple(self.manifest.input_shape)[1 if self.windowed else 0 :]
-        if trained and (x.ndim != 1 + len(trained) or x.shape[-1] != trained[-1]):
-            raise DataError(
-                f"X has rows of shape {x.shape[1:]}, and the model was trained on rows of shape {trained}. "
-                "Pass the same features, in the same order, as in training."
-            )
+        tree, trained = given_structure("X", X), self._trained_inputs()
+        if trained is not None:
+            same_structure("X", tree, "the training data", trained)
+        specs = leaves(trained) if trained is not None else {}
+        found: dict[str, Array] = {}
+        missing = MissingValues()
+        for path, leaf in leaves(tree).items():
+            name = leaf_name("X", path)
+            # Other columns are refused first, whatever is in them.
+            order = self._order_of_leaf(name, leaf, path)
+            x = in_order(as_input(name, leaf, missing, alone=path == ""), order)
+            if path in specs:
+                self._check_shape(name, x, specs[path])
+            if found and len(x) != row_count(found):
+                raise DataError(
+                    f"{name} has {counted(len(x), 'row')}, and the parts before have {row_count(found)}.",
+                    remedy="Pass the same rows in all parts.",
+                )
+            found[path] = x
+        missing.require_none()
+        x = filled(tree, found)
         if run_ids is not None and not self.windowed:
             raise ArgumentError("the model sees single rows, not windows; leave run_ids out.")
-        runs = None if run_ids is None else as_runs("run_ids", run_ids, len(x))
-        if self.scaling.inputs is not None:
-            return self.scaling.scale_inputs(x), runs
-        require_float32("X", x)
-        return cast(x, self._unscaled_dtype(x)), runs
+        runs = None if run_ids is None else as_runs("run_ids", run_ids, row_count(x))
+        scaled = leaves(self.scaling.scale_inputs(x))
+        for path, array in scaled.items():
+            if path not in self.scaling.inputs and not is_text(array):
+                name = leaf_name("X", path)
+                require_float32(name, array)
+                scaled[path] = cast(array, self._unscaled_dtype(name, path, array))
+        return filled(tree, scaled), runs
 
-    def _unscaled_dtype(self, x: Array) -> np.dtype[Any]:
+    def _trained_inputs(self) -> Tree | None:
+        """What a row was in training; a legacy set does not say."""
+        data = self.manifest.depends_on.get("data", {})
+        return self.manifest.inputs.rows if any(name.startswith("x_train") for name in data) else None
+
+    def _check_shape(self, name: str, x: Array, trained: RowSpec) -> None:
+        if is_text(x) != (trained.dtype == object):
+            kinds = ("texts", "numbers") if is_text(x) else ("numbers", "texts")
+            raise DataTypeError(
+                f"{name} holds {kinds[0]}, and the model was trained on {kinds[1]}.", remedy=f"Pass {kinds[1]}."
+            )
+        # Other axes than the last may be of any length, such as that of a time series.
+        shape = trained.shape[1 if self.windowed else 0 :]
+        if x.ndim != 1 + len(shape) or (shape and x.shape[-1] != shape[-1]):
+            raise DataError(
+                f"{name} has rows of shape {x.shape[1:]}, and the model was trained on rows of shape {shape}.",
+                remedy="Pass the same features, in the same order, as in training.",
+            )
+
+    def _unscaled_dtype(self, name: str, path: str, x: Array) -> np.dtype[Any]:
         """What ``x`` is fed as, which is not scaled: as in training; whole numbers may be given as floats."""
-        trained = np.dtype(self.manifest.input_dtype)
+        specs = leaves(self.manifest.inputs.rows)
+        trained = specs[path].dtype if path in specs else np.dtype(np.float32)
         if trained.kind == "f":
             return trained
         if x.dtype.kind != "f":
-            return np.promote_types(trained, unscaled_dtype("X", x))
+            low, high = (int(x.min()), int(x.max())) if x.size else (0, 0)
+            limits = (0, 1) if trained.kind == "b" else (np.iinfo(trained).min, np.iinfo(trained).max)
+            if limits[0] <= low and high <= limits[1]:
+                return trained
+            return np.promote_types(trained, unscaled_dtype(name, x))
         if are_whole(x):
             return np.dtype(np.int64)
         inputs = getattr(self.keras_model, "inputs", None) or []
         if any("int" in str(one.dtype) for one in inputs):
             raise DataError(
-                f"X (dtype {x.dtype}) holds fractions, and the model was trained on whole numbers, to which its input "
-                f"would round them. Pass whole numbers, for example np.rint(X).astype('{trained}')."
+                f"{name} (dtype {x.dtype}) holds fractions, and the model was trained on whole numbers, to which its "
+                "input would round them.",
+                remedy=f"Pass whole numbers, for example np.rint({name}).astype('{trained}').",
             )
         return np.dtype(np.float32)
 
-    def _model_targets(self, y: object, rows: int) -> Array:
+    def _model_targets(self, y: object, rows: int) -> Tree:
         """``y`` in the units that the model sees."""
-        targets = self.targets("y", y, rows)
-        if self.scaling.targets is not None:
-            return self.scaling.scale_targets(targets)
-        require_float32("y", targets)
-        return cast(targets, unscaled_dtype("y", targets))
+        tree = given_structure("y", y)
+        self._check_target_paths(tree)
+        targets = filled(tree, {p: self.targets(leaf_name("y", p), leaf, rows, p) for p, leaf in leaves(tree).items()})
+        scaled = leaves(self.scaling.scale_targets(targets))
+        for path, array in scaled.items():
+            if path not in self.scaling.targets:
+                require_float32(leaf_name("y", path), array)
+                scaled[path] = cast(array, unscaled_dtype(leaf_name("y", path), array))
+        return filled(tree, scaled)
+
+    def _target_paths(self) -> list[str]:
+        data = self.manifest.depends_on.get("data", {})
+        return [name.partition("/")[2] for name in data if name.partition("/")[0] == "y_train"]
+
+    def _check_target_paths(self, y: Tree) -> None:
+        trained = self._target_paths()
+        if trained and set(trained) != set(leaves(y)):
+            raise DataError(
+                f"y has the parts {sorted(leaves(y))}, and the model was trained on the targets {sorted(trained)}.",
+                remedy="Pass the targets in the structure of y_train.",
+            )
+
+    def _unscaled_outputs(self, output: Tree) -> Any:
+        """What the model gives, in original units, in the structure that Keras gives it in."""
+        if not self.scaling.targets:
+            return _as_keras_gives(output)
+        given, trained = leaves(output), self._target_paths() or [""]
+        if set(given) == set(trained):
+            target_of = {path: path for path in given}
+        else:
+            # Targets may go by the names of outputs that the model gives as a list.
+            names = getattr(self.keras_model, "output_names", None) or []
+            target_of = {f"[{i}]" if len(names) > 1 else "": name for i, name in enumerate(names)}
+            if set(target_of) != set(given) or not set(trained) <= set(target_of.values()):
+                raise DataError(
+                    f"the model gives the outputs {sorted(given)}, and its targets were {sorted(trained)}: which "
+                    "scaler is whose cannot be told.",
+                    remedy="Give the model outputs of the structure of y_train, or leave target_scaler out.",
+                )
+        as_targets_are = {target_of[path]: array for path, array in given.items()}
+        unscaled = self.scaling.unscale_targets(as_targets_are)
+        return _as_keras_gives(filled(output, {path: unscaled[name] for path, name in target_of.items()}))
+
+    def _order_of_leaf(self, name: str, leaf: object, path: str) -> list[int] | None:
+        key = f"x_train/{path}" if path else "x_train"
+        trained, kept = self._trained_inputs(), self.manifest.column_names.get(key)
+        spec = None if trained is None else leaves(trained).get(path)
+        shape = () if spec is None else spec.shape
+        return column_order(name, names_of(name, leaf), kept, "the training data", shape[-1] if shape else None)
 
     def order_of(self, X: object, name: str = "X") -> list[int] | None:
-        """Where each column that was trained on stands in ``X``; None: where it stood in training.
+        """Where each column that was trained on stands in ``X``, one array; None: where it stood in training.
 
         Raises:
             DataError: other columns; the message lists them.
         """
-        shape, kept = self.manifest.input_shape, self.manifest.column_names.get("x_train")
-        return column_order(name, names_of(name, X), kept, "the training data", shape[-1] if shape else None)
+        return self._order_of_leaf(name, X, "")
 
-    def as_given(self, X: object, values: Array) -> Array:
+    def as_given(self, X: object, values: Tree) -> Any:
         """``values``, one for each column that was trained on, in the order of the columns of ``X``."""
-        return put_back(values, self.order_of(X))
+        given = leaves(given_structure("X", X))
+        found = {
+            path: put_back(array, self._order_of_leaf(leaf_name("X", path), given[path], path))
+            for path, array in leaves(values).items()
+        }
+        return _as_keras_gives(filled(values, found))
 
-    def targets(self, name: str, y: object, rows: int) -> Array:
+    def targets(self, name: str, y: object, rows: int, path: str = "") -> Array:
         """``y`` as checked targets in original units, its columns in the order that was trained on."""
         targets = as_targets(name, y, rows)
         if targets.ndim < 2 or targets.shape[1] == 1:
             return targets
-        kept = self.manifest.column_names.get("y_train")
+        kept = self.manifest.column_names.get(f"y_train/{path}" if path else "y_train")
         return in_order(targets, column_order(name, names_of(name, y), kept, "the training targets", targets.shape[1]))
 
-    def inputs_and_outputs(self, X: object, run_ids: object = None) -> tuple[Array, Array]:
+    def inputs_and_outputs(self, X: object, run_ids: object = None) -> tuple[Tree, Tree]:
         """``X`` and the model's output for its rows, both in the units that the model sees."""
         model = self.keras_model
         x, runs = self._model_inputs(X, run_ids)
         if self.windowed:
             return x, reproduce_rows(model, x, runs, self.config["window"])
         with quiet_tensorflow():
-            return x, np.asarray(model.predict(x, batch_size=_PREDICT_BATCH_SIZE, verbose=0))
+            from raygrid.training.batches import as_keras_takes
+
+            output = model.predict(as_keras_takes(x), batch_size=_PREDICT_BATCH_SIZE, verbose=0)
+        return x, given_structure("the model's output", output) if isinstance(output, dict | list | tuple) else (
+            np.asarray(output)
+        )
 
     @property
     def targets_are_inputs(self) -> bool:
@@ -173,4 +286,9 @@ class PublishedModel:
         if data is None:
             # A legacy set does not say; a model that gives back what it gets is taken for an autoencoder.
             return bool(self.keras_model.output_shape == self.keras_model.input_shape)
-        return "y_train" not in data
+        return not any(name.partition("/")[0] == "y_train" for name in data)
+
+
+def _as_keras_gives(output: Tree) -> Any:
+    """Several outputs that have no names as a list."""
+    return list(output) if isinstance(output, tuple) else output

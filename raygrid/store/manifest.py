@@ -8,8 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from raygrid.base.files import sha256
 from raygrid.base.known_fields import known_fields, require
+from raygrid.data.texts import TEXT
+from raygrid.data.training_arrays import InputSpec
 from raygrid.errors import RESTORE, CorruptArtifactError, VersionError
 from raygrid.grid.request import Request
 
@@ -42,7 +46,7 @@ class Manifest:
         context: digest that the records of the same data, code, settings and experiment share.
         winner: key and point number of the winning point.
         model_class: ``module:qualname`` of the class or builder.
-        input_shape: shape of one row of the input.
+        input_shape: shape of one row of the input, or a structure of such shapes.
         versions: of raygrid, keras, tensorflow, ray, numpy and python.
         created: date and time in UTC, for people; nothing is decided by it.
         accepted_code: other code whose results were accepted as those of ``depends_on["code"]``: for each the digests
@@ -57,7 +61,7 @@ class Manifest:
     context: str = ""
     winner: dict[str, Any] = field(default_factory=dict)
     model_class: str = ""
-    input_shape: list[int] = field(default_factory=list)
+    input_shape: Any = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     created: str = ""
     accepted_code: list[dict[str, Any]] = field(default_factory=list)
@@ -69,10 +73,15 @@ class Manifest:
         return {name: tuple(entry["names"]) for name, entry in data.items() if "names" in entry}
 
     @property
-    def input_dtype(self) -> str:
-        """What the model was fed in training: ``int32`` or ``int64`` for unscaled integers, otherwise ``float32``."""
-        dtype = self.depends_on.get("data", {}).get("x_train", {}).get("dtype")
-        return dtype if dtype in ("int32", "int64") else "float32"
+    def inputs(self) -> InputSpec:
+        """What the model sees at a time, as it was fed in training."""
+        data = self.depends_on.get("data", {})
+
+        def dtype_of(path: str) -> np.dtype[Any]:
+            name = data.get(f"x_train/{path}" if path else "x_train", {}).get("dtype", "float32")
+            return np.dtype(object if name == TEXT else name)
+
+        return InputSpec.from_json(self.input_shape, dtype_of)
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as JSON values."""
@@ -130,9 +139,15 @@ _FIELD_CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("experiment", "context", "model_class", "created"), _is_text),
     **dict.fromkeys(("files", "depends_on", "request", "winner"), _is_mapping),
     "versions": lambda value: _is_mapping(value) and all(map(_is_text, value.values())),
-    "input_shape": lambda value: isinstance(value, list) and all(type(size) is int for size in value),
+    "input_shape": lambda value: _is_shape(value),
     "accepted_code": lambda value: isinstance(value, list) and all(map(_is_mapping, value)),
 }
+
+
+def _is_shape(value: Any) -> bool:
+    if isinstance(value, dict):
+        return bool(value) and all(map(_is_shape, value.values()))
+    return isinstance(value, list) and (all(type(size) is int for size in value) or all(map(_is_shape, value)))
 
 
 def _check_depends_on(value: dict[str, Any]) -> None:
@@ -144,6 +159,8 @@ def _check_depends_on(value: dict[str, Any]) -> None:
         whole = isinstance(shape, list) and all(type(size) is int for size in shape)
         if not isinstance(entry["digest"], str) or not whole:
             raise ValueError(f"the entry of the data {name!r} is not a digest and a shape")
+        if entry.get("dtype", TEXT) != TEXT:
+            np.dtype(entry["dtype"])
         if "names" in entry and not _are_names(entry["names"], shape):
             raise ValueError(f"the names of the data {name!r} are not one text for each column")
     if not all(isinstance(text, str) for text in code.values()):

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from raygrid.base.row_blocks import row_blocks
 from raygrid.base.types import Array
+from raygrid.data.structures import Tree, leaves, map_leaves
+from raygrid.data.texts import is_text
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.data.windows import window_starts
 
@@ -22,11 +24,12 @@ class Items:
 
     Attributes:
         count: how many there are.
-        gather: the batch of the items with these numbers: inputs, targets and, where there are any, weights.
+        gather: the batch of the items with these numbers: inputs, targets and, where there are any, weights; each a
+            tensor, or a structure of tensors.
     """
 
     count: int
-    gather: Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
+    gather: Callable[[tf.Tensor], tuple[Tree, ...]]
 
     def steps(self, batch_size: int) -> int:
         """Batches in one pass."""
@@ -86,24 +89,29 @@ def validation_data(arrays: TrainingArrays, config: Mapping[str, Any], settings:
     """What ``model.fit`` takes as ``validation_data``: tensors where they are what is batched, otherwise batches."""
     if settings.windowed or arrays.folder is not None:
         return val_items(arrays, config, settings).in_order(config["batch_size"])
-    return tuple(_tensor(arrays, column) for column in arrays.val_columns())
+    return tuple(map_leaves(lambda leaf: _tensor(arrays, leaf), column) for column in arrays.val_columns())
+
+
+def as_keras_takes(tree: Tree) -> Tree:
+    """Arrays as ``model.predict`` and ``model.evaluate`` take them: texts as tensors."""
+    return map_leaves(lambda leaf: _copied(leaf) if is_text(leaf) else leaf, tree)
 
 
 def _items(
     arrays: TrainingArrays,
-    columns: Sequence[Array],
+    columns: Sequence[Tree],
     runs: Array | None,
     config: Mapping[str, Any],
     settings: TrainSettings,
 ) -> Items:
     # Where the targets are the inputs, both are read once.
-    readers = {id(column): _reader(arrays, column) for column in columns}
-    keys = [id(column) for column in columns]
-    rows = len(columns[0])
+    parts = [part for column in columns for part in leaves(column).values()]
+    readers = {id(part): _reader(arrays, part) for part in parts}
+    rows = len(parts[0])
 
-    def gather_rows(wanted: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def gather_rows(wanted: tf.Tensor) -> tuple[Tree, ...]:
         found = {key: read(wanted) for key, read in readers.items()}
-        return tuple(found[key] for key in keys)
+        return tuple(map_leaves(lambda part: found[id(part)], column) for column in columns)
 
     if not settings.windowed:
         return Items(rows, gather_rows)
@@ -119,7 +127,7 @@ def _reader(arrays: TrainingArrays, column: Array) -> Callable[[tf.Tensor], tf.T
         return lambda wanted: tf.gather(tensor, wanted)
 
     def from_file(wanted: tf.Tensor) -> tf.Tensor:
-        rows = tf.numpy_function(lambda numbers: column[numbers], [wanted], column.dtype)
+        rows = tf.numpy_function(lambda numbers: column[numbers], [wanted], tf.as_dtype(column.dtype))
         rows.set_shape([*wanted.shape, *column.shape[1:]])
         return rows
 
@@ -138,6 +146,8 @@ def _tensor(arrays: TrainingArrays, column: Array) -> tf.Tensor:
 
 
 def _copied(column: Array) -> tf.Tensor:
+    if is_text(column):
+        return tf.constant(column.tolist(), tf.string, shape=column.shape)
     # Block by block into one tensor: tf.constant makes a second copy on the way, and keeps it until its next call.
     tensor = tf.raw_ops.Empty(shape=column.shape, dtype=column.dtype)
     begin = 0

@@ -9,12 +9,13 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
-import numpy as np
+import tensorflow as tf
 
 from raygrid.base.files import MAX_MODEL_BYTES, require_memory
+from raygrid.data.structures import map_leaves
+from raygrid.data.training_arrays import InputSpec
 from raygrid.errors import RESTORE, CorruptArtifactError
 from raygrid.training.custom_objects import CustomObjects, first_line
 from raygrid.training.tensorflow_setup import quiet_tensorflow
@@ -24,15 +25,15 @@ log = logging.getLogger("raygrid")
 Rebuild = Callable[[], keras.Model]
 
 
-def complete(model: keras.Model, input_shape: tuple[int, ...], dtype: Any) -> keras.Model:
-    """``model`` with all its variables and those of its optimizer, as after a training on inputs of ``dtype``.
+def complete(model: keras.Model, inputs: InputSpec) -> keras.Model:
+    """``model`` with all its variables and those of its optimizer, as after a training on such inputs.
 
     Keras warns of a file without the optimizer's variables whenever it is loaded, and does not load a file with them
     into a model without them.
     """
     if not model.built:
         # Without an Input, Keras makes the variables when the model first sees a row.
-        model(np.zeros((1, *input_shape), dtype))
+        model(map_leaves(tf.convert_to_tensor, inputs.zeros()))
     model.optimizer.build(model.trainable_variables)
     return model
 

@@ -92,9 +92,9 @@ def _check(
     arrays: TrainingArrays,
     settings: TrainSettings,
 ) -> None:
-    input_shape, dtype = arrays.input_shape(config, settings), arrays.x_val.dtype
+    inputs = arrays.inputs(config, settings)
     try:
-        complete(model, input_shape, dtype)
+        complete(model, inputs)
     except _OF_THE_MACHINE:
         raise
     except Exception as error:
@@ -102,11 +102,11 @@ def _check(
             raise BuilderError(unsaveable(model, error)) from error
         raise BuilderError(
             f"{type(model).__name__} could not be published once it is trained: called on a row of zeros of the shape "
-            f"{input_shape}, which makes its variables when it is loaded, it fails ({_cause(error)})."
+            f"{inputs.shape}, which makes its variables when it is loaded, it fails ({_cause(error)})."
         ) from error
 
     def rebuild() -> keras.Model:
-        return complete(new_model(), input_shape, dtype)
+        return complete(new_model(), inputs)
 
     try:
         data = model_bytes(model)
@@ -115,9 +115,7 @@ def _check(
     except Exception as error:
         raise BuilderError(unsaveable(model, error)) from error
     try:
-        loaded = model_from_bytes(
-            data, Path("the model"), lambda: complete(new_model(), input_shape, dtype), tell=False
-        )
+        loaded = model_from_bytes(data, Path("the model"), lambda: complete(new_model(), inputs), tell=False)
     except CorruptArtifactError as error:
         raise BuilderError(
             "the model could not be published once it is trained: what is saved of it does not fit the model that "

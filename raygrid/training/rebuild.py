@@ -12,7 +12,7 @@ import keras
 
 from raygrid.base.keras_settings import KerasSettings
 from raygrid.base.types import Array, Builder
-from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.data.training_arrays import InputSpec, TrainingArrays, TrainSettings
 from raygrid.errors import RaygridError, RebuildError
 from raygrid.grid.records import PointRecord
 from raygrid.training.batches import val_items
@@ -29,13 +29,13 @@ log = logging.getLogger("raygrid")
 VAL_LOSS_TOLERANCE = 1e-4
 
 
-def built_model(build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...], dtype: Any) -> keras.Model:
+def built_model(build: Builder, config: Mapping[str, Any], inputs: InputSpec) -> keras.Model:
     """The builder's model with all its variables and those of its optimizer, as after a training."""
-    return complete(build_checked(build, dict(config), input_shape), input_shape, dtype)
+    return complete(build_checked(build, dict(config), inputs.shape), inputs)
 
 
 def built_as_trained(
-    build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...], dtype: Any, settings: Mapping[str, Any]
+    build: Builder, config: Mapping[str, Any], inputs: InputSpec, settings: Mapping[str, Any]
 ) -> keras.Model:
     """``built_model`` under Keras' settings of the training, which are among ``settings`` of its manifest.
 
@@ -44,7 +44,7 @@ def built_as_trained(
     with user_state_kept():
         apply_keras_settings(KerasSettings.from_json(settings))
         keras.config.set_dtype_policy(settings.get("dtype_policy", "float32"))
-        return built_model(build, config, input_shape, dtype)
+        return built_model(build, config, inputs)
 
 
 @quiet_tensorflow()
@@ -68,7 +68,7 @@ def rebuild_winner(
 
         def fresh() -> keras.Model:
             begin_session(record.seed, settings.dtype_policy)
-            return built_model(build, record.config, arrays.input_shape(record.config, settings), arrays.x_val.dtype)
+            return built_model(build, record.config, arrays.inputs(record.config, settings))
 
         try:
             model = fresh()

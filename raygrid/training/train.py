@@ -131,7 +131,7 @@ def train_points(
 
     def built(config: Mapping[str, Any]) -> keras.Model:
         begin_session(longest.seed, settings.dtype_policy, keep_programs=len(programs) > 0)
-        return build_checked(build, config, arrays.input_shape(config, settings))
+        return build_checked(build, config, arrays.inputs(config, settings).shape)
 
     def new_model() -> keras.Model:
         if not shared and (resumption.found is None or not of_another_stop):
@@ -194,7 +194,7 @@ def apply_keras_settings(settings: KerasSettings) -> None:
     keras.config.set_image_data_format(settings.image_data_format)
 
 
-def build_checked(build: Builder, config: Mapping[str, Any], input_shape: tuple[int, ...]) -> keras.Model:
+def build_checked(build: Builder, config: Mapping[str, Any], input_shape: Any) -> keras.Model:
     """The builder's model.
 
     Raises:

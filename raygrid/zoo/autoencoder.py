@@ -46,6 +46,7 @@ class Autoencoder(GridSearchModel):
         "learning_rate": [1e-3, 5e-4],
     }
     DEFAULT_SCALER: ClassVar[str | None] = "standard"
+    SINGLE_ARRAY: ClassVar[bool] = True
     USES_TARGETS: ClassVar[bool | None] = False
 
     def build_model(self, config: Mapping[str, Any], input_shape: tuple[int, ...]) -> keras.Model:

@@ -60,6 +60,7 @@ class ConvAutoencoder(GridSearchModel):
         "latent_dim": [16, 32],
     }
     DEFAULT_SCALER: ClassVar[str | None] = "standard"
+    SINGLE_ARRAY: ClassVar[bool] = True
     USES_TARGETS: ClassVar[bool | None] = False
     WINDOWED: ClassVar[bool] = True
 

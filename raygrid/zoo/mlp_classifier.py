@@ -60,6 +60,7 @@ class MLPClassifier(GridSearchModel):
     DEFAULT_PARAM_GRID: ClassVar[Mapping[str, Sequence[Any]]] = MLP_PARAM_GRID
     DEFAULT_SCALER: ClassVar[str | None] = "standard"
     EMBEDDED_TARGETS: ClassVar[tuple[str, ...]] = ("fault",)
+    SINGLE_ARRAY: ClassVar[bool] = True
     USES_TARGETS: ClassVar[bool | None] = True
     TARGET_IS_LABEL: ClassVar[bool] = True
     EXTRA_ARTIFACTS: ClassVar[tuple[str, ...]] = (_ARTIFACT,)

@@ -38,6 +38,7 @@ class MLPRegressor(GridSearchModel):
     DEFAULT_SCALER: ClassVar[str | None] = "standard"
     DEFAULT_TARGET_SCALER: ClassVar[str | None] = "standard"
     EMBEDDED_TARGETS: ClassVar[tuple[str, ...]] = ("stripper_underflow_E_concentration",)
+    SINGLE_ARRAY: ClassVar[bool] = True
     USES_TARGETS: ClassVar[bool | None] = True
 
     def __init__(self, *args: Any, **settings: Any) -> None:

@@ -56,6 +56,7 @@ class ResidualStudent(GridSearchModel):
     }
     DEFAULT_SCALER: ClassVar[str | None] = "standard"
     DEFAULT_TARGET_SCALER: ClassVar[str | None] = "standard"
+    SINGLE_ARRAY: ClassVar[bool] = True
     USES_TARGETS: ClassVar[bool | None] = True
 
     fitted_teacher: str | None = None
@@ -84,7 +85,7 @@ class ResidualStudent(GridSearchModel):
 
     def take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         # Other implementations of the pattern keep the scaler of the targets alone, in the plain form.
-        plain = cached.scaling.inputs
-        if cached.legacy and cached.scaling.targets is None and plain is not None and len(plain.mean) == 1:
-            cached = dataclasses.replace(cached, scaling=Scaling(targets=plain))
+        plain = cached.scaling.inputs.get("")
+        if cached.legacy and not cached.scaling.targets and plain is not None and len(plain.mean) == 1:
+            cached = dataclasses.replace(cached, scaling=Scaling(targets={"": plain}))
         return super().take_cached(paths, cached)

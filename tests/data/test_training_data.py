@@ -532,8 +532,8 @@ def test_digests_name_each_array_and_depend_on_the_values_only() -> None:
     assert digests["x_train"]["shape"] == [8, 3] and digests["x_train"]["dtype"] == "float32"
     assert digests["y_val"]["shape"] == [2] and digests["y_val"]["dtype"] == "int32"
     assert prepare_data(np.asfortranarray(x.astype(np.float64)), y_train=y).digests() == digests
-    scaled = prepare_data(x, y_train=y).digests(inputs_scaled=True)
-    assert prepare_data(x.astype(np.int64), y_train=y).digests(inputs_scaled=True) == scaled == digests
+    scaled = prepare_data(x, y_train=y).digests(scaler="standard")
+    assert prepare_data(x.astype(np.int64), y_train=y).digests(scaler="standard") == scaled == digests
     x[9, 0] += 1
     changed = prepare_data(x, y_train=y).digests()
     assert {name for name in digests if digests[name] != changed[name]} == {"x_val"}
@@ -563,14 +563,14 @@ def test_values_below_the_resolution_of_float32_count(values: np.ndarray) -> Non
 
 def test_what_a_model_is_fed_has_one_dtype_in_training_and_validation() -> None:
     data = prepare_data(np.full((4, 2), 7, np.uint8), np.full((4, 2), 2**40), y_train=np.ones(4), y_val=np.ones(4))
-    fed = data.fed_dtypes(inputs_scaled=False, targets_scaled=False)
+    fed = data.fed_dtypes(scaler=None, target_scaler=None)
     assert {name: str(dtype) for name, dtype in fed.items()} == {
         "x_train": "int64",
         "x_val": "int64",
         "y_train": "float32",
         "y_val": "float32",
     }
-    assert set(map(str, data.fed_dtypes(inputs_scaled=True, targets_scaled=True).values())) == {"float32"}
+    assert set(map(str, data.fed_dtypes(scaler="standard", target_scaler="standard").values())) == {"float32"}
     whole = prepare_data(features(4), features(2), y_train=[0, 1, 2, 3], y_val=[0, 1])
     for targets_scaled, dtype in ((False, "int32"), (True, "float32")):
         fed = whole.fed_dtypes(inputs_scaled=False, targets_scaled=targets_scaled)

@@ -43,7 +43,7 @@ def run_of(
         "dtype_policy": "float32",
         "windowed": False,
     }
-    identity = Identity(data.digests(inputs_scaled=scaler is not None), {"name": "m:Net", "digest": "cc"}, settings)
+    identity = Identity(data.digests(scaler), {"name": "m:Net", "digest": "cc"}, settings)
     request = Request.for_grid({"units": units}, DEFAULTS)
     return SearchRun(ModelArtifacts.for_prefix(folder, "net"), data, identity, experiment, request)
 
