@@ -20,6 +20,22 @@ COMMAND = {
     "another_prefix": "another --prefix",
     "load": "load() in Python",
     "shuffle_split": "--shuffle-split",
+    "prefix": "--prefix",
+    "another_model_dir": "another --model-dir",
+    "shared_model_dir": "--model-dir /shared/models",
+    "features": "--features a,b,c",
+    "columns": "--features, --target and --run-column",
+    "delimiter": "--delimiter ';'",
+    "delimiters": "',', ';', tab or space",
+    "decimal_comma": "--decimal ,",
+    "encoding": "--encoding latin-1",
+    "unmarked_encoding": "--encoding utf-16-le",
+    "other_validation": "X_val in an .npz file",
+    "validation_arrays": "X_val and y_val in an .npz file",
+    "validate_whole_runs": "pass whole runs for validation in Python",
+    "none": "null",
+    "max_points": "--max-points",
+    "a_grid": "--set 'units=[32,64]'",
 }
 
 

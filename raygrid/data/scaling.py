@@ -10,7 +10,7 @@ import numpy as np
 
 from raygrid.base.types import Array
 from raygrid.data.scaler import StandardScaler
-from raygrid.errors import CorruptArtifactError
+from raygrid.errors import RESTORE, CorruptArtifactError
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Scaling:
         if not present:
             # Says that the format is newer, where it is.
             StandardScaler.from_json(value, source)
-            raise CorruptArtifactError(f"{source} is damaged: it scales neither inputs nor targets.")
+            raise CorruptArtifactError(f"{source} is damaged: it scales neither inputs nor targets.", remedy=RESTORE)
         return cls(
             **{
                 name: StandardScaler.from_json({"format": value["format"], "inputs": fields}, source)

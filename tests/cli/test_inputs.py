@@ -100,12 +100,12 @@ VIEWS = ("results", "show", "clean", "tensorboard")
         ),
         (["search", "--model", "raygrid.grid.plan:STARTUP_S"], "must be a subclass of GridSearchModel or a builder"),
         (["search", "--model", "raygrid.grid.plan:Plan"], "must be a subclass of GridSearchModel or a builder"),
-        (["search", "--prefix", "../x"], "cache_prefix is '../x'; it must be a plain file name"),
+        (["search", "--prefix", "../x"], "the prefix '../x' is not a plain file name. --prefix must"),
         (["search", "--seed", "-1"], "seed is -1"),
         (["search", "--cpus-per-trial", "0"], "cpus_per_trial is 0"),
         (["search", "--gpus-per-trial", "1.5"], "gpus_per_trial is 1.5"),
         (["search", "--max-concurrent", "0"], "max_concurrent is 0"),
-        (["search", "--memory-gb", "-1"], "memory_gb is -1.0; it must be a number of GB, 0 or more"),
+        (["search", "--memory-gb", "-1"], "memory_gb is -1.0. It must be a number of GB, 0 or more"),
         (["search", "--model-dir", "s3://bucket/x"], "--model-dir is 's3://bucket/x', an address"),
         (["search", "--data", "gs://bucket/x.csv"], "--data is 'gs://bucket/x.csv', an address"),
         (["search", "--grid", "s3:/bucket/g.json"], "--grid is 's3:/bucket/g.json', an address"),
@@ -116,7 +116,7 @@ VIEWS = ("results", "show", "clean", "tensorboard")
         (["search", "--set", "latent_dim=[8,"], "--set 'latent_dim=[8,' is not NAME=JSON"),
         (["search", "--set", "latent_dim"], "there is no NAME= before the value"),
         (["search", "--set", "activation=[relu]"], "text in double quotes"),
-        (["search", "--set", "latent_dim=8"], "wrap it in a list: [8]"),
+        (["search", "--set", "latent_dim=8"], "Wrap it in a list: [8]"),
         (["search", "--set", "latent_dim=[]"], "is an empty list"),
         (["search", "--set", "latent_dims=[8]"], "Did you mean 'latent_dim'?"),
         (["search", "--set", "epochs=[NaN]"], "which JSON cannot carry"),
@@ -132,16 +132,16 @@ VIEWS = ("results", "show", "clean", "tensorboard")
         (["search", "--model", "mlp-regressor", "--data", "table.csv"], "name its column with --target NAME"),
         (["search", "--delimiter", ";"], "--delimiter: said of a CSV file; name one with --data"),
         (["search", "--missing-values", ""], "--missing-values: said of a CSV file; name one with --data"),
-        (["search", "--data", "table.csv", "--delimiter", ";;"], "delimiter is ';;'; it must be one character"),
-        (["search", "--data", "table.csv", "--decimal", "x"], "decimal is 'x'; it must be '.' or ','"),
+        (["search", "--data", "table.csv", "--delimiter", ";;"], "delimiter is ';;'. It must be one character"),
+        (["search", "--data", "table.csv", "--decimal", "x"], "decimal is 'x'. It must be '.' or ','"),
         (["search", "--data", "table.csv", "--encoding", "ebcdic"], "encoding is 'ebcdic', which Python does not know"),
         (["search", "--data", "table.csv", "--delimiter", "tab"], "columns that are not numeric: 'a,b,c,kind' (string"),
         (["search", "--data", "table.csv", "--features", "a,b,c", "--missing-values", "1"], "'b' (7), column 'c' (10)"),
         (["search", "--model", "mlp-classifier", "--data", "table.csv"], "name its column with --target NAME"),
-        (["results", "--prefix", "../x"], "cache_prefix is '../x'"),
-        (["show", "--prefix", "CON"], "cache_prefix is 'CON'"),
-        (["clean", "--prefix", ".."], "cache_prefix is '..'"),
-        (["tensorboard", "--prefix", "a/b"], "cache_prefix is 'a/b'"),
+        (["results", "--prefix", "../x"], "the prefix '../x'"),
+        (["show", "--prefix", "CON"], "the prefix 'CON'"),
+        (["clean", "--prefix", ".."], "the prefix '..'"),
+        (["tensorboard", "--prefix", "a/b"], "the prefix 'a/b'"),
     ],
 )
 def test_a_command_that_cannot_be_right_says_why_and_exits_with_2(
@@ -299,7 +299,7 @@ def test_a_grid_file_gives_its_points(command: Command, folder: Path, name: str)
         ("g.json", "[" * 100_000, "g.json is not valid JSON"),
         ("g.json", "{}", "param_grid is empty"),
         ("g.json", '{"latent_dim": []}', "is an empty list"),
-        ("g.json", '{"latent_dim": 8}', "wrap it in a list: [8]"),
+        ("g.json", '{"latent_dim": 8}', "Wrap it in a list: [8]"),
         ("g.json", '{"latent": [8]}', "Did you mean 'latent_dim'?"),
         ("g.toml", "latent_dim = [2024-01-01]", "of type date, which JSON cannot carry"),
     ],
@@ -393,7 +393,7 @@ def test_a_class_and_a_function_of_ones_own_lie_in_the_working_folder(command: C
     assert "points          4\n" in ended.out
     ended = command(*arguments)
     assert ended.code == 2
-    assert "pass one of them, such as param_grid" in ended.err
+    assert "Pass one of them, such as --set 'units=[32,64]'." in ended.err
 
 
 @pytest.mark.parametrize("model", ["autoencoder", "own_models:Mine"])

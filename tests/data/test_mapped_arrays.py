@@ -57,7 +57,7 @@ def test_without_room_the_error_names_the_folder_and_the_bytes(tmp_path: Path) -
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
     try:
-        with pytest.raises(OSError, match=r"no room for 12,000,000 bytes in .*data;") as caught:
+        with pytest.raises(OSError, match=r"no room for 12,000,000 bytes in .*data\.") as caught:
             write_array_files(tmp_path / "data", {"x_train": (LARGE, as_it_is)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -164,7 +164,7 @@ def test_a_list_of_arrays_or_tables_is_not_stacked(value: Any, shapes: str) -> N
 
 def test_a_mapping_of_arrays_is_refused_with_its_keys() -> None:
     for value in ({"a": [1], "b": [2]}, {"a": features(), "b": features()}):
-        with pytest.raises(DataTypeError, match=r"X is a dict with the keys 'a', 'b', .*: pass one array"):
+        with pytest.raises(DataTypeError, match=r"X is a dict with the keys 'a', 'b', .*\. Pass one array"):
             as_features("X", value)
     with pytest.raises(DataTypeError, match="X is a list that holds dict"):
         as_features("X", [{"a": 1}, {"a": 2}])

@@ -431,7 +431,7 @@ def test_a_disk_too_full_for_a_checkpoint_is_told_once_and_the_training_goes_on(
     assert found.bits == expected
     assert list(checkpoints.folder.iterdir()) == []
     (warning,) = [r.getMessage() for r in log.records if r.levelno == logging.WARNING]
-    assert f"bytes in {checkpoints.folder}; free some space" in warning
+    assert f"bytes in {checkpoints.folder}. Free some space" in warning
 
 
 def test_what_keeps_a_point_from_being_recorded_is_raised_and_not_taken_for_its_failure() -> None:

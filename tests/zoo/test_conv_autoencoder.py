@@ -138,7 +138,7 @@ def test_new_data_with_a_run_shorter_than_the_window_is_refused(fitted: Fitted) 
     for method in (fitted.model.predict, fitted.model.evaluate, fitted.model.anomaly_scores):
         with pytest.raises(DataError, match=r"window of 6 rows is longer than a run of X: rows 7 to 10, 4 rows"):
             method(X[:11], run_ids=[0] * 7 + [1] * 4)
-    with pytest.raises(DataError, match=r"run_ids has shape \(3,\); it must hold one id per row \(8 rows\)"):
+    with pytest.raises(DataError, match=r"run_ids has shape \(3,\)\. It must hold one id per row \(8 rows\)"):
         fitted.model.predict(X[:8], [0, 0, 0])
     with pytest.raises(ArgumentError, match="leave y and sample_weight out"):
         fitted.model.evaluate(X_VAL, X_VAL)
@@ -166,9 +166,9 @@ def test_window_and_stride_are_axes_of_a_grid_with_their_own_number_of_windows(t
     ("grid", "error", "message"),
     [
         ({"window": [3, 7]}, DataError, "a window of 7 rows is longer than a run of X_train: rows 31 to 36, 6 rows"),
-        ({"stride": [1, 0]}, GridError, "stride is 0; it must be a whole number of rows, of at least 1"),
-        ({"window": [0]}, GridError, "window is 0; it must be a whole number of rows, of at least 1"),
-        ({"window": [2.5]}, GridError, "window is 2.5; it must be a whole number of rows, of at least 1"),
+        ({"stride": [1, 0]}, GridError, "stride is 0. It must be a whole number of rows, of at least 1"),
+        ({"window": [0]}, GridError, "window is 0. It must be a whole number of rows, of at least 1"),
+        ({"window": [2.5]}, GridError, "window is 2.5. It must be a whole number of rows, of at least 1"),
     ],
 )
 @pytest.mark.parametrize("reset", [False, True])
