@@ -20,6 +20,14 @@ COMMAND = {
     "another_prefix": "another --prefix",
     "load": "load() in Python",
     "shuffle_split": "--shuffle-split",
+    "targets": "the targets (--target, or y in an .npz file)",
+    "targets_of_fit": "the array y of the .npz file",
+    "run_ids": "--run-column",
+    "val_runs": "X_val and val_run_ids in Python",
+    "cpus_per_trial": "--cpus-per-trial",
+    "gpus_per_trial": "--gpus-per-trial",
+    "address": "--address",
+    "model_dir": "--model-dir",
 }
 
 
@@ -47,7 +55,7 @@ def exit_code_of(error: BaseException, command_line: Sequence[str]) -> int:
         cause = error.__cause__
         if cause is not None:
             click.echo("".join(traceback.format_exception(cause)), err=True, nl=False)
-        _tell(str(error))
+        _tell(error.said(COMMAND))
         return FAILED
     if isinstance(error, RaygridError | OSError):
         _tell(error.said(COMMAND) if isinstance(error, RaygridError) else str(error))
