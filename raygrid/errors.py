@@ -60,6 +60,14 @@ PYTHON: Mapping[str, str] = {
     "none": "None",
     "max_points": "max_points",
     "a_grid": 'param_grid={"units": [32, 64]}',
+    "targets": "y_train and y_val",
+    "targets_of_fit": "y_train: fit(X, y_train=y)",
+    "run_ids": "run_ids",
+    "val_runs": "X_val and val_run_ids",
+    "cpus_per_trial": "cpus_per_trial",
+    "gpus_per_trial": "gpus_per_trial",
+    "address": "address=...",
+    "model_dir": "model_dir",
 }
 # Where a saved file is not what it was.
 RESTORE = "Put the file back from a copy, or $train_anew to train anew."

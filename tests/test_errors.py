@@ -72,6 +72,21 @@ def test_an_error_keeps_its_message_on_the_way_from_a_worker(name: str) -> None:
     assert str(back) == str(error) == " ".join(["point 3: units is -1.", *remedy.values()])
 
 
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_an_error_keeps_its_remedy_on_the_way_from_a_worker_in_the_words_of_whoever_reads_it(name: str) -> None:
+    error = CLASSES[name]("the split holds one class.", remedy="Pass $shuffle_split.")
+    back = pickle.loads(pickle.dumps(error))
+    assert (
+        (back.what, back.remedy) == (error.what, error.remedy) == ("the split holds one class.", "Pass $shuffle_split.")
+    )
+    assert str(back) == "the split holds one class. Pass shuffle_split=True."
+    assert back.said(COMMAND) == "the split holds one class. Pass --shuffle-split."
+
+
+def test_python_and_the_command_line_have_the_same_words_in_the_same_order() -> None:
+    assert [*errors.PYTHON] == [*COMMAND]
+
+
 def test_what_ctrl_c_raises_is_a_keyboard_interrupt_alone_and_no_exception_that_a_loop_may_catch() -> None:
     assert set(DEFINED) - set(CLASSES) == {"SearchInterrupted"}
     assert SearchInterrupted.__bases__ == (KeyboardInterrupt,)
@@ -196,12 +211,12 @@ def test_every_class_is_raised_somewhere_in_the_tests() -> None:
 
 def test_another_backend_that_keras_has_loaded_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(backend=SimpleNamespace(backend=lambda: "jax")))
-    with pytest.raises(BackendError, match=r"backend 'jax', and raygrid trains with TensorFlow\. Fix: "):
+    with pytest.raises(BackendError, match=r"backend 'jax', and raygrid trains with TensorFlow\. Set os\.environ"):
         check_backend()
 
 
 def test_a_model_without_a_builder_says_how_to_give_it_one() -> None:
-    with pytest.raises(BuilderError, match="GridSearchModel has no build_model; define build_model"):
+    with pytest.raises(BuilderError, match=r"GridSearchModel has no build_model\. Define build_model"):
         GridSearchModel().build_model({}, (4,))
 
 

@@ -67,11 +67,14 @@ class PublishedModel:
         if self.windowed:
             if y is not None or sample_weight is not None:
                 raise ArgumentError(
-                    "the model reproduces windows of its inputs; leave y and sample_weight out. Runs are run_ids=..."
+                    "the model reproduces windows of its inputs, and y or sample_weight is given.",
+                    remedy="Leave y and sample_weight out, and pass runs as run_ids=...",
                 )
             return evaluate_windows(model, x, runs, self.config)
         if y is None and not self.targets_are_inputs:
-            raise ArgumentError("evaluate needs y: the model was trained with targets. Pass the targets of X as y.")
+            raise ArgumentError(
+                "evaluate needs y: the model was trained with targets.", remedy="Pass the targets of X as y."
+            )
         target = x if y is None else self._model_targets(y, len(x))
         weights = None if sample_weight is None else as_sample_weights("sample_weight", sample_weight, len(x))
         with quiet_tensorflow():
@@ -100,11 +103,13 @@ class PublishedModel:
         trained = tuple(self.manifest.input_shape)[1 if self.windowed else 0 :]
         if trained and (x.ndim != 1 + len(trained) or x.shape[-1] != trained[-1]):
             raise DataError(
-                f"X has rows of shape {x.shape[1:]}, and the model was trained on rows of shape {trained}. "
-                "Pass the same features, in the same order, as in training."
+                f"X has rows of shape {x.shape[1:]}, and the model was trained on rows of shape {trained}.",
+                remedy="Pass the same features, in the same order, as in training.",
             )
         if run_ids is not None and not self.windowed:
-            raise ArgumentError("the model sees single rows, not windows; leave run_ids out.")
+            raise ArgumentError(
+                "the model sees single rows, not windows, and run_ids is given.", remedy="Leave run_ids out."
+            )
         runs = None if run_ids is None else as_runs("run_ids", run_ids, len(x))
         if self.scaling.inputs is not None:
             return self.scaling.scale_inputs(x), runs
@@ -124,7 +129,8 @@ class PublishedModel:
         if any("int" in str(one.dtype) for one in inputs):
             raise DataError(
                 f"X (dtype {x.dtype}) holds fractions, and the model was trained on whole numbers, to which its input "
-                f"would round them. Pass whole numbers, for example np.rint(X).astype('{trained}')."
+                "would round them.",
+                remedy=f"Pass whole numbers, for example np.rint(X).astype('{trained}').",
             )
         return np.dtype(np.float32)
 

@@ -90,8 +90,8 @@ class MLPRegressor(GridSearchModel):
         assert data.y_train is not None
         if data.y_train.ndim > 2:
             raise DataError(
-                f"y_train has shape {data.y_train.shape}; targets must be of shape (rows,) or (rows, targets). Flatten "
-                "them with .reshape(len(y), -1)."
+                f"y_train has shape {data.y_train.shape}; targets must be of shape (rows,) or (rows, targets).",
+                remedy="Flatten them with .reshape(len(y), -1).",
             )
         self.fitted_outputs = int(np.prod(data.y_train.shape[1:]))
         return data
