@@ -1,8 +1,8 @@
 """Every error that raygrid raises on purpose.
 
-Each class is also a builtin, so code that knows nothing of raygrid can catch it, and each message names the
-value, the place and the fix. Where the fix is written otherwise in Python than on the command line, it is a part of its
-own, the ``remedy``.
+Each class is also a builtin, so code that knows nothing of raygrid can catch it. Each message has two parts: what
+happened, with the value and the place, and the ``remedy``, which is what to do. Where that is written otherwise in
+Python than on the command line, the remedy holds a name such as ``$features``, and either has its own words for it.
 
     RaygridError
     ├── ArgumentError (ValueError)                arguments of a call that cannot be right, or contradict each other
@@ -34,7 +34,7 @@ points are kept. Ctrl-C must end a program whose loop has an ``except Exception`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import Template
 
 # What remedies speak of, as Python users write it. The command, and a model of two parts, have words of their own.
@@ -44,9 +44,40 @@ PYTHON: Mapping[str, str] = {
     "another_prefix": "another cache_prefix",
     "load": "load()",
     "shuffle_split": "shuffle_split=True",
+    "prefix": "cache_prefix",
+    "another_model_dir": "another model_dir",
+    "shared_model_dir": "model_dir='/shared/models'",
+    "features": "features=[...]",
+    "columns": "features, target and labels",
+    "delimiter": "delimiter=';'",
+    "delimiters": "',', ';' or '\\t'",
+    "decimal_comma": "decimal=','",
+    "encoding": "encoding='latin-1'",
+    "unmarked_encoding": "encoding='utf-16-le'",
+    "other_validation": "another validation_split or X_val",
+    "validation_arrays": "X_val and y_val",
+    "validate_whole_runs": "pass whole runs for validation as X_val and val_run_ids",
+    "none": "None",
+    "max_points": "max_points",
+    "a_grid": 'param_grid={"units": [32, 64]}',
+    "targets": "y_train and y_val",
+    "targets_of_fit": "y_train: fit(X, y_train=y)",
+    "run_ids": "run_ids",
+    "val_runs": "X_val and val_run_ids",
+    "cpus_per_trial": "cpus_per_trial",
+    "gpus_per_trial": "gpus_per_trial",
+    "address": "address=...",
+    "model_dir": "model_dir",
 }
 # Where a saved file is not what it was.
 RESTORE = "Put the file back from a copy, or $train_anew to train anew."
+# Where a data file is not what it should be.
+WRITE_AGAIN = "Write the file again."
+
+
+def literal(value: object) -> str:
+    """``value`` as a remedy holds it: a ``$`` in it begins no name of ``PYTHON``."""
+    return str(value).replace("$", "$$")
 
 
 class RaygridError(Exception):
@@ -54,16 +85,19 @@ class RaygridError(Exception):
 
     Args:
         what: what happened, with the value and the place.
-        remedy: what to do about it, where ``what`` does not say; ``$`` and a name of ``PYTHON`` stand for its words.
+        remedy: what to do about it; ``$`` and a name of ``PYTHON`` stand for its words.
+        others: what else is wrong, each said in a line of its own after this one.
 
     Attributes:
         remedy: as above.
+        others: as above.
         words: those that ``str`` uses.
     """
 
-    def __init__(self, *what: object, remedy: str = "") -> None:
+    def __init__(self, *what: object, remedy: str = "", others: Sequence[RaygridError] = ()) -> None:
         super().__init__(*what)
         self.remedy = remedy
+        self.others = tuple(others)
         self.words = PYTHON
 
     @property
@@ -74,7 +108,8 @@ class RaygridError(Exception):
     def said(self, words: Mapping[str, str]) -> str:
         """The whole message, in these words."""
         remedy = Template(self.remedy).safe_substitute(words)
-        return f"{self.what}{'' if not remedy or remedy[0].isspace() else ' '}{remedy}"
+        own = f"{self.what}{'' if not remedy or remedy[0].isspace() else ' '}{remedy}"
+        return "\n".join([own, *(error.said(words) for error in self.others)])
 
     def __str__(self) -> str:
         return self.said(self.words)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from raygrid.base.wording import did_you_mean
-from raygrid.errors import ArgumentError
+from raygrid.errors import ArgumentError, literal
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ def whole_number(
         if number >= least and (most is None or number <= most):
             return number
     allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
-    raise error(f"{name} is {value!r}; it must be a whole number {allowed}.")
+    raise _refused(name, value, f"a whole number {allowed}", error)
 
 
 def finite_number(name: str, value: object, allowed: str, error: type[ArgumentError] = ArgumentError) -> float:
@@ -68,14 +68,14 @@ def finite_number(name: str, value: object, allowed: str, error: type[ArgumentEr
         return int(value)
     if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
-    raise error(f"{name} is {value!r}; it must be {allowed}.")
+    raise _refused(name, value, allowed, error)
 
 
 def number_from_0(name: str, value: object, allowed: str, error: type[ArgumentError] = ArgumentError) -> float:
     """``value`` as a finite int or float of at least 0; see ``finite_number``."""
     number = finite_number(name, value, allowed, error)
     if number < 0:
-        raise error(f"{name} is {value!r}; it must be {allowed}.")
+        raise _refused(name, value, allowed, error)
     return number
 
 
@@ -93,7 +93,7 @@ def fraction(name: str, value: object, hint: str) -> float:
     allowed = f"a number between 0 and 1, both excluded, {hint}"
     number = finite_number(name, value, allowed)
     if not 0.0 < number < 1.0:
-        raise ArgumentError(f"{name} is {value!r}; it must be {allowed}.")
+        raise _refused(name, value, allowed)
     return float(number)
 
 
@@ -105,7 +105,7 @@ def flag(name: str, value: object) -> bool:
     """
     if _is_bool(value):
         return bool(value)
-    raise ArgumentError(f"{name} is {value!r}; it must be True or False.")
+    raise _refused(name, value, "True or False")
 
 
 def text(name: str, value: object) -> str:
@@ -116,7 +116,7 @@ def text(name: str, value: object) -> str:
     """
     if isinstance(value, str):
         return value
-    raise ArgumentError(f"{name} is {value!r}; it must be text.")
+    raise _refused(name, value, "text")
 
 
 def instance(name: str, value: object, kind: type[T]) -> T:
@@ -127,7 +127,11 @@ def instance(name: str, value: object, kind: type[T]) -> T:
     """
     if isinstance(value, kind):
         return value
-    raise ArgumentError(f"{name} is {value!r}; it must be an object of the class raygrid.{kind.__name__}.")
+    raise _refused(name, value, f"an object of the class raygrid.{kind.__name__}")
+
+
+def _refused(name: str, value: object, allowed: str, error: type[ArgumentError] = ArgumentError) -> ArgumentError:
+    return error(f"{name} is {value!r}.", remedy=f"It must be {allowed}.")
 
 
 def _is_bool(value: object) -> bool:
@@ -167,8 +171,8 @@ def dtype_policy_name(value: object) -> str:
         return str(name)
     hint = did_you_mean(name, DTYPE_POLICIES) if isinstance(name, str) else ""
     raise ArgumentError(
-        f"dtype_policy is {value!r}, which models cannot be trained with.{hint} Use one of "
-        f"{', '.join(DTYPE_POLICIES)}, or None for that of Keras."
+        f"dtype_policy is {value!r}, which models cannot be trained with.{hint}",
+        remedy=f"Use one of {', '.join(DTYPE_POLICIES)}, or None for that of Keras.",
     )
 
 
@@ -183,20 +187,22 @@ def local_path(name: str, value: object) -> Path:
         ArgumentError: it is no path, or the address of something that is not in a file system of this machine.
     """
     if not isinstance(value, str | os.PathLike) or not isinstance(text := os.fspath(value), str) or not text:
-        raise ArgumentError(f"{name} is {value!r}; it must be a path, as text or pathlib.Path.")
+        raise _refused(name, value, "a path, as text or pathlib.Path")
     if _SCHEME.match(text):
         raise ArgumentError(
-            f"{name} is {text!r}, an address, and raygrid works with folders and files of a file system. Pass the path "
-            "under which the storage is mounted, such as /mnt/bucket, or a copy. (If a local folder has this name, "
-            f"write ./{text}.)"
+            f"{name} is {text!r}, an address, and raygrid works with folders and files of a file system.",
+            remedy="Pass the path under which the storage is mounted, such as /mnt/bucket, or a copy. (If a local "
+            f"folder has this name, write ./{literal(text)}.)",
         )
     if isinstance(value, Path) and value.is_absolute():
         return value
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:
-        raise ArgumentError(f"{name} is {text!r}, and this user has no home folder; pass an absolute path.") from None
+        raise ArgumentError(
+            f"{name} is {text!r}, and this user has no home folder.", remedy="Pass an absolute path."
+        ) from None
     except FileNotFoundError:
         raise ArgumentError(
-            f"{name} is {text!r}, relative to a working folder that was removed; pass an absolute path."
+            f"{name} is {text!r}, relative to a working folder that was removed.", remedy="Pass an absolute path."
         ) from None

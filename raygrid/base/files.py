@@ -103,7 +103,9 @@ def room_for(size_bytes: int, folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise StorageError(
-                error.errno, f"no room for {counted(size_bytes, 'byte')} in {folder}; free some space and run it again"
+                error.errno,
+                f"no room for {counted(size_bytes, 'byte')} in {folder}.",
+                remedy="Free some space and run it again.",
             ) from error
         if error.errno in _NOT_ALLOWED:
             raise _not_writable(error.errno, folder) from error
@@ -124,8 +126,8 @@ def require_writable(folder: Path) -> None:
 def _not_writable(code: int, folder: Path) -> StorageError:
     return StorageError(
         code,
-        f"{folder} cannot be written ({os.strerror(code)}); give this user write permission there (chmod u+w), mount "
-        "it read-write, or choose another model_dir",
+        f"{folder} cannot be written ({os.strerror(code)}).",
+        remedy="Give this user write permission there (chmod u+w), mount it read-write, or choose $another_model_dir.",
     )
 
 
@@ -155,7 +157,7 @@ def regular_file(path: Path) -> Iterator[io.BufferedReader]:
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise CorruptArtifactError(f"{path} is not a regular file; remove it.")
+        raise CorruptArtifactError(f"{path} is not a regular file.", remedy="Remove it.")
     with open(descriptor, "rb") as file:
         yield file
 
@@ -197,7 +199,8 @@ def _read_all(file: io.BufferedReader, path: Path, max_bytes: int) -> bytes:
     size = os.fstat(file.fileno()).st_size
     if size > max_bytes:
         raise CorruptArtifactError(
-            f"{path} has {size:,} bytes, more than the limit of {max_bytes:,}; it cannot be an artifact."
+            f"{path} has {size:,} bytes, more than the limit of {max_bytes:,}; it cannot be an artifact.",
+            remedy=RESTORE,
         )
     require_memory(size, path)
     return file.read(size)
@@ -214,7 +217,8 @@ def require_memory(size_bytes: int, path: Path) -> None:
         raise StorageError(
             errno.ENOMEM,
             f"{path} holds {size_bytes:,} bytes, and loading it takes {_COPIES_OF_A_FILE} times as much memory; "
-            f"{available:,} bytes are free. Free some memory, or load it on a larger machine",
+            f"{available:,} bytes are free.",
+            remedy="Free some memory, or load it on a larger machine.",
         )
 
 
@@ -222,22 +226,22 @@ def _require_size(file: io.BufferedReader, path: Path, size_bytes: int) -> None:
     found = os.fstat(file.fileno()).st_size
     if found != size_bytes:
         raise CorruptArtifactError(
-            f"{path} is damaged: it has {counted(found, 'byte')}, and {size_bytes:,} were written."
+            f"{path} is damaged: it has {counted(found, 'byte')}, and {size_bytes:,} were written.", remedy=RESTORE
         )
 
 
 def _require_digest(path: Path, found: str, digest: str) -> None:
     if found != digest:
         raise CorruptArtifactError(
-            f"{path} is damaged or was edited by hand: its SHA-256 is not that of what was written."
+            f"{path} is damaged or was edited by hand: its SHA-256 is not that of what was written.", remedy=RESTORE
         )
 
 
 def link_error(path: Path) -> CorruptArtifactError:
     """What is said of a link in place of a file."""
     return CorruptArtifactError(
-        f"{path} is a symbolic link, and artifacts are never followed out of their folder; "
-        "put the file itself there, or remove the link."
+        f"{path} is a symbolic link, and artifacts are never followed out of their folder.",
+        remedy="Put the file itself there, or remove the link.",
     )
 
 
@@ -275,8 +279,8 @@ def refuse_links(*folders: Path) -> None:
     for folder in folders:
         if folder.is_symlink():
             raise CorruptArtifactError(
-                f"{folder} is a symbolic link, and raygrid's own folders are never followed elsewhere; put the folder "
-                "itself there, or remove the link. The model folder itself may be a link."
+                f"{folder} is a symbolic link, and raygrid's own folders are never followed elsewhere.",
+                remedy="Put the folder itself there, or remove the link. The model folder itself may be a link.",
             )
 
 

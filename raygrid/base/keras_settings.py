@@ -92,8 +92,9 @@ def _refuse_debug_limits(config: Any) -> None:
         if limit:
             raise ArgumentError(
                 f"Keras is told to end trainings early: {name} is {limit}. raygrid would record what is not the result "
-                f"of a config's own epochs. Unset {variable} and keras.config.set_{name}, and ask for fewer epochs, or "
-                "train on fewer rows."
+                "of a config's own epochs.",
+                remedy=f"Unset {variable} and keras.config.set_{name}, and ask for fewer epochs, or train on fewer "
+                "rows.",
             )
 
 

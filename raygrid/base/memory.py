@@ -70,8 +70,9 @@ def require_memory(file: Path, needed_bytes: int) -> None:
     if available is not None and needed_bytes > available:
         raise DataError(
             f"{file} would need about {needed_bytes / 2**30:,.1f} GiB of memory, and "
-            f"{available / 2**30:.1f} GiB are available. Write a file with fewer rows or columns; "
-            "of a Parquet file, features=[...] (--features a,b,c) reads the named columns only."
+            f"{available / 2**30:.1f} GiB are available.",
+            remedy="Write a file with fewer rows or columns. From a Parquet file, $features reads only the columns "
+            "that it names.",
         )
 
 

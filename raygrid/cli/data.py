@@ -68,7 +68,9 @@ def load_file(path: Path, columns: Columns, layout: Mapping[str, Any]) -> Search
     """
     target = list(columns.target or [])
     if columns.target_is_label and len(target) > 1:
-        raise ArgumentError(f"--target names {', '.join(target)}; the labels are one column.")
+        raise ArgumentError(
+            f"--target names {', '.join(target)}; the labels are one column.", remedy="Name one column with --target."
+        )
     _check_roles(columns)
     labels = [*(target if columns.target_is_label else []), *([columns.runs] if columns.runs else [])]
     data = read_data(
@@ -97,7 +99,10 @@ def load_embedded(columns: Columns, windowed: bool) -> SearchData:
         ArgumentError: a column is not there.
     """
     if columns.runs is not None:
-        raise ArgumentError("the embedded data knows its runs; leave --run-column out, or name a file with --data.")
+        raise ArgumentError(
+            f"--run-column {columns.runs} is given, and the embedded data knows its runs.",
+            remedy="Leave --run-column out, or name a file with --data.",
+        )
     data = load_tep()
     names, target = list(data.feature_names), list(columns.target or [])
     by_fault = target == [FAULT]
@@ -105,8 +110,8 @@ def load_embedded(columns: Columns, windowed: bool) -> SearchData:
     unknown = [name for name in (*(columns.features or ()), *measured) if name not in names]
     if unknown:
         raise ArgumentError(
-            f"the embedded data has no column {', '.join(map(repr, unknown))}; its columns are {', '.join(names)}, and "
-            f"{FAULT!r} as a target alone."
+            f"the embedded data has no column {', '.join(map(repr, unknown))}.",
+            remedy=f"Choose from its columns {', '.join(names)}; or {FAULT!r}, as a target alone.",
         )
     _check_roles(columns)
     used = [names.index(name) for name in columns.features or names if name not in measured]
@@ -128,7 +133,9 @@ def _check_roles(columns: Columns) -> None:
     for role, names in (("a target", columns.target or ()), ("the run column", [columns.runs])):
         both = [name for name in names if name in features]
         if both:
-            raise ArgumentError(f"{', '.join(both)} is both {role} and a feature; leave it out of --features.")
+            raise ArgumentError(
+                f"{', '.join(both)} is both {role} and a feature.", remedy="Leave it out of --features."
+            )
 
 
 def _faults(data: TEPData, used: Sequence[int]) -> SearchData:

@@ -20,6 +20,30 @@ COMMAND = {
     "another_prefix": "another --prefix",
     "load": "load() in Python",
     "shuffle_split": "--shuffle-split",
+    "prefix": "--prefix",
+    "another_model_dir": "another --model-dir",
+    "shared_model_dir": "--model-dir /shared/models",
+    "features": "--features a,b,c",
+    "columns": "--features, --target and --run-column",
+    "delimiter": "--delimiter ';'",
+    "delimiters": "',', ';', tab or space",
+    "decimal_comma": "--decimal ,",
+    "encoding": "--encoding latin-1",
+    "unmarked_encoding": "--encoding utf-16-le",
+    "other_validation": "X_val in an .npz file",
+    "validation_arrays": "X_val and y_val in an .npz file",
+    "validate_whole_runs": "pass whole runs for validation in Python",
+    "none": "null",
+    "max_points": "--max-points",
+    "a_grid": "--set 'units=[32,64]'",
+    "targets": "the targets (--target, or y in an .npz file)",
+    "targets_of_fit": "the array y of the .npz file",
+    "run_ids": "--run-column",
+    "val_runs": "X_val and val_run_ids in Python",
+    "cpus_per_trial": "--cpus-per-trial",
+    "gpus_per_trial": "--gpus-per-trial",
+    "address": "--address",
+    "model_dir": "--model-dir",
 }
 
 
@@ -47,7 +71,7 @@ def exit_code_of(error: BaseException, command_line: Sequence[str]) -> int:
         cause = error.__cause__
         if cause is not None:
             click.echo("".join(traceback.format_exception(cause)), err=True, nl=False)
-        _tell(str(error))
+        _tell(error.said(COMMAND))
         return FAILED
     if isinstance(error, RaygridError | OSError):
         _tell(error.said(COMMAND) if isinstance(error, RaygridError) else str(error))

@@ -41,17 +41,27 @@ def read_mapping(path: Path) -> dict[str, Any]:
         if len(data) > MAX_FILE_BYTES:
             raise GridError(
                 f"{path} has {max(path.stat().st_size, len(data)):,} bytes, more than the limit of "
-                f"{MAX_FILE_BYTES:,} for a grid or config; check the name, or leave values out."
+                f"{MAX_FILE_BYTES:,} for a grid or config.",
+                remedy="Check the name, or leave values out.",
             )
         text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise GridError(f"{path} cannot be read: {error}") from error
+        raise GridError(
+            f"{path} cannot be read: {error}.",
+            remedy="Name a file that you may read, whose text is encoded as UTF-8.",
+        ) from error
     try:
         value = _parse(path, text)
     except (ValueError, RecursionError) as error:
-        raise GridError(f"{path} is not valid {path.suffix.lstrip('.').upper()}: {error}") from error
+        # What YAML's reader says has several lines.
+        raise GridError(
+            f"{path} is not valid {path.suffix.lstrip('.').upper()}: {error}", remedy="\nCorrect this in the file."
+        ) from error
     if not isinstance(value, dict):
-        raise GridError(f"{path} holds {type(value).__name__}; a mapping of names is expected.")
+        raise GridError(
+            f"{path} holds {type(value).__name__}; a mapping of names is expected.",
+            remedy='Write names and their values, such as {"latent_dim": [8, 16]}.',
+        )
     return value
 
 
@@ -63,7 +73,10 @@ def _parse(path: Path, text: str) -> Any:
         return _parse_toml(text)
     if suffix in (".yaml", ".yml"):
         return _parse_yaml(text)
-    raise GridError(f"{path} ends in {path.suffix!r}; grids and configs are .json, .yaml, .yml or .toml files.")
+    raise GridError(
+        f"{path} ends in {path.suffix!r}; grids and configs are .json, .yaml, .yml or .toml files.",
+        remedy="Name such a file, or rename this one after what it holds.",
+    )
 
 
 def _parse_toml(text: str) -> Any:
@@ -143,8 +156,9 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
             out[name.strip()] = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise GridError(
-                f"--set {setting!r} is not NAME=JSON ({error}); write lists as NAME=[1,2] and text in double quotes, "
-                'such as --set \'activation=["relu","selu"]\'.'
+                f"--set {setting!r} is not NAME=JSON ({error}).",
+                remedy="Write lists as NAME=[1,2] and text in double quotes, such as --set "
+                '\'activation=["relu","selu"]\'.',
             ) from error
     return out
 
@@ -180,7 +194,10 @@ class Asked:
         given = self.given or {}
         part = given.get(name)
         if name in given and not isinstance(part, Mapping):
-            raise GridError(f"{name!r} holds {type(part).__name__}; a mapping of names to lists of values is expected.")
+            raise GridError(
+                f"{name!r} holds {type(part).__name__}; a mapping of names to lists of values is expected.",
+                remedy=f'Write it as {{"{name}": {{"latent_dim": [8, 16]}}}}.',
+            )
         dotted = {key: value for key, value in self.over.items() if key.startswith(f"{name}.")}
         rest = {key: value for key, value in given.items() if key != name}
         return (
@@ -201,7 +218,8 @@ def find_model(name: str) -> Any:
     module_name, colon, attribute = target.partition(":")
     if not colon or not module_name or not attribute:
         raise ArgumentError(
-            f"--model {name!r} is not known; use one of {', '.join(sorted(MODELS))}, or package.module:Class."
+            f"--model {name!r} is not known.",
+            remedy=f"Use one of {', '.join(sorted(MODELS))}, or package.module:Class.",
         )
     if name not in MODELS and os.getcwd() not in sys.path:
         # A module of one's own lies in the folder where the command is given. Last, since a file there may have the
@@ -211,15 +229,24 @@ def find_model(name: str) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
-            raise UserCodeError(f"--model {name!r}: {module_name} failed while it was imported (see above).") from error
+            raise _failed_import(name, module_name) from error
         raise ArgumentError(
-            f"--model {name!r}: there is no module {error.name!r} in {os.getcwd()} or among the installed packages."
+            f"--model {name!r}: there is no module {error.name!r} in {os.getcwd()} or among the installed packages.",
+            remedy="Run the command in the folder of this module, or install its package.",
         ) from None
     except Exception as error:
-        raise UserCodeError(f"--model {name!r}: {module_name} failed while it was imported (see above).") from error
+        raise _failed_import(name, module_name) from error
     try:
         return getattr(module, attribute)
     except AttributeError:
         raise ArgumentError(
-            f"--model {name!r}: {module_name} has no {attribute!r} (it is {getattr(module, '__file__', None)})."
+            f"--model {name!r}: {module_name} has no {attribute!r} (it is {getattr(module, '__file__', None)}).",
+            remedy="Name a class or function that it has after the colon.",
         ) from None
+
+
+def _failed_import(name: str, module_name: str) -> UserCodeError:
+    return UserCodeError(
+        f"--model {name!r}: {module_name} failed while it was imported (see above).",
+        remedy="Correct the module, or install what it imports, and run the command again.",
+    )

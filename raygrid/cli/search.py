@@ -221,11 +221,13 @@ def _load(
     if data is None and target is None:
         target = list(getattr(found, "EMBEDDED_TARGETS", ())) or None
     if getattr(found, "USES_TARGETS", None) is True and target is None and (data is None or data.suffix != ".npz"):
-        raise ArgumentError(f"--model {model} predicts a target; name its column with --target NAME.")
+        raise ArgumentError(f"--model {model} predicts a target.", remedy="Name its column with --target NAME.")
     columns = Columns(features, target, getattr(found, "TARGET_IS_LABEL", False), runs)
     if data is None and layout:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in layout)
-        raise ArgumentError(f"{options}: said of a CSV file; name one with --data.")
+        raise ArgumentError(
+            f"{options}: this describes a CSV file, and no file is given.", remedy="Name one with --data."
+        )
     if data is None:
         return load_embedded(columns, windowed=getattr(found, "WINDOWED", False))
     return load_file(data, columns, layout)
@@ -239,4 +241,7 @@ def _make_model(found: Any, model_dir: Path, prefix: str, **settings: Any) -> An
         return GridSearchModel(model_dir, prefix, build_model=found, **settings)
     if hasattr(found, "fit") and hasattr(found, "summary"):
         return found(model_dir, prefix, **settings)
-    raise ArgumentError(f"--model names {found!r}; it must be a subclass of GridSearchModel or a builder function.")
+    raise ArgumentError(
+        f"--model names {found!r}; it must be a subclass of GridSearchModel or a builder function.",
+        remedy="Name such a class or function after the colon.",
+    )

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from raygrid.store.paths import ModelArtifacts
 
 
+_SEARCH_FIRST = "Check --model-dir and --prefix, or train with 'raygrid search' first."
+
+
 def _artifacts(model_dir: Path, prefix: str) -> ModelArtifacts:
     from raygrid.store.paths import ModelArtifacts, check_prefix
 
@@ -37,7 +40,7 @@ def results(model_dir: Path, prefix: str, rows: int) -> None:
     paths = _artifacts(model_dir, prefix)
     table = recorded_results(paths)
     if table.num_rows == 0:
-        raise MissingArtifactError(f"no point is recorded under {prefix!r} in {paths.model_dir}.")
+        raise MissingArtifactError(f"no point is recorded under {prefix!r} in {paths.model_dir}.", remedy=_SEARCH_FIRST)
     click.echo(results_text(table, rows))
     if paths.ledger_path.exists():
         click.echo(f"\nall columns: {paths.ledger_path}")
@@ -53,7 +56,7 @@ def show(model_dir: Path, prefix: str) -> None:
     paths = _artifacts(model_dir, prefix)
     cached = read_cached(paths)
     if cached is None:
-        raise MissingArtifactError(f"nothing is published as {prefix!r} in {paths.model_dir}.")
+        raise MissingArtifactError(f"nothing is published as {prefix!r} in {paths.model_dir}.", remedy=_SEARCH_FIRST)
     manifest = cached.manifest
     click.echo(f"model      {paths.model_path}")
     if manifest.model_class:
@@ -103,7 +106,9 @@ def tensorboard(model_dir: Path, prefix: str, port: int, host: str) -> None:
 
     folder = _artifacts(model_dir, prefix).tensorboard_dir
     if not folder.is_dir():
-        raise MissingArtifactError(f"there are no trials of {prefix!r} in {model_dir.absolute()}; search first.")
+        raise MissingArtifactError(
+            f"there are no trials of {prefix!r} in {model_dir.absolute()}.", remedy=_SEARCH_FIRST
+        )
     command = tensorboard_command(folder, port, host)
     # In this process' place, so that whoever stops the command stops the server.
     os.execv(command[0], command)

@@ -28,11 +28,11 @@ from raygrid.errors import DataError, DataTypeError
 
 _SHAPES_IN_MESSAGE = 3
 _NUMERIC_KINDS = "biuf"
-_ENCODE_LABELS = "encode labels as integers, for example with classes, y = np.unique(y, return_inverse=True)"
+_ENCODE_LABELS = "Encode labels as integers, for example with classes, y = np.unique(y, return_inverse=True)."
 _FIX_BY_KIND = {
-    "c": "pass the real and the imaginary part as two features",
-    "M": "pass the time since a start as a number, for example (t - t[0]) / np.timedelta64(1, 's')",
-    "m": "pass the duration as a number, for example t / np.timedelta64(1, 's')",
+    "c": "Pass the real and the imaginary part as two features.",
+    "M": "Pass the time since a start as a number, for example (t - t[0]) / np.timedelta64(1, 's').",
+    "m": "Pass the duration as a number, for example t / np.timedelta64(1, 's').",
 }
 
 
@@ -77,10 +77,10 @@ def as_features(name: str, value: object, missing: MissingValues | None = None, 
     with gathered(missing) as found:
         columns = _columns_of(value)
         if columns is None:
-            source = _numeric_array(name, value, "convert the values to numbers, or leave them out", found)
+            source = _numeric_array(name, value, "Convert the values to numbers, or leave them out.", found)
             dtype, labels = str(source.dtype), value.names if isinstance(value, NamedArray) else None
         else:
-            _check_column_kinds(name, columns, "leave these columns out, or turn them into numbers")
+            _check_column_kinds(name, columns, "Convert these columns to numbers, or leave them out.")
             dtype, labels = _dtypes_of(columns), columns.labels
             _check_feature_shape(name, (columns.rows, len(columns.labels)), dtype, axes)
             source = _joined(name, columns)
@@ -139,7 +139,9 @@ def as_targets(name: str, value: object, rows: int, missing: MissingValues | Non
             source = _joined(name, columns) if columns.labels else np.empty((columns.rows, 0))
         _check_rows(name, source, rows)
         if source.size == 0:
-            raise DataError(f"{name} has shape {source.shape} and holds no targets. Pass at least one value per row.")
+            raise DataError(
+                f"{name} has shape {source.shape} and holds no targets.", remedy="Pass at least one value per row."
+            )
         if source.dtype.kind != "f":
             return _cast(source, unscaled_dtype(name, source))
         array = _with_its_values(source)
@@ -169,11 +171,11 @@ def as_sample_weights(name: str, value: object, rows: int, missing: MissingValue
             is too large for float32, or so small that it would become zero.
     """
     with gathered(missing) as found:
-        source = _numeric_array(name, value, "convert the weights to numbers", found)
+        source = _numeric_array(name, value, "Convert the weights to numbers.", found)
         if source.ndim != 1:
             raise DataError(
-                f"{name} has shape {source.shape}, but one weight per row is needed: shape ({rows},). "
-                "Flatten it with .reshape(-1), or pass one weight per row."
+                f"{name} has shape {source.shape}, but one weight per row is needed: shape ({rows},).",
+                remedy="Flatten it with .reshape(-1), or pass one weight per row.",
             )
         _check_rows(name, source, rows)
         with np.errstate(over="ignore", under="ignore"):
@@ -184,7 +186,8 @@ def as_sample_weights(name: str, value: object, rows: int, missing: MissingValue
     if smallest < 0:
         raise DataError(
             f"{name} holds {counted(int(np.count_nonzero(source < 0)), 'negative weight')}, the smallest is "
-            f"{smallest:g}. Weights must be zero or more: remove a row by weight 0."
+            f"{smallest:g}.",
+            remedy="Weights must be zero or more: remove a row by weight 0.",
         )
     require_some_weight(name, source)
     _require_kept(name, source, weights)
@@ -202,7 +205,8 @@ def as_floats(name: str, array: Array) -> Array:
     if array.dtype.itemsize == 8 and not _is_exact(array, np.dtype(np.float64)):
         raise DataError(
             f"{name} (dtype {array.dtype}) holds whole numbers beyond 2**53, which float64 rounds, and the data that "
-            "it goes with holds floats. Pass whole numbers in both, or subtract an offset in both."
+            "it goes with holds floats.",
+            remedy="Pass whole numbers in both, or subtract an offset in both.",
         )
     return array.astype(np.float64)
 
@@ -213,8 +217,8 @@ def _require_kept(name: str, source: Array, weights: Float32Array) -> None:
     for what, lost in (("too small for float32, where they are 0", vanished), ("too large for float32", beyond)):
         if lost.any():
             raise DataError(
-                f"{name} holds weights that are {what}: {np.count_nonzero(lost)}, such as {source[lost][0]:g}. "
-                "Multiply all weights by a constant that brings them near 1."
+                f"{name} holds weights that are {what}: {np.count_nonzero(lost)}, such as {source[lost][0]:g}.",
+                remedy="Multiply all weights by a constant that brings them near 1.",
             )
 
 
@@ -222,8 +226,8 @@ def require_some_weight(name: str, weights: Array) -> None:
     """Raise `DataError` where every weight is zero, named ``name`` in the message."""
     if not weights.any():
         raise DataError(
-            f"{name} holds only zeros as weights, {len(weights)} of them, so there is nothing to learn or "
-            "measure. Give at least one row a weight above zero."
+            f"{name} holds only zeros as weights, {len(weights)} of them, so there is nothing to learn or measure.",
+            remedy="Give at least one row a weight above zero.",
         )
 
 
@@ -327,8 +331,9 @@ def _joint_dtype(name: str, columns: _Columns) -> np.dtype[Any]:
     if inexact:
         raise DataError(
             f"{name} has columns of whole numbers beyond 2**53 beside columns of another type: {first_of(inexact)}. "
-            "Together they become float64, which rounds these numbers. Subtract an offset from these columns (of a "
-            "time, its first value), or pass ids as small whole numbers: np.unique(ids, return_inverse=True)."
+            "Together they become float64, which rounds these numbers.",
+            remedy="Subtract an offset from these columns (of a time, its first value), or pass ids as small whole "
+            "numbers: np.unique(ids, return_inverse=True).",
         )
     return joint
 
@@ -351,7 +356,8 @@ def _check_column_kinds(name: str, columns: _Columns, fix: str) -> None:
     if wrong:
         raise DataTypeError(
             f"{name} has shape ({columns.rows}, {len(columns.labels)}) and columns that are not numeric: "
-            f"{first_of(wrong)}. To fix it: {fix}."
+            f"{first_of(wrong)}.",
+            remedy=fix,
         )
 
 
@@ -364,14 +370,14 @@ def _numeric_array(name: str, value: object, fix: str, missing: MissingValues) -
         array: Array = _pandas_column(value) if _is_numeric_series(value) else np.asarray(value)
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"{name} is a {type(value).__name__} that numpy cannot turn into an array: {error}. "
-            "Pass an array whose rows all have the same shape."
+            f"{name} is a {type(value).__name__} that numpy cannot turn into an array: {error}.",
+            remedy="Pass an array whose rows all have the same shape.",
         ) from error
     if array.dtype.kind not in _NUMERIC_KINDS:
-        hint = _FIX_BY_KIND.get(array.dtype.kind, fix)
         what = "" if isinstance(value, np.ndarray) else f", from a {type(value).__name__}"
         raise DataTypeError(
-            f"{name} has dtype {array.dtype} (shape {array.shape}{what}), which is not numeric. To fix it: {hint}."
+            f"{name} has dtype {array.dtype} (shape {array.shape}{what}), which is not numeric.",
+            remedy=_FIX_BY_KIND.get(array.dtype.kind, fix),
         )
     return array
 
@@ -383,11 +389,12 @@ def _check_feature_shape(name: str, shape: tuple[int, ...], dtype: str, axes: in
             if len(shape) == 1
             else "Pass an array of shape (rows, features)."
         )
-        raise DataError(f"{name} has shape {shape} (dtype {dtype}), but needs rows and features. {fix}")
+        raise DataError(f"{name} has shape {shape} (dtype {dtype}), but needs rows and features.", remedy=fix)
     if 0 in shape:
         missing = "rows" if shape[0] == 0 else "features"
         raise DataError(
-            f"{name} has shape {shape} (dtype {dtype}): it holds no {missing}. Look at how it was selected."
+            f"{name} has shape {shape} (dtype {dtype}): it holds no {missing}.",
+            remedy="Look at how it was selected.",
         )
 
 
@@ -396,7 +403,8 @@ def _check_rows(name: str, array: Array, rows: int) -> None:
         found = "no rows" if array.ndim == 0 else counted(len(array), "row")
         raise DataError(
             f"{name} has {found} (shape {array.shape}, dtype {array.dtype}), but its features have "
-            f"{counted(rows, 'row')}. Pass one entry per row."
+            f"{counted(rows, 'row')}.",
+            remedy="Pass one entry per row.",
         )
 
 
@@ -438,9 +446,9 @@ def _several(name: str, value: object, several: list[Any]) -> DataTypeError:
     more = f" and {len(several) - len(shapes)} more" if len(several) > len(shapes) else ""
     return DataTypeError(
         f"{name} is a {type(value).__name__} that holds {', '.join(shapes)}{more}. As one array they would be stacked "
-        "along a new first axis, and each would count as one row. If that is meant, pass np.stack(...); to put their "
-        "rows one after another, np.concatenate(...); to put their columns side by side, np.column_stack(...). Several "
-        "inputs per model are not supported yet."
+        "along a new first axis, and each would count as one row, where this model takes one array.",
+        remedy="If that is meant, pass np.stack(...); to put their rows one after another, np.concatenate(...); to put "
+        "their columns side by side, np.column_stack(...).",
     )
 
 

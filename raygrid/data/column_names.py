@@ -12,7 +12,7 @@ import numpy as np
 
 from raygrid.base.types import Array
 from raygrid.data.index_columns import without_index
-from raygrid.errors import DataError
+from raygrid.errors import DataError, literal
 
 Names = tuple[str, ...]
 
@@ -85,8 +85,8 @@ def names_of(name: str, value: object) -> Names | None:
     twice = [label for label, count in Counter(names or ()).items() if count > 1]
     if twice:
         raise DataError(
-            f"{name} has more than one column named {_listed(twice)}, so that columns cannot be told apart by name. "
-            "Rename them, so that each is unique."
+            f"{name} has more than one column named {_listed(twice)}, so that columns cannot be told apart by name.",
+            remedy="Rename them, so that each is unique.",
         )
     return names
 
@@ -127,8 +127,9 @@ def column_order(
     missing = [label for label in expected if label not in set(given)]
     additional = [label for label in given if label not in set(expected)]
     raise DataError(
-        f"{name} does not have the columns of {whose}:{_difference(missing, additional)}. Pass the columns "
-        f"{_listed(expected)}, in any order, or an array without names to go by position."
+        f"{name} does not have the columns of {whose}:{_difference(missing, additional)}.",
+        remedy=f"Pass the columns {literal(_listed(expected))}, in any order, or an array without names to go by "
+        "position.",
     )
 
 

@@ -71,7 +71,7 @@ class MissingValues:
             DataError: names each array with its counts by column.
         """
         if self._found:
-            raise DataError(f"{'; '.join(self._found)}. Drop the rows, or fill the values, before training.")
+            raise DataError(f"{'; '.join(self._found)}.", remedy="Drop the rows, or fill the values, before training.")
 
 
 @contextmanager

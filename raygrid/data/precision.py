@@ -66,8 +66,8 @@ def unscaled_dtype(name: str, array: Array, *, small: bool = False) -> DType:
         if limits.min <= low and high <= limits.max:
             return np.dtype(dtype)
     raise DataError(
-        f"{name} (dtype {array.dtype}) holds {high}, which is beyond int64. "
-        "Use smaller integers, or floats with .astype('float64')."
+        f"{name} (dtype {array.dtype}) holds {high}, which is beyond int64.",
+        remedy="Use smaller integers, or floats with .astype('float64').",
     )
 
 
@@ -100,7 +100,8 @@ def require_float32(name: str, array: Array, labels: Sequence[str] | None = None
         values = f"{counted(total, 'value')} that {'is' if total == 1 else 'are'}"
         raise DataError(
             f"{name} (shape {array.shape}, dtype {array.dtype}) holds {values} finite, but too large for float32, "
-            f"which ends at 3.4e38: {where}. Divide these columns by a constant."
+            f"which ends at 3.4e38: {where}.",
+            remedy="Divide these columns by a constant.",
         )
 
 

@@ -41,8 +41,9 @@ def check_row_labels(x_name: str, x: object, **others: object) -> None:
         if len(index.symmetric_difference(other)) == 0:
             raise DataError(
                 f"the rows of {name} have the labels of {x_name} in another order: {where}. Rows are taken by "
-                f"position. Pass {name}.loc[{x_name}.index], or, if they belong together as they stand, "
-                f"{name}.to_numpy()."
+                "position.",
+                remedy=f"Pass {name}.loc[{x_name}.index], or, if they belong together as they stand, "
+                f"{name}.to_numpy().",
             )
         log.warning(
             "The rows of %s have other labels than those of %s: %s. Rows are taken by position; if that is right, pass "

@@ -53,7 +53,9 @@ class StandardScaler:
             DataError: fewer than two axes, no values, values that are not finite, or whose squares are not.
         """
         if x.ndim < 2 or x.size == 0:
-            raise DataError(f"A scaler cannot be fitted on shape {x.shape}. Pass rows and features, at least one each.")
+            raise DataError(
+                f"A scaler cannot be fitted on shape {x.shape}.", remedy="Pass rows and features, at least one each."
+            )
         width = x.shape[-1]
         count = x.size // width
         total = np.zeros(width, dtype=np.float64)
@@ -63,8 +65,8 @@ class StandardScaler:
         if not np.isfinite(mean).all():
             broken = int(np.count_nonzero(~np.isfinite(mean)))
             raise DataError(
-                f"A scaler cannot be fitted: {broken} of {counted(width, 'feature')} hold NaN or infinity. "
-                "Drop these rows, or fill the values."
+                f"A scaler cannot be fitted: {broken} of {counted(width, 'feature')} hold NaN or infinity.",
+                remedy="Drop these rows, or fill the values.",
             )
         squares = np.zeros(width, dtype=np.float64)
         rest = np.zeros(width, dtype=np.float64)
@@ -76,7 +78,8 @@ class StandardScaler:
         if not np.isfinite(squares).all():
             raise DataError(
                 f"A scaler cannot be fitted: {np.count_nonzero(~np.isfinite(squares))} of {width} features hold values "
-                "whose squares are beyond float64. Divide these features by a constant."
+                "whose squares are beyond float64.",
+                remedy="Divide these features by a constant.",
             )
         variance = np.maximum(squares - rest**2 / count, 0.0) / count
         eps = np.finfo(np.float64).eps
@@ -174,8 +177,8 @@ class StandardScaler:
         if x.ndim < 2 or x.shape[-1] != width:
             found = counted(x.shape[-1], "feature") if x.ndim >= 2 else "no rows of features"
             raise DataError(
-                f"The data has {found} (shape {x.shape}), but the scaler was fitted on {width}. "
-                f"Pass an array of shape (rows, {width}) with the features of the training data."
+                f"The data has {found} (shape {x.shape}), but the scaler was fitted on {width}.",
+                remedy=f"Pass an array of shape (rows, {width}) with the features of the training data.",
             )
 
     def _require_finite(self, x: Array, scaled: Float32Array) -> None:
@@ -186,8 +189,8 @@ class StandardScaler:
             i = int(np.argmax(lost))
             raise DataError(
                 f"The data has values that are too large for float32 once they are scaled, first in column {i}: in the "
-                f"training data its mean is {self.mean[i]:g} and its standard deviation {self.scale[i]:g}. Correct "
-                "these values, or drop their rows."
+                f"training data its mean is {self.mean[i]:g} and its standard deviation {self.scale[i]:g}.",
+                remedy="Correct these values, or drop their rows.",
             )
 
 
@@ -200,7 +203,8 @@ def check_scaler_kind(kind: str | None, name: str = "scaler") -> str | None:
     if kind is not None and kind not in _KINDS:
         known = ", ".join(repr(name) for name in _KINDS)
         raise ArgumentError(
-            f"{name}={kind!r} is unknown.{did_you_mean(str(kind), _KINDS)} Use one of {known}, or None for no scaling."
+            f"{name}={kind!r} is unknown.{did_you_mean(str(kind), _KINDS)}",
+            remedy=f"Use one of {known}, or None for no scaling.",
         )
     return kind
 
@@ -225,7 +229,8 @@ def _own_fields(data: Mapping[str, Any], source: str) -> Any:
     version = data["format"]
     if isinstance(version, int) and version > _FORMAT:
         raise VersionError(
-            f"{source} has the scaler format {version}, and this raygrid reads up to {_FORMAT}. Upgrade raygrid."
+            f"{source} has the scaler format {version}, and this raygrid reads up to {_FORMAT}.",
+            remedy="Upgrade raygrid.",
         )
     inputs = data.get("inputs")
     known = version in (_FLOAT32_FORMAT, _FORMAT)

@@ -22,7 +22,7 @@ def check_validation_split(value: object) -> float:
     Raises:
         ArgumentError: it is not a number between 0 and 1, both excluded.
     """
-    return fraction("validation_split", value, "such as 0.2; to choose the validation data yourself, pass X_val")
+    return fraction("validation_split", value, "such as 0.2. To choose the validation data yourself, pass X_val")
 
 
 def split_tail(held_out: float, *arrays: Array) -> list[tuple[Array, Array]]:
@@ -69,8 +69,8 @@ def split_shuffled(held_out: float, seed: int, classes: Array | None, *arrays: A
     validates[_drawn(rows - training_rows, rows, seed, classes)] = True
     if not validates.any():
         raise DataError(
-            "shuffle_split leaves no row for validation: every class has a single row, which is trained on. Pass X_val "
-            "and y_val, or more rows of each class."
+            "shuffle_split leaves no row for validation: every class has a single row, which is trained on.",
+            remedy="Pass $validation_arrays, or more rows of each class.",
         )
     train, val = np.flatnonzero(~validates), np.flatnonzero(validates)
     parts: dict[int, tuple[Array, Array]] = {}
@@ -84,13 +84,14 @@ def _training_rows(held_out: float, arrays: tuple[Array, ...]) -> int:
     held_out = check_validation_split(held_out)
     lengths = sorted({len(array) for array in arrays})
     if len(lengths) != 1:
-        raise DataError(f"Arrays of {lengths} rows cannot be split together. Pass arrays of one length.")
+        raise DataError(f"Arrays of {lengths} rows cannot be split together.", remedy="Pass arrays of one length.")
     rows = lengths[0]
     split_at = math.floor(rows * (1.0 - held_out))
     if split_at in (0, rows):
         raise DataError(
             f"validation_split={held_out!r} of {counted(rows, 'row')} leaves {split_at} for training and "
-            f"{rows - split_at} for validation. Pass more rows, another validation_split, or X_val."
+            f"{rows - split_at} for validation.",
+            remedy="Pass more rows, or $other_validation.",
         )
     return split_at
 

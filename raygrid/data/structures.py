@@ -107,17 +107,23 @@ def same_structure(name: str, tree: Tree, other_name: str, other: Tree) -> None:
         DataError: lists what is missing and what is additional.
     """
     here, there = leaves(tree), leaves(other)
+    if ("" in here) != ("" in there):
+        (one, _), (several, parts) = sorted([(name, here), (other_name, there)], key=lambda pair: "" not in pair[1])
+        raise DataError(
+            f"{one} is one array, and {several} has the parts {', '.join(map(repr, parts))}.",
+            remedy=f"Pass the same parts in {name} as in {other_name}.",
+        )
     missing = [leaf_name(name, path) for path in there if path not in here]
     additional = [leaf_name(name, path) for path in here if path not in there]
-    if missing or additional or isinstance(tree, dict) != isinstance(other, dict):
-        parts = [
+    if missing or additional:
+        said = [
             f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {what}"
-            for names, what in ((missing, "missing"), (additional, "not in " + other_name))
+            for names, what in ((missing, "missing"), (additional, f"not in {other_name}"))
             if names
         ]
         raise DataError(
-            f"{name} does not have the structure of {other_name}: {'; '.join(parts) or 'one is a dict'}.",
-            remedy=f"Pass the same parts, by the same names, in {name} and in {other_name}.",
+            f"{name} does not have the parts of {other_name}: {'; '.join(said)}.",
+            remedy=f"Pass the same parts, by the same names, in {name} as in {other_name}.",
         )
 
 

@@ -279,7 +279,9 @@ def prepare_data(
     if X_val is None:
         given.missing.require_none()
         if val_run_ids is not None:
-            raise ArgumentError("val_run_ids is given without X_val. Pass X_val too, or leave val_run_ids out.")
+            raise ArgumentError(
+                "val_run_ids is given without X_val.", remedy="Pass X_val too, or leave val_run_ids out."
+            )
         draw = _Draw(validation_split, seed if shuffle_split else None, targets_are_labels)
         return replace(_split(draw, x, y, w, runs), names=names)
     others = {"y_val": y_val, "val_sample_weight": val_sample_weight, "val_run_ids": val_run_ids}
@@ -299,7 +301,7 @@ def prepare_data(
     if w is not None and w_val is not None:
         same_structure("val_sample_weight", w_val, "sample_weight", w)
     if (run_ids is None) != (val_run_ids is None):
-        raise ArgumentError("run_ids and val_run_ids go together when X_val is given. Pass both, or neither.")
+        raise ArgumentError("run_ids and val_run_ids go together when X_val is given.", remedy="Pass both, or neither.")
     return TrainingData(x, y, x_val, t_val, w, w_val, runs, held.runs("val_run_ids"), names)
 
 
@@ -492,7 +494,9 @@ def as_runs(name: str, value: object, rows: int) -> Array:
     """
     ids = np.asarray(value)
     if ids.shape != (rows,):
-        raise DataError(f"{name} has shape {ids.shape}; it must hold one id per row ({counted(rows, 'row')}).")
+        raise DataError(
+            f"{name} has shape {ids.shape}.", remedy=f"It must hold one id per row ({counted(rows, 'row')})."
+        )
     return run_numbers(ids)
 
 
@@ -548,11 +552,14 @@ def _split(draw: _Draw, x: Tree, y: Tree | None, w: Tree | None, runs: Array | N
 
 def _check_shuffle_split(shuffle_split: bool, x_val: object, run_ids: object) -> None:
     if shuffle_split and x_val is not None:
-        raise ArgumentError("shuffle_split chooses the validation rows, and X_val is given. Leave one of them out.")
+        raise ArgumentError(
+            "shuffle_split chooses the validation rows, and X_val is given.",
+            remedy="Leave $shuffle_split or X_val out.",
+        )
     if shuffle_split and run_ids is not None:
         raise ArgumentError(
-            "shuffle_split draws single rows, and run_ids says that the rows are series, whose order counts. Leave "
-            "shuffle_split out, or pass whole runs for validation as X_val and val_run_ids."
+            "shuffle_split draws single rows, and run_ids says that the rows are series, whose order counts.",
+            remedy="Leave $shuffle_split out, or $validate_whole_runs.",
         )
 
 
@@ -561,18 +568,22 @@ def _check_pairs(x_val: object, y_train: object, y_val: object, weight: object, 
         for name, value in (("y_val", y_val), ("val_sample_weight", val_weight)):
             if value is not None:
                 raise ArgumentError(
-                    f"{name} is given without X_val. Pass X_val too, or leave {name} out: "
-                    "the validation data is then the last part of the training data."
+                    f"{name} is given without X_val.",
+                    remedy=f"Pass X_val too, or leave {name} out: the validation data is then the last part of the "
+                    "training data.",
                 )
         return
     if y_train is not None and y_val is None:
-        raise ArgumentError("X_val and y_train are given, but not y_val. Pass the targets of X_val as y_val.")
+        raise ArgumentError("X_val and y_train are given, but not y_val.", remedy="Pass the targets of X_val as y_val.")
     if y_train is None and y_val is not None:
-        raise ArgumentError("y_val is given without y_train. Pass both, or neither to use the inputs as targets.")
+        raise ArgumentError(
+            "y_val is given without y_train.", remedy="Pass both, or neither to use the inputs as targets."
+        )
     if weight is None and val_weight is not None:
         raise ArgumentError(
-            "val_sample_weight is given without sample_weight. Pass both: training and validation loss would "
-            "measure different things."
+            "val_sample_weight is given without sample_weight: training and validation loss would measure different "
+            "things.",
+            remedy="Pass both, or neither.",
         )
 
 
@@ -594,12 +605,13 @@ def _alike_inputs(name: str, x_train: Array, val_name: str, x_val: Array) -> tup
 def _alike_targets(name: str, y_train: Array, val_name: str, y_val: Array) -> tuple[Array, Array]:
     if y_train.shape[1:] != y_val.shape[1:] or y_train.ndim != y_val.ndim:
         raise DataError(
-            f"{name} has shape {y_train.shape} and {val_name} {y_val.shape}. Apart from the rows they must be equal."
+            f"{name} has shape {y_train.shape} and {val_name} {y_val.shape}.",
+            remedy="Pass targets whose shapes differ in nothing but the number of rows.",
         )
     if y_train.dtype.kind != y_val.dtype.kind:
         raise DataTypeError(
-            f"{name} is of {y_train.dtype} and {val_name} of {y_val.dtype}. Use integers in both or floats "
-            "in both, for example with .astype('float32')."
+            f"{name} is of {y_train.dtype} and {val_name} of {y_val.dtype}.",
+            remedy="Use integers in both or floats in both, for example with .astype('float32').",
         )
     joint = np.result_type(y_train, y_val)
     return y_train.astype(joint, copy=False), y_val.astype(joint, copy=False)

@@ -9,26 +9,31 @@ from typing import Any
 
 from raygrid.errors import DataTypeError
 
-_ARRAYS = "raygrid trains on arrays in memory, or in a memory-mapped .npy file"
-_GATHER = f"{_ARRAYS}; gather its batches with np.concatenate, and pass them as X_train and y_train"
+_GATHER = (
+    "Gather its batches with np.concatenate, and pass them as X_train and y_train: arrays in memory, or in a "
+    "memory-mapped .npy file."
+)
 _KEYS_IN_MESSAGE = 5
-_DENSE = "pass a dense array, for example {name}.toarray()"
+_DENSE = "Pass a dense array, for example {name}.toarray()."
 # Top-level package and name of a class, or of one that it derives from, to what it is and what to do.
 _BY_CLASS = {
     ("tensorflow", "DatasetV2"): ("a tf.data.Dataset", _GATHER),
     ("tensorflow", "RaggedTensor"): (
         "a tf.RaggedTensor",
-        "rows must all have the same shape; pad them, for example with {name}.to_tensor()",
+        "Pad its rows to the same shape, for example with {name}.to_tensor().",
     ),
-    ("tensorflow", "SparseTensor"): ("a tf.SparseTensor", "pass a dense array, for example tf.sparse.to_dense({name})"),
+    ("tensorflow", "SparseTensor"): (
+        "a tf.SparseTensor",
+        "Pass a dense array, for example tf.sparse.to_dense({name}).",
+    ),
     ("keras", "PyDataset"): ("a keras.utils.PyDataset", _GATHER),
-    ("keras", "KerasTensor"): ("a symbol of a Keras model, without values", "pass the data itself"),
+    ("keras", "KerasTensor"): ("a symbol of a Keras model, without values", "Pass the data itself."),
     ("torch", "DataLoader"): ("a DataLoader of torch", _GATHER),
     ("torch", "Dataset"): ("a Dataset of torch", _GATHER),
     ("scipy", "_spbase"): ("a sparse matrix", _DENSE),
     ("scipy", "spmatrix"): ("a sparse matrix", _DENSE),
-    ("polars", "LazyFrame"): ("a frame that is not computed yet", "pass {name}.collect()"),
-    ("ray", "Dataset"): ("a ray.data.Dataset", "pass {name}.to_pandas()"),
+    ("polars", "LazyFrame"): ("a frame that is not computed yet", "Pass {name}.collect()."),
+    ("ray", "Dataset"): ("a ray.data.Dataset", "Pass {name}.to_pandas()."),
 }
 
 
@@ -45,9 +50,7 @@ def refuse_unsupported(name: str, value: object) -> None:
     found = _kind_and_fix(value)
     if found is not None:
         kind, fix = found
-        raise DataTypeError(
-            f"{name} is {kind}, which raygrid cannot train on. To fix it: {fix.replace('{name}', name)}."
-        )
+        raise DataTypeError(f"{name} is {kind}, which raygrid cannot train on.", remedy=fix.replace("{name}", name))
 
 
 def _first_keys(value: Mapping[Any, Any]) -> str:
@@ -58,31 +61,34 @@ def _first_keys(value: Mapping[Any, Any]) -> str:
 
 def _kind_and_fix(value: Any) -> tuple[str, str] | None:
     if value is None:
-        return "None", "pass an array"
+        return "None", "Pass an array."
     if isinstance(value, Mapping):
         return (
             f"a {type(value).__name__} with the keys {_first_keys(value)}",
-            "pass one array; several inputs by name are not supported. Where each entry is a column, pass "
-            "pandas.DataFrame({name}), or np.column_stack(list({name}.values()))",
+            "Pass one array; several inputs by name are not supported. Where each entry is a column, pass "
+            "pandas.DataFrame({name}), or np.column_stack(list({name}.values())).",
         )
     if isinstance(value, str | bytes | os.PathLike):
         return (
             f"the text {value!r}" if isinstance(value, str) else f"a {type(value).__name__}",
-            "read the file first, for example with pandas.read_csv; `raygrid search --data FILE` reads files by itself",
+            "Read the file first, for example with pandas.read_csv. `raygrid search --data FILE` reads files itself.",
         )
     if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value):
         return (
             f"a {type(value).__name__} of texts",
-            "turn texts into numbers first, for example with keras.layers.TextVectorization; encode labels as "
-            "integers, for example with classes, y = np.unique(y, return_inverse=True)",
+            "Turn texts into numbers first, for example with keras.layers.TextVectorization. Encode labels as "
+            "integers, for example with classes, y = np.unique(y, return_inverse=True).",
         )
     if isinstance(value, Iterator):
-        return f"a {type(value).__name__}, which can be read only once", "pass an array, such as np.stack(list({name}))"
+        return (
+            f"a {type(value).__name__}, which can be read only once",
+            "Pass an array, such as np.stack(list({name})).",
+        )
     for base in type(value).__mro__:
         package = base.__module__.partition(".")[0]
         if (package, base.__name__) in _BY_CLASS:
             return _BY_CLASS[package, base.__name__]
         is_tensor = (package, base.__name__) == ("torch", "Tensor")
         if is_tensor and (value.requires_grad or value.device.type != "cpu"):
-            return "a tensor of torch on a GPU, or with a gradient", "pass {name}.detach().cpu().numpy()"
+            return "a tensor of torch on a GPU, or with a gradient", "Pass {name}.detach().cpu().numpy()."
     return None

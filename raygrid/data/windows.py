@@ -51,7 +51,7 @@ def check_window(
     runs: Array | None,
     rows: int,
     window: int,
-    fix: str = "use a shorter window, or leave that run out",
+    remedy: str = "Use a shorter window, or leave that run out.",
 ) -> None:
     """Refuses a window that does not fit into every run.
 
@@ -62,7 +62,8 @@ def check_window(
         if end - first < window:
             raise DataError(
                 f"a window of {counted(window, 'row')} is longer than a run of {name}: rows {first} to {end - 1}, "
-                f"{counted(end - first, 'row')}; {fix}."
+                f"{counted(end - first, 'row')}.",
+                remedy=remedy,
             )
 
 
@@ -84,12 +85,17 @@ def check_window_configs(
     for config in configs:
         for name in ("window", "stride"):
             if name not in config:
-                raise GridError(f"{model} learns windows, but its configs have no {name!r}; add it to DEFAULT_CONFIG.")
+                raise GridError(
+                    f"{model} learns windows, but its configs have no {name!r}.", remedy="Add it to DEFAULT_CONFIG."
+                )
             value = config[name]
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise GridError(f"{name} is {value!r}; it must be a whole number of rows, of at least 1.")
+                raise GridError(f"{name} is {value!r}.", remedy="It must be a whole number of rows, of at least 1.")
         windows.add(config["window"])
-    fix = "use a shorter window, leave that run out, or, where validation_split cut it, pass X_val"
+    remedy = (
+        "Use a shorter window, or leave that run out. Where the split into training and validation rows cut it, pass "
+        "$other_validation."
+    )
     for window in sorted(windows):
         for name, (runs, rows) in series.items():
-            check_window(name, runs, rows, window, fix)
+            check_window(name, runs, rows, window, remedy)

@@ -134,7 +134,8 @@ class PointRecord:
             return cls(**fields)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptArtifactError(
-                f"{source} is not a point's record ({error}); remove the file, and the point is trained again."
+                f"{source} is not a point's record ({error}).",
+                remedy="Remove the file, and the point is trained again.",
             ) from error
 
 

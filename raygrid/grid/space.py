@@ -50,8 +50,8 @@ class SearchSpace:
         """
         if param_grid is not None and model_config is not None:
             raise ArgumentError(
-                "both param_grid and model_config are given; pass param_grid to search, or model_config to train one "
-                "config, not both."
+                "both param_grid and model_config are given.",
+                remedy="Pass param_grid to search, or model_config to train one config, not both.",
             )
         if param_grid is not None:
             return self.grid(param_grid)
@@ -72,7 +72,7 @@ class SearchSpace:
         """
         if not self._default_grid:
             raise ArgumentError(
-                f"{self._model} has no DEFAULT_PARAM_GRID, and neither param_grid nor model_config is given; "
-                'pass one of them, such as param_grid={"units": [32, 64]}.'
+                f"{self._model} has no DEFAULT_PARAM_GRID, and neither a grid nor a config is given.",
+                remedy="Pass one of them, such as $a_grid.",
             )
         return self.grid(self._default_grid)

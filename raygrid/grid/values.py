@@ -18,7 +18,7 @@ import numpy as np
 
 from raygrid.base.fingerprint import canonical_json
 from raygrid.base.wording import counted, did_you_mean
-from raygrid.errors import GridError, GridTypeError
+from raygrid.errors import GridError, GridTypeError, literal
 
 log = logging.getLogger("raygrid")
 
@@ -26,6 +26,7 @@ Config = dict[str, Any]
 Grid = dict[str, tuple[Any, ...]]
 
 DEFAULT_MAX_POINTS = 10_000
+_FEWER_POINTS = "Leave values out, or raise $max_points."
 
 # Deeper than any setting of a model; what writes and compares configs calls itself at every level.
 _MAX_DEPTH = 50
@@ -45,7 +46,7 @@ def native_value(value: object, where: str, depth: int = 0) -> Any:
         GridError: it is a number that is not finite, a mapping with a reserved key, or nested too deeply.
     """
     if depth > _MAX_DEPTH:
-        raise GridError(f"{where} is nested more than {_MAX_DEPTH} deep, or holds itself; write it flatter.")
+        raise GridError(f"{where} is nested more than {_MAX_DEPTH} deep, or holds itself.", remedy="Write it flatter.")
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool):
@@ -54,11 +55,13 @@ def native_value(value: object, where: str, depth: int = 0) -> Any:
         return int(value)
     if isinstance(value, str):
         if not value.isprintable() and any("\ud800" <= character <= "\udfff" for character in value):
-            raise GridError(f"{where} is {value!r}, which is not Unicode text; write it anew.")
+            raise GridError(f"{where} is {value!r}, which is not Unicode text.", remedy="Write it anew.")
         return str(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise GridError(f"{where} is {value}, which JSON cannot carry; use a finite number, or None for 'off'.")
+            raise GridError(
+                f"{where} is {value}, which JSON cannot carry.", remedy="Use a finite number, or $none for 'off'."
+            )
         return float(value)
     if isinstance(value, np.ndarray):
         return native_value(value.tolist(), where, depth)
@@ -67,8 +70,9 @@ def native_value(value: object, where: str, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         return _native_mapping(value, where, depth)
     raise GridTypeError(
-        f"{where} is {value!r} of type {type(value).__name__}, which JSON cannot carry; give a number, a string, "
-        "None, or a list of these, and turn it into the object you need inside build_model."
+        f"{where} is {value!r} of type {type(value).__name__}, which JSON cannot carry.",
+        remedy="Give a number, a string, $none, or a list of these, and turn it into the object you need inside "
+        "build_model.",
     )
 
 
@@ -76,11 +80,13 @@ def _native_mapping(value: Mapping[Any, Any], where: str, depth: int = 0) -> Con
     out: Config = {}
     for key, item in value.items():
         if not isinstance(key, str):
-            raise GridTypeError(f"{where} has the key {key!r} of type {type(key).__name__}; keys must be strings.")
+            raise GridTypeError(
+                f"{where} has the key {key!r} of type {type(key).__name__}.", remedy="Use only strings as keys."
+            )
         if key in RESERVED_KEYS:
             raise GridError(
-                f"{where} has the key {key!r}, which Ray Tune would evaluate; rename the key. "
-                "A grid of raygrid is a plain mapping of names to lists of values."
+                f"{where} has the key {key!r}, which Ray Tune would evaluate.",
+                remedy="Rename the key. A grid of raygrid is a plain mapping of names to lists of values.",
             )
         out[str(key)] = native_value(item, f"{where}[{key!r}]", depth + 1)
     return out
@@ -107,28 +113,27 @@ def normalize_grid(
     """
     if not isinstance(grid, Mapping):
         raise GridTypeError(
-            f"param_grid is a {type(grid).__name__}; give a mapping of names to lists of values, "
-            'such as {"units": [32, 64]}.'
+            f"param_grid is a {type(grid).__name__}.",
+            remedy='Give a mapping of names to lists of values, such as {"units": [32, 64]}.',
         )
     if not grid:
-        raise GridError("param_grid is empty; give at least one name with a list of values.")
+        raise GridError("param_grid is empty.", remedy="Give at least one name with a list of values.")
     _native_mapping(dict.fromkeys(grid), "param_grid")
     problems = _unknown_names(grid, known)
     out: Grid = {}
-    wrong_type = False
     for name in sorted(grid):
         try:
             out[name] = _normalize_values(name, grid[name], defaults, max_points)
         except GridError as error:
-            problems.append(str(error))
-            wrong_type |= isinstance(error, GridTypeError)
+            problems.append(error)
     if problems:
-        raise (GridTypeError if wrong_type else GridError)("\n".join(problems))
+        raise _joined(problems)
     count = count_points(out)
     if count > max_points:
         raise GridError(
             f"param_grid has {counted(count, 'point')} ({' x '.join(str(len(v)) for v in out.values())}), more than "
-            f"max_points={max_points:,}; leave values out, or raise max_points (--max-points)."
+            f"max_points={max_points:,}.",
+            remedy=_FEWER_POINTS,
         )
     return out
 
@@ -141,16 +146,20 @@ def _normalize_values(name: str, values: Any, defaults: Mapping[str, Any], max_p
         # {"grid_search": [...]} is how Ray Tune's own grids are written: say that first.
         native_value(values, where)
     elif isinstance(values, Iterable) and not isinstance(values, str | bytes | list | tuple | range):
-        raise GridTypeError(f"{where} is of type {type(values).__name__}; give a list in a fixed order: list(...).")
+        raise GridTypeError(
+            f"{where} is of type {type(values).__name__}.", remedy="Give a list in a fixed order: list(...)."
+        )
     if not isinstance(values, list | tuple | range):
-        raise GridTypeError(f"{where} is {values!r} of type {type(values).__name__}; wrap it in a list: [{values!r}].")
+        raise GridTypeError(
+            f"{where} is {values!r} of type {type(values).__name__}.",
+            remedy=f"Wrap it in a list: [{literal(repr(values))}].",
+        )
     if not values:
-        raise GridError(f"{where} is an empty list; give it at least one value, or leave {name!r} out.")
+        raise GridError(f"{where} is an empty list.", remedy="Give it at least one value, or leave it out.")
     if len(values) > max_points:
         # Before the values are looked at: a range may hold more of them than there is memory.
         raise GridError(
-            f"{where} has {counted(len(values), 'value')}, more than max_points={max_points:,}; leave values out, or "
-            "raise max_points (--max-points)."
+            f"{where} has {counted(len(values), 'value')}, more than max_points={max_points:,}.", remedy=_FEWER_POINTS
         )
     kept: dict[str, Any] = {}
     repeated = []
@@ -175,12 +184,11 @@ def normalize_config(config: Mapping[str, Any], defaults: Mapping[str, Any], kno
         GridError: unknown names or values that cannot be; all of them in one message.
     """
     if not isinstance(config, Mapping):
-        raise GridTypeError(f"model_config is a {type(config).__name__}; give a mapping of names to values.")
+        raise GridTypeError(f"model_config is a {type(config).__name__}.", remedy="Give a mapping of names to values.")
     _native_mapping(dict.fromkeys(config), "config")
     problems = _unknown_names(config, known)
     merged = {**defaults, **config}
     out: Config = {}
-    wrong_type = False
     for name in sorted(merged):
         where = f"config[{name!r}]"
         try:
@@ -188,11 +196,17 @@ def normalize_config(config: Mapping[str, Any], defaults: Mapping[str, Any], kno
             _check_training_value(name, value, where)
             out[name] = value
         except GridError as error:
-            problems.append(str(error))
-            wrong_type |= isinstance(error, GridTypeError)
+            problems.append(error)
     if problems:
-        raise (GridTypeError if wrong_type else GridError)("\n".join(problems))
+        raise _joined(problems)
     return out
+
+
+def _joined(problems: Sequence[GridError]) -> GridError:
+    """One error that says all of them."""
+    first, *others = problems
+    kind = GridTypeError if any(isinstance(error, GridTypeError) for error in problems) else GridError
+    return kind(first.what, remedy=first.remedy, others=others)
 
 
 def iter_param_grid(grid: Mapping[str, Sequence[Any]]) -> Iterator[Config]:
@@ -249,15 +263,16 @@ def varying_names(grid: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
     return tuple(name for name in sorted(grid) if len(grid[name]) > 1)
 
 
-def _unknown_names(given: Mapping[str, Any], known: Collection[str] | None) -> list[str]:
-    if known is None:
-        return []
-    problems = []
-    for name in given:
-        if name not in known:
-            hint = did_you_mean(name, known)
-            problems.append(f"{name!r} is not a hyperparameter of this model.{hint} Known: {', '.join(sorted(known))}.")
-    return problems
+def _unknown_names(given: Mapping[str, Any], known: Collection[str] | None) -> list[GridError]:
+    return [
+        GridError(
+            f"{name!r} is not a hyperparameter of this model.{did_you_mean(name, known)} "
+            f"Known: {', '.join(sorted(known))}.",
+            remedy="Use one of these names, or leave it out.",
+        )
+        for name in given
+        if known is not None and name not in known
+    ]
 
 
 def _coerce(value: Any, like: Any, where: str) -> Any:
@@ -269,14 +284,17 @@ def _coerce(value: Any, like: Any, where: str) -> Any:
         return value
     if isinstance(like, int | float):
         if isinstance(value, tuple | Mapping):
-            raise GridTypeError(f"{where} is {value!r}; a single number is expected, like {like!r}.")
+            raise GridTypeError(f"{where} is {value!r}.", remedy=f"Give a single number, like {like!r}.")
         if isinstance(value, str) or isinstance(like, float):
             value = _finite_float(value, like, where)
         whole = isinstance(like, int) and isinstance(value, float) and value.is_integer()
         return int(value) if whole else value
     if isinstance(like, tuple | list):
         if not isinstance(value, tuple):
-            raise GridTypeError(f"{where} is {value!r}; a sequence is expected, like {list(like)!r}: [{value!r}].")
+            raise GridTypeError(
+                f"{where} is {value!r}.",
+                remedy=f"Give a sequence, like {literal(list(like))}: [{literal(repr(value))}].",
+            )
         return tuple(_coerce(item, _item_like(like), f"{where}[{i}]") for i, item in enumerate(value))
     return value
 
@@ -295,23 +313,24 @@ def _finite_float(value: float | str, like: Any, where: str) -> float:
     try:
         number = float(value)
     except ValueError:
-        raise GridTypeError(f"{where} is {value!r}, text; a number is expected, like {like!r}.") from None
+        raise GridTypeError(f"{where} is {value!r}, text.", remedy=f"Give a number, like {like!r}.") from None
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise GridError(f"{where} is {value!r}; a finite number is expected, like {like!r}, or None for 'off'.")
+        raise GridError(f"{where} is {value!r}.", remedy=f"Give a finite number, like {like!r}, or $none for 'off'.")
     return number
 
 
 def _check_training_value(name: str, value: Any, where: str) -> None:
     if name in ("batch_size", "epochs"):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise GridError(f"{where} is {value!r}; {name} must be a whole number of at least 1.")
+            raise GridError(f"{where} is {value!r}.", remedy=f"Give a whole number of at least 1 as {name}.")
     elif (
         name == "patience"
         and value is not None
         and (isinstance(value, bool) or not isinstance(value, int) or value < 0)
     ):
         raise GridError(
-            f"{where} is {value!r}; patience must be a whole number of epochs, or 0 or None for 'never stop early'."
+            f"{where} is {value!r}.",
+            remedy="Give a whole number of epochs as patience, or 0 or $none for 'never stop early'.",
         )

@@ -97,9 +97,7 @@ def explains_settings(constructor: Callable[P, None]) -> Callable[P, None]:
         unknown = [name for name in kwargs if name not in known]
         if unknown:
             own = type(model).__name__
-            raise ArgumentError(
-                "\n".join(f"{own} has no setting {name}: {_advice_for_setting(model, name)}" for name in unknown)
-            )
+            raise _unknown(f"{own} has no setting", {name: _advice_for_setting(model, name) for name in unknown})
         constructor(*args, **kwargs)
 
     return checked
@@ -120,8 +118,20 @@ def _check_keywords(model: _Model, method: str, given: Iterable[str], known: set
     unknown = [name for name in given if name not in known]
     if not unknown:
         return
-    lines = [f"{method} has no argument {name}: {_advice(model, method, name, known)}" for name in unknown]
-    raise ArgumentError("\n".join(lines))
+    raise _unknown(f"{method} has no argument", {name: _advice(model, method, name, known) for name in unknown})
+
+
+def _unknown(what: str, advice: Mapping[str, str]) -> ArgumentError:
+    """The error of unknown keywords.
+
+    Args:
+        what: that there is no such keyword.
+        advice: for each of them, what to do instead.
+    """
+    if len(advice) == 1:
+        return ArgumentError(f"{what} {next(iter(advice))}:", remedy=next(iter(advice.values())))
+    lines = "".join(f"\n  {name}: {text}" for name, text in advice.items())
+    return ArgumentError(f"{what} {', '.join(advice)}:", remedy=lines)
 
 
 def _advice(model: _Model, method: str, name: str, known: set[str]) -> str:
@@ -138,8 +148,8 @@ def _advice(model: _Model, method: str, name: str, known: set[str]) -> str:
 def _check_positions(model: _Model, method: str, positional: tuple[Any, ...], named: Mapping[str, Any]) -> None:
     if len(positional) > 2 and positional[2] is not None and not isinstance(positional[2], Mapping):
         raise ArgumentError(
-            f"the third argument of {method} is the grid, and a {type(positional[2]).__name__} is given. Pass data by "
-            f"name: {method}(X_train, X_val=..., y_train=..., y_val=...)."
+            f"the third argument of {method} is the grid, and a {type(positional[2]).__name__} is given.",
+            remedy=f"Pass data by name: {method}(X_train, X_val=..., y_train=..., y_val=...).",
         )
     if len(positional) < 2 or positional[1] is None or named.get("y_train") is not None:
         return
@@ -147,23 +157,25 @@ def _check_positions(model: _Model, method: str, positional: tuple[Any, ...], na
     if x is None or second is None or not x or not second:
         return
     if len(second) == 1:
-        raise ArgumentError(f"{_second_is(method, second)}, which has no features. {_ways(model, method)}")
+        raise ArgumentError(f"{_second_is(method, second)}, which has no features.", remedy=_ways(model, method))
     if x[0] != second[0]:
         return
     if x[1:] != second[1:]:
         raise ArgumentError(
-            f"{_second_is(method, second)}, with as many rows as X_train, which has shape {x}, but not its features. "
-            f"{_ways(model, method)}"
+            f"{_second_is(method, second)}, with as many rows as X_train, which has shape {x}, but not its features.",
+            remedy=_ways(model, method),
         )
     if model.USES_TARGETS is not False:
         raise ArgumentError(
-            f"{_second_is(method, second)}, the shape of X_train, so it may be meant as targets. {_ways(model, method)}"
+            f"{_second_is(method, second)}, the shape of X_train, so it may be meant as targets.",
+            remedy=_ways(model, method),
         )
     correlation = _correlation(positional[0], positional[1])
     if correlation > _PAIRED_CORRELATION:
         raise ArgumentError(
             f"{_second_is(method, second)}, and its rows follow those of X_train one by one (correlation "
-            f"{correlation:.2f}), as targets do. {_ways(model, method)}"
+            f"{correlation:.2f}), as targets do.",
+            remedy=_ways(model, method),
         )
 
 

@@ -37,7 +37,8 @@ class CallOptions:
         if self.accept_code_change and self.reset:
             raise ArgumentError(
                 "both accept_code_change and reset_experiment are given; the one takes over what is trained, the other "
-                "trains all of it anew. Leave one of them out."
+                "trains all of it anew.",
+                remedy="Leave one of them out.",
             )
 
 

@@ -25,7 +25,7 @@ from raygrid.base.arguments import (
 )
 from raygrid.base.files import decode_json, encode_json, make_folder
 from raygrid.base.keras_settings import global_dtype_policy, keras_settings
-from raygrid.base.types import Array, Builder
+from raygrid.base.types import Builder
 from raygrid.data.scaling import ScalerSetting, scaler_setting
 from raygrid.data.training_data import TrainingData, prepare_data
 from raygrid.errors import AllTrialsFailedError, ArgumentError, BuilderError, MissingArtifactError, NotFittedError
@@ -140,7 +140,10 @@ class GridSearchModel(Parameters):
         progress: SearchListener | None = None,
     ) -> None:
         if build_model is not None and not callable(build_model):
-            raise ArgumentError(f"build_model is {build_model!r}; it must be a function of config and input_shape.")
+            raise ArgumentError(
+                f"build_model is {build_model!r}; it must be a function of config and input_shape.",
+                remedy="Pass the function itself, not what it returns.",
+            )
         self.model_dir = local_path("model_dir", model_dir)
         self.cache_prefix = check_prefix(cache_prefix)
         self.verbose = verbosity(verbose)
@@ -314,7 +317,10 @@ class GridSearchModel(Parameters):
         cached = self._read_cached(paths)
         require_current(paths, cached, identity)
         if cached.legacy:
-            raise ArgumentError(f"{paths.model_path} was made by another implementation; its search is not known.")
+            raise ArgumentError(
+                f"{paths.model_path} was made by another implementation; its search is not known.",
+                remedy="To have a search whose winner can be confirmed, $train_anew.",
+            )
         manifest = cached.manifest
         with self._locked(paths):
             run = SearchRun(paths, checked, identity, manifest.experiment, Request.from_json(manifest.request))
@@ -378,7 +384,7 @@ class GridSearchModel(Parameters):
     def best_metrics(self, metrics: dict[str, Any] | None) -> None:
         self._published = None if metrics is None else replace(self.published, metrics=metrics)
 
-    def predict(self, X: object, run_ids: object = None) -> Array:
+    def predict(self, X: object, run_ids: object = None) -> Any:
         """The model's output for rows of ``X``, in the original units of the targets, or of the inputs it reproduces.
 
         A model of windows gives for each row the mean over all windows, one row apart, that hold it.
@@ -449,7 +455,7 @@ class GridSearchModel(Parameters):
             NotFittedError: neither ``fit`` nor ``load`` was called.
         """
         if self._published is None:
-            raise NotFittedError(f"{type(self).__name__} has no model yet; call fit or load first.")
+            raise NotFittedError(f"{type(self).__name__} has no model yet.", remedy="Call fit or load first.")
         return self._published
 
     @property
@@ -473,8 +479,8 @@ class GridSearchModel(Parameters):
         """
         if self._build_function is None:
             raise BuilderError(
-                f"{type(self).__name__} has no build_model; define build_model(self, config, input_shape) in a "
-                "subclass, or pass build_model=function."
+                f"{type(self).__name__} has no build_model.",
+                remedy="Define build_model(self, config, input_shape) in a subclass, or pass build_model=function.",
             )
         return self._build_function(config, input_shape)
 
@@ -555,8 +561,8 @@ class GridSearchModel(Parameters):
         """
         if self.WINDOWED and others.get("shuffle_split"):
             raise ArgumentError(
-                f"shuffle_split draws single rows, and {type(self).__name__} learns windows of rows in order. Leave "
-                "shuffle_split out, or pass whole runs for validation as X_val and val_run_ids."
+                f"shuffle_split draws single rows, and {type(self).__name__} learns windows of rows in order.",
+                remedy="Leave $shuffle_split out, or pass whole runs for validation as $val_runs.",
             )
         data = prepare_data(
             X_train,
@@ -567,15 +573,25 @@ class GridSearchModel(Parameters):
             **others,
         )
         if self.USES_TARGETS is False and data.supervised:
-            raise ArgumentError(f"{type(self).__name__} learns to reproduce its inputs; leave y_train and y_val out.")
+            raise ArgumentError(
+                f"{type(self).__name__} learns to reproduce its inputs, and targets are given.",
+                remedy="Leave $targets out.",
+            )
         if self.USES_TARGETS is True and not data.supervised:
             raise ArgumentError(
-                f"{type(self).__name__} learns to predict targets; pass them as y_train: fit(X, y_train=y)."
+                f"{type(self).__name__} learns to predict targets, and none are given.",
+                remedy="Pass them as $targets_of_fit.",
             )
         if self.WINDOWED and (data.supervised or data.w_train is not None):
-            raise ArgumentError(f"{type(self).__name__} reproduces windows; leave targets and sample weights out.")
+            raise ArgumentError(
+                f"{type(self).__name__} reproduces windows of its inputs, and targets or sample weights are given.",
+                remedy="Leave targets and sample weights out.",
+            )
         if not self.WINDOWED and data.runs_train is not None:
-            raise ArgumentError(f"{type(self).__name__} sees single rows, not windows; leave run_ids out.")
+            raise ArgumentError(
+                f"{type(self).__name__} sees single rows, not windows, and run ids are given.",
+                remedy="Leave $run_ids out.",
+            )
         return data
 
     def identity_of(self, data: TrainingData) -> Identity:
@@ -697,8 +713,8 @@ class GridSearchModel(Parameters):
         cached = read_cached(paths)
         if cached is None:
             raise MissingArtifactError(
-                f"nothing is published as {paths.prefix!r} in {paths.model_dir}; call fit first, or check model_dir "
-                "and cache_prefix."
+                f"nothing is published as {paths.prefix!r} in {paths.model_dir}.",
+                remedy="Call fit first, or check model_dir and cache_prefix.",
             )
         return cached
 

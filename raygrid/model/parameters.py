@@ -36,8 +36,8 @@ class Parameters:
                 found[name] = self._parameter(name)
             except AttributeError:
                 raise ArgumentError(
-                    f"{type(self).__name__} has the argument {name!r} and keeps no attribute of that name; write "
-                    f"self.{name} = {name} in its constructor."
+                    f"{type(self).__name__} has the argument {name!r} and keeps no attribute of that name.",
+                    remedy=f"Write self.{name} = {name} in its constructor.",
                 ) from None
         return found
 
@@ -52,8 +52,8 @@ class Parameters:
         if unknown:
             names = self.parameter_names()
             raise ArgumentError(
-                f"{type(self).__name__} has no argument {unknown[0]!r}; it has {', '.join(names)}."
-                f"{did_you_mean(unknown[0], names)}"
+                f"{type(self).__name__} has no argument {unknown[0]!r}.",
+                remedy=f"Use one of {', '.join(names)}.{did_you_mean(unknown[0], names)}",
             )
         before, after = vars(type(self)(**known)), vars(type(self)(**{**known, **params}))
         for name, value in after.items():

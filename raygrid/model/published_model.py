@@ -10,13 +10,13 @@ import numpy as np
 
 from raygrid.base.types import Array
 from raygrid.base.wording import counted
-from raygrid.data.checks import as_input, as_sample_weights, as_targets
+from raygrid.data.checks import as_features, as_input, as_sample_weights, as_targets
 from raygrid.data.column_names import column_order, in_order, names_of, put_back
 from raygrid.data.missing_values import MissingValues
 from raygrid.data.precision import are_whole, cast, require_float32, unscaled_dtype
 from raygrid.data.row_labels import check_row_labels
 from raygrid.data.scaling import Scaling
-from raygrid.data.structures import Tree, filled, given_structure, leaf_name, leaves, same_structure
+from raygrid.data.structures import Tree, filled, given_structure, is_structure, leaf_name, leaves, same_structure
 from raygrid.data.texts import is_text
 from raygrid.data.training_arrays import RowSpec
 from raygrid.data.training_data import as_runs, row_count, unpacked
@@ -76,11 +76,14 @@ class PublishedModel:
         if self.windowed:
             if y is not None or sample_weight is not None:
                 raise ArgumentError(
-                    "the model reproduces windows of its inputs; leave y and sample_weight out. Runs are run_ids=..."
+                    "the model reproduces windows of its inputs, and y or sample_weight is given.",
+                    remedy="Leave y and sample_weight out, and pass runs as run_ids=...",
                 )
             return evaluate_windows(model, x, runs, self.config)
         if y is None and not self.targets_are_inputs:
-            raise ArgumentError("evaluate needs y: the model was trained with targets. Pass the targets of X as y.")
+            raise ArgumentError(
+                "evaluate needs y: the model was trained with targets.", remedy="Pass the targets of X as y."
+            )
         rows = row_count(x)
         target = x if y is None else self._model_targets(y, rows)
         weights = None
@@ -115,6 +118,9 @@ class PublishedModel:
     def _model_inputs(self, X: object, run_ids: object) -> tuple[Tree, Array | None]:
         """``X`` in the units that the model sees, and the number of each row's run."""
         tree, trained = given_structure("X", X), self._trained_inputs()
+        if isinstance(trained, RowSpec) and is_structure(X):
+            # Says what it is, and what to do.
+            as_features("X", X)
         if trained is not None:
             same_structure("X", tree, "the training data", trained)
         specs = leaves(trained) if trained is not None else {}
@@ -136,7 +142,9 @@ class PublishedModel:
         missing.require_none()
         x = filled(tree, found)
         if run_ids is not None and not self.windowed:
-            raise ArgumentError("the model sees single rows, not windows; leave run_ids out.")
+            raise ArgumentError(
+                "the model sees single rows, not windows, and run_ids is given.", remedy="Leave run_ids out."
+            )
         runs = None if run_ids is None else as_runs("run_ids", run_ids, row_count(x))
         scaled = leaves(self.scaling.scale_inputs(x))
         for path, array in scaled.items():

@@ -145,8 +145,8 @@ class PointRun:
     def _append(self, events: Sequence[Event]) -> None:
         if self._file is None:
             raise RaygridError(
-                f"The TensorBoard run {str(self._folder)!r} is not open: call start() once before epochs() and "
-                "finish(), and nothing after finish()."
+                f"The TensorBoard run {str(self._folder)!r} is not open.",
+                remedy="Call start() once before epochs() and finish(), and nothing after finish().",
             )
         buffer = io.BytesIO()
         writer = RecordWriter(buffer)

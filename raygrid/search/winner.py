@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raygrid")
 
+# Below the causes, which are of several lines.
+_CORRECT_THE_CAUSE = "\nCorrect in the model's code, the data or the grid what the cause names, and train again."
 
 # Trains a plan's trials; gives the records of what was trained, by key.
 Train = Callable[[SearchRun, Plan, Builder, SearchOptions], dict[str, PointRecord]]
@@ -154,7 +156,7 @@ def _train_and_pick(
     records = plan.done | train(plan)
     best = pick_best((point.number, records[point.key]) for point in plan.points)
     if best is None:
-        raise AllTrialsFailedError(_why_all_failed(plan, records))
+        raise AllTrialsFailedError(_why_all_failed(plan, records), remedy=_CORRECT_THE_CAUSE)
     number, record = best
     lost = sorted(name for name, value in record.metrics.items() if value is None)
     if lost:
@@ -169,7 +171,8 @@ def _train_and_pick(
         if weights is None:
             raise AllTrialsFailedError(
                 f"the winner {record.config} was trained again, since its weights were gone, and {record.status}: "
-                f"{record.error}"
+                f"{record.error}",
+                remedy=_CORRECT_THE_CAUSE,
             )
     return number, record, weights
 

@@ -103,7 +103,7 @@ class Checkpoints:
         except FileNotFoundError:
             return None
         except CorruptArtifactError as error:
-            log.warning("%s The training begins anew.", error)
+            log.warning("%s The training begins anew.", error.what)
         except Exception as error:
             # What an archive whose bytes were changed makes its readers raise is in no list.
             log.warning("%s is damaged (%s); the training begins anew.", path, error)

@@ -109,8 +109,8 @@ def _locked_now(paths: ModelArtifacts) -> Iterator[None]:
             yield
     except LockTimeoutError as error:
         raise LockTimeoutError(
-            f"nothing is removed: {', '.join(holders)} trains under the prefix {paths.prefix!r} in {paths.model_dir}. "
-            "Clean again when it has ended."
+            f"nothing is removed: {', '.join(holders)} trains under the prefix {paths.prefix!r} in {paths.model_dir}.",
+            remedy="Clean again when it has ended.",
         ) from error
 
 
@@ -118,7 +118,8 @@ def _published_manifest(paths: ModelArtifacts) -> Manifest:
     manifest = read_manifest(paths)
     if manifest is None:
         raise MissingArtifactError(
-            f"nothing is published as {paths.prefix!r} in {paths.model_dir}, so every record may still be needed."
+            f"nothing is published as {paths.prefix!r} in {paths.model_dir}, so every record may still be needed.",
+            remedy="Check the prefix and the folder, or finish the search first.",
         )
     return manifest
 

@@ -105,8 +105,8 @@ def read_ledger(paths: ModelArtifacts) -> pa.Table | None:
         return _checked_ledger(table)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CorruptArtifactError(
-            f"{paths.ledger_path} is damaged: it is not a Parquet table of points ({error}). Remove it; the next "
-            "training under this prefix writes it again."
+            f"{paths.ledger_path} is damaged: it is not a Parquet table of points ({error}).",
+            remedy="Remove it; the next training under this prefix writes it again.",
         ) from error
 
 

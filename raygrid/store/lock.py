@@ -63,8 +63,8 @@ def _refuse_files_of_jobs(folder: Path) -> None:
     if any(part in f"{folder.resolve()}/" for part in _FILES_OF_JOBS):
         raise ArgumentError(
             f"model_dir is {folder.absolute()}, among the files that came with the Ray job, which Ray removes "
-            "after it. Pass an absolute folder on storage that all nodes share, such as model_dir='/shared/models' "
-            "(--model-dir /shared/models)."
+            "after it.",
+            remedy="Pass an absolute folder on storage that all nodes share, such as $shared_model_dir.",
         )
 
 
@@ -138,7 +138,8 @@ def _take_lock(path: Path) -> int | None:
         raise StorageError(
             error.errno,
             f"{path} cannot be locked ({error.strerror}): the file system gives no locks (flock), without which two "
-            "searches would overwrite each other. Mount it with locks, or choose a model_dir on another one",
+            "searches would overwrite each other.",
+            remedy="Mount it with locks, or choose $another_model_dir on a file system that has them.",
         ) from error
     except BaseException:
         os.close(descriptor)

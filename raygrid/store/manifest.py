@@ -99,7 +99,8 @@ class Manifest:
             written = value["format"]
             if isinstance(written, int) and written > MANIFEST_FORMAT:
                 raise VersionError(
-                    f"{source} has format {written}, and this raygrid reads up to {MANIFEST_FORMAT}; upgrade raygrid."
+                    f"{source} has format {written}, and this raygrid reads up to {MANIFEST_FORMAT}.",
+                    remedy="Upgrade raygrid.",
                 )
             if written != MANIFEST_FORMAT:
                 raise ValueError(f"format {written!r} is unknown")

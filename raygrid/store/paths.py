@@ -26,8 +26,9 @@ def check_prefix(prefix: object) -> str:
         or _DEVICES.fullmatch(prefix)
     ):
         raise PrefixError(
-            f"cache_prefix is {prefix!r}; it must be a plain file name: 1 to 100 of A-Z a-z 0-9 . _ -, beginning with "
-            "a letter or digit, not ending in a dot, and no device name of Windows such as CON."
+            f"the prefix {prefix!r} is not a plain file name.",
+            remedy="$prefix must consist of 1 to 100 of A-Z a-z 0-9 . _ -, begin with a letter or digit, not end in a "
+            "dot, and be no device name of Windows such as CON.",
         )
     return prefix
 

@@ -59,12 +59,14 @@ class PointStore:
         try:
             record = PointRecord.from_json(decode_json(read_bytes(path), path), str(path))
             if record.key != key:
-                raise CorruptArtifactError(f"{path} is the record of another point, {record.key}; remove the file.")
+                raise CorruptArtifactError(
+                    f"{path} is the record of another point, {record.key}.", remedy="Remove the file."
+                )
             return record
         except FileNotFoundError:
             return None
         except CorruptArtifactError as error:
-            log.warning("%s The point is trained again.", error)
+            log.warning("%s The point is trained again.", error.what)
             return None
 
     def get_all(self, keys: Iterable[str]) -> dict[str, PointRecord]:
@@ -151,7 +153,7 @@ class PointStore:
         except FileNotFoundError:
             return None
         except CorruptArtifactError as error:
-            log.warning("%s %s", error, _TRAINED_AGAIN)
+            log.warning("%s %s", error.what, _TRAINED_AGAIN)
             return None
         try:
             return read_weights(io.BytesIO(data))

@@ -9,7 +9,7 @@ from typing import Any
 
 from raygrid.base.files import decode_json
 from raygrid.data.scaling import Scaling
-from raygrid.errors import CorruptArtifactError, StaleCacheError, VersionError
+from raygrid.errors import RESTORE, CorruptArtifactError, StaleCacheError, VersionError
 from raygrid.grid.plan import STOP_KEYS
 from raygrid.grid.records import tuples
 from raygrid.grid.request import Request
@@ -90,7 +90,9 @@ def read_cached(paths: ModelArtifacts, warn: bool = True) -> CachedModel | None:
     metrics = decode_json(files[paths.metrics_path.name], paths.metrics_path)
     for path, value in ((paths.config_path, config), (paths.metrics_path, metrics)):
         if not isinstance(value, dict):
-            raise CorruptArtifactError(f"{path} is damaged: it holds {type(value).__name__}, not a mapping.")
+            raise CorruptArtifactError(
+                f"{path} is damaged: it holds {type(value).__name__}, not a mapping.", remedy=RESTORE
+            )
     scaling = Scaling()
     if paths.scaler_path.name in files:
         value = decode_json(files[paths.scaler_path.name], paths.scaler_path)

@@ -125,7 +125,10 @@ def read_published(paths: ModelArtifacts) -> PublishedSet | None:
             return PublishedSet(manifest, files)
         except CorruptArtifactError as error:
             problem = error
-    raise problem or CorruptArtifactError(f"{paths.manifest_path} changed {_READ_ATTEMPTS} times while it was read.")
+    raise problem or CorruptArtifactError(
+        f"{paths.manifest_path} changed {_READ_ATTEMPTS} times while it was read.",
+        remedy="Load it again once no search under this prefix is publishing.",
+    )
 
 
 def _read_generation(paths: ModelArtifacts, manifest: Manifest) -> dict[str, bytes]:
@@ -149,8 +152,6 @@ def _damage_told(path: Path, paths: ModelArtifacts) -> Iterator[None]:
     except FileNotFoundError:
         what = f"{path} is missing, though {paths.manifest_path} names it."
         raise CorruptArtifactError(what, remedy=RESTORE) from None
-    except CorruptArtifactError as error:
-        raise CorruptArtifactError(error.what, remedy=error.remedy or RESTORE) from None
 
 
 def _check_flat_files(paths: ModelArtifacts, manifest: Manifest) -> None:

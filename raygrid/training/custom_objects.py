@@ -97,13 +97,14 @@ class CustomObjects:
         builder = "call load() on the class that trained it, or load(..., build_model=...) with its builder function"
         if self.missing:
             return CustomObjectError(
-                f"{source} cannot be loaded by Keras alone: {self.reason(error)}. The file is whole. Import the module "
-                f"that has {_listed(self.missing)}, decorated with {_REGISTER}, before; or {builder}."
+                f"{source} cannot be loaded by Keras alone: {self.reason(error)}. The file is whole.",
+                remedy=f"Import the module that has {_listed(self.missing)}, decorated with {_REGISTER}, before; or "
+                f"{builder}.",
             )
         if self.has_code or self.registered:
             return CustomObjectError(
-                f"{source} cannot be loaded by Keras alone: {self.reason(error)}. The file is whole. To load it, "
-                f"{builder}."
+                f"{source} cannot be loaded by Keras alone: {self.reason(error)}. The file is whole.",
+                remedy=f"To load it, {builder}.",
             )
         return CorruptArtifactError(f"{source} cannot be loaded by Keras ({first_line(error)}).", remedy=RESTORE)
 

@@ -74,8 +74,9 @@ class PointGroup:
         if "val_loss" not in row:
             raise BuilderError(
                 f"the model's test_step logs no 'loss' (an epoch gave {', '.join(sorted(row)) or 'nothing'}), so there "
-                "is no val_loss to choose by. It must return {'loss': ..., ...}; keras.metrics.Mean(name='loss') "
-                "gives the mean over an epoch's batches."
+                "is no val_loss to choose by.",
+                remedy="It must return {'loss': ..., ...}; keras.metrics.Mean(name='loss') gives the mean over an "
+                "epoch's batches.",
             )
         better, _ = self._best.update(epoch, row["val_loss"])
         if better:

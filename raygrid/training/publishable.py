@@ -99,10 +99,11 @@ def _check(
         raise
     except Exception as error:
         if _lacks_call(model):
-            raise BuilderError(unsaveable(model, error)) from error
+            raise unsaveable(model, error) from error
         raise BuilderError(
             f"{type(model).__name__} could not be published once it is trained: called on a row of zeros of the shape "
-            f"{inputs.shape}, which makes its variables when it is loaded, it fails ({_cause(error)})."
+            f"{inputs.shape}, which makes its variables when it is loaded, it fails ({_cause(error)}).",
+            remedy="Make call() work on any row of this shape, also on zeros.",
         ) from error
 
     def rebuild() -> keras.Model:
@@ -113,14 +114,14 @@ def _check(
     except _OF_THE_MACHINE:
         raise
     except Exception as error:
-        raise BuilderError(unsaveable(model, error)) from error
+        raise unsaveable(model, error) from error
     try:
         loaded = model_from_bytes(data, Path("the model"), lambda: complete(new_model(), inputs), tell=False)
     except CorruptArtifactError as error:
         raise BuilderError(
             "the model could not be published once it is trained: what is saved of it does not fit the model that "
-            f"build_model gives when it is called again ({first_line(error.__cause__ or error)}). Does build_model "
-            "depend on anything but its arguments?"
+            f"build_model gives when it is called again ({first_line(error.__cause__ or error)}).",
+            remedy="Make build_model depend on nothing but its arguments.",
         ) from error
     batch = next(iter(val_items(arrays, config, settings).in_order(config["batch_size"])))
     _check_same(model, loaded, batch)
@@ -133,7 +134,7 @@ def _check_same(model: keras.Model, loaded: keras.Model, batch: tuple[tf.Tensor,
             expected = results_of(model, batch)
         except Exception as error:
             if _lacks_call(model):
-                raise BuilderError(unsaveable(model, error)) from error
+                raise unsaveable(model, error) from error
             # What is wrong with the data or the step, the training says better.
             return
         try:
@@ -141,13 +142,15 @@ def _check_same(model: keras.Model, loaded: keras.Model, batch: tuple[tf.Tensor,
         except Exception as error:
             raise BuilderError(
                 f"the model could not be published once it is trained: loaded from its file, it cannot {what} "
-                f"({_cause(error)}). {_what_get_config_lacks(model)}"
+                f"({_cause(error)}).",
+                remedy=_what_get_config_lacks(model),
             ) from error
         # A model that is random by nature gives something else each time.
         if not _agree(expected, found) and _agree(expected, results_of(model, batch)):
             raise BuilderError(
                 "the model could not be published once it is trained: loaded from its file, it gives other results "
-                f"for the same rows ({what}). {_what_get_config_lacks(model)}"
+                f"for the same rows ({what}).",
+                remedy=_what_get_config_lacks(model),
             )
 
 
@@ -178,13 +181,14 @@ def _agree(one: list[Array], other: list[Array]) -> bool:
     )
 
 
-def unsaveable(model: keras.Model, error: Exception) -> str:
+def unsaveable(model: keras.Model, error: Exception) -> BuilderError:
     """Why a model cannot be published, which ``error`` was raised by, and what to add to its classes."""
     begin = f"{type(model).__name__} could not be published once it is trained"
     if _lacks_call(model):
-        return (
-            f"{begin}: it has no call(), without which it cannot be saved and predicts nothing. Define "
-            "call(self, inputs), which gives what predict is to return, such as self.decoder(self.encoder(inputs))."
+        return BuilderError(
+            f"{begin}: it has no call(), without which it cannot be saved and predicts nothing.",
+            remedy="Define call(self, inputs), which gives what predict is to return, such as "
+            "self.decoder(self.encoder(inputs)).",
         )
     for part in _all_parts(model):
         try:
@@ -192,13 +196,17 @@ def unsaveable(model: keras.Model, error: Exception) -> str:
         except Exception as raised:
             names = _arguments(type(part))
             entries = ", ".join(f'"{name}": self.{name}' for name in names)
-            return (
+            return BuilderError(
                 f"{begin}: {type(part).__name__} has no get_config that Keras could save it with "
-                f"({type(raised).__name__}). Add to the class: def get_config(self): return "
-                f"{{**super().get_config(){', ' if entries else ''}{entries}}}. An argument that is itself a layer or "
-                "a function goes through keras.saving.serialize_keras_object, and back in from_config."
+                f"({type(raised).__name__}).",
+                remedy=f"Add to the class: def get_config(self): return {{**super().get_config()"
+                f"{', ' if entries else ''}{entries}}}. An argument that is itself a layer or a function goes through "
+                "keras.saving.serialize_keras_object, and back in from_config.",
             )
-    return f"{begin}: it cannot be saved ({_cause(error)})."
+    return BuilderError(
+        f"{begin}: it cannot be saved ({_cause(error)}).",
+        remedy="Check that get_config of each of its classes returns only what Keras can write as JSON.",
+    )
 
 
 def _cause(error: Exception) -> str:
@@ -231,7 +239,7 @@ def _what_get_config_lacks(model: keras.Model) -> str:
             if names:
                 lacking[type(part).__name__] = names
     if not lacking:
-        return "Do get_config and from_config of its classes carry all that call() depends on?"
+        return "Make get_config and from_config of its classes carry all that call() depends on."
     return " ".join(
         f"get_config of {cls} leaves out {_quoted(names)}; add to what it returns: "
         + ", ".join(f'"{name}": self.{name}' for name in names)

@@ -76,28 +76,30 @@ def rebuild_winner(
             raise
         except Exception as error:
             raise _unpublishable(
-                record, f"build_model fails where the winner is rebuilt: {first_line(error)}"
+                record, f"build_model fails where the winner is rebuilt: {first_line(error)}", "Correct build_model."
             ) from error
         try:
             model.set_weights(list(weights))
         except ValueError as error:
             raise RebuildError(
-                f"the weights of the winner {record.config} do not fit the model that build_model gives now: {error}. "
-                "Does build_model depend on anything but its arguments?"
+                f"the weights of the winner {record.config} do not fit the model that build_model gives now: "
+                f"{str(error).rstrip('.')}.",
+                remedy="Make build_model depend on nothing but its arguments.",
             ) from error
         try:
             data = model_bytes(model)
         except Exception as error:
-            raise _unpublishable(record, unsaveable(model, error)) from error
+            why = unsaveable(model, error)
+            raise _unpublishable(record, why.what, why.remedy) from error
         model = model_from_bytes(data, source, fresh)
         _check_val_loss(model, record, arrays, settings)
         return model, data
 
 
-def _unpublishable(record: PointRecord, why: str) -> RebuildError:
+def _unpublishable(record: PointRecord, why: str, remedy: str) -> RebuildError:
     return RebuildError(
         f"the winner {record.config} is trained, and nothing is published. {why.rstrip('.')}.",
-        remedy="Once that is mended, $accept_code_change publishes it without training again.",
+        remedy=f"{remedy} Once that is mended, $accept_code_change publishes it without training again.",
     )
 
 
@@ -118,8 +120,8 @@ def _check_val_loss(model: keras.Model, record: PointRecord, arrays: TrainingArr
         )
     else:
         raise RebuildError(
-            f"{message}, for {record.config}. Nothing is published. Does build_model, or a custom layer's call, depend "
-            "on anything but its arguments?"
+            f"{message}, for {record.config}. Nothing is published.",
+            remedy="Make build_model, and the call of each custom layer, depend on nothing but their arguments.",
         )
 
 

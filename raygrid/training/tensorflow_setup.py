@@ -39,15 +39,15 @@ def check_backend() -> None:
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "backend"):
         name = str(keras.backend.backend())
-        fix = 'set os.environ["KERAS_BACKEND"] = "tensorflow" before Keras is imported'
+        remedy = 'Set os.environ["KERAS_BACKEND"] = "tensorflow" before Keras is imported.'
     elif os.environ.get("KERAS_BACKEND"):
-        name, fix = os.environ["KERAS_BACKEND"], "export KERAS_BACKEND=tensorflow"
+        name, remedy = os.environ["KERAS_BACKEND"], "Run 'export KERAS_BACKEND=tensorflow' first."
     else:
         path, saved = keras_json()
         name = str(saved.get("backend", "tensorflow"))
-        fix = f'export KERAS_BACKEND=tensorflow (or put "backend": "tensorflow" into {path})'
+        remedy = f"""Run 'export KERAS_BACKEND=tensorflow' first, or put "backend": "tensorflow" into {path}."""
     if name != "tensorflow":
-        raise BackendError(f"Keras is set to the backend {name!r}, and raygrid trains with TensorFlow. Fix: {fix}")
+        raise BackendError(f"Keras is set to the backend {name!r}, and raygrid trains with TensorFlow.", remedy=remedy)
 
 
 def load_tensorflow() -> None:
@@ -208,7 +208,7 @@ def prepare_worker(threads: int, gpus: float, verbose: bool = False) -> None:
             tf.config.set_visible_devices([], "GPU")
         return
     if len(found) < gpus:
-        raise ResourceError(_unseen_gpus(gpus, len(found)))
+        raise _unseen_gpus(gpus, len(found))
     if gpus < 1 and not tf.config.get_logical_device_configuration(found[0]):
         limit = _memory_limit_mib(gpus)
         if limit is not None:
@@ -217,13 +217,15 @@ def prepare_worker(threads: int, gpus: float, verbose: bool = False) -> None:
             )
 
 
-def _unseen_gpus(granted: float, seen: int) -> str:
+def _unseen_gpus(granted: float, seen: int) -> ResourceError:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return (
+    # It is recorded as text, which both Python and the command line show.
+    return ResourceError(
         f"Ray granted this trial {counted(granted, 'GPU')} on {socket.gethostname()} "
         f"(CUDA_VISIBLE_DEVICES is {'not set' if visible is None else repr(visible)}), and TensorFlow sees "
-        f"{seen or 'none'}. Fix: install CUDA for TensorFlow on every node (pip install 'raygrid[gpu]') and check with "
-        "nvidia-smi that the driver sees them, or train on CPUs with Resources(gpus_per_trial=0) (--gpus-per-trial 0)."
+        f"{seen or 'none'}.",
+        remedy="Install CUDA for TensorFlow on every node (pip install 'raygrid[gpu]') and check with nvidia-smi that "
+        "the driver sees them, or train on CPUs with Resources(gpus_per_trial=0) (--gpus-per-trial 0).",
     )
 
 

@@ -203,11 +203,13 @@ def build_checked(build: Builder, config: Mapping[str, Any], input_shape: Any) -
     model = build(config, input_shape)
     if not isinstance(model, keras.Model):
         raise BuilderError(
-            f"build_model returned {type(model).__name__}, not a keras.Model; does it end with 'return model'?"
+            f"build_model returned {type(model).__name__}, not a keras.Model.",
+            remedy="End it with 'return model'.",
         )
     if not model.compiled:
         raise BuilderError(
-            "build_model returned a model that is not compiled; call model.compile(optimizer=..., loss=...)."
+            "build_model returned a model that is not compiled.",
+            remedy="Call model.compile(optimizer=..., loss=...) before it is returned.",
         )
     return model
 

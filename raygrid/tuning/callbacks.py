@@ -19,7 +19,7 @@ from raygrid.grid.records import PointRecord
 from raygrid.progress.listeners import SearchListener, tell_trained_apart
 from raygrid.progress.remedies import NOT_STARTED, with_remedy
 from raygrid.store.points import PointStore
-from raygrid.tuning.startup_faults import StartupFaults
+from raygrid.tuning.startup_faults import STARTUP_REMEDY, StartupFaults
 from raygrid.tuning.trial import decode_points, weights_name
 from raygrid.tuning.worker_memory import WorkerGrowth
 
@@ -63,7 +63,7 @@ class RecordingCallback(Callback):
         if self.recording_error is not None:
             raise self.recording_error
         if self.startup.cause is not None:
-            raise AllTrialsFailedError(self.startup.cause)
+            raise AllTrialsFailedError(self.startup.cause, remedy=STARTUP_REMEDY)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.startup.began(trial.trial_id)

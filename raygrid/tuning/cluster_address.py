@@ -51,12 +51,16 @@ def check_cluster(address: str) -> None:
     """
     if "://" in address:
         raise ClusterError(
-            f"address {address!r} is a Ray Client address, and Tune's callbacks do not work through it. Run raygrid on "
-            "a node of the cluster with address='auto' or 'HOST:6379', or submit the command as a Ray job."
+            f"address {address!r} is a Ray Client address, and Tune's callbacks do not work through it.",
+            remedy="Run raygrid on a node of the cluster, with 'auto' or 'HOST:6379' as the address, or submit the "
+            "command as a Ray job.",
         )
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        raise ClusterError(f"address {address!r} is not of the form HOST:PORT (Ray's default port is 6379).")
+        raise ClusterError(
+            f"address {address!r} is not of the form HOST:PORT.",
+            remedy="Name the head node and its port, such as '10.0.0.5:6379'; 6379 is Ray's default.",
+        )
     try:
         # Safe path: a file ray.py in the working folder is not Ray.
         asked = subprocess.run(
@@ -71,8 +75,9 @@ def check_cluster(address: str) -> None:
     said = asked.stdout.strip()
     if asked.returncode == _NOTHING_THERE:
         raise ClusterError(
-            f"there is no Ray cluster at {address}: {said}. Start one with 'ray start --head --port={port}', or leave "
-            "the address out to search on this machine."
+            f"there is no Ray cluster at {address}: {said}.",
+            remedy=f"Start one with 'ray start --head --port={port}', or leave the address out to search on this "
+            "machine.",
         )
     if asked.returncode != 0:
         raise _no_answer(address, said or asked.stderr.strip() or f"exit code {asked.returncode}")
@@ -81,8 +86,9 @@ def check_cluster(address: str) -> None:
 
 def _no_answer(address: str, how: str) -> ClusterError:
     return ClusterError(
-        f"what listens at {address} did not answer as a Ray cluster: {how}. Is it the port of the head node's GCS "
-        "(6379 by default), and is the token (RAY_AUTH_TOKEN, or ~/.ray/auth_token) that of the cluster?"
+        f"what listens at {address} did not answer as a Ray cluster: {how}.",
+        remedy="Check that this is the port of the head node's GCS (6379 by default), and that the token "
+        "(RAY_AUTH_TOKEN, or ~/.ray/auth_token) is that of the cluster.",
     )
 
 
@@ -98,7 +104,7 @@ def _check_versions(address: str, cluster: dict[str, Any] | None) -> None:
     except RuntimeError:
         raise ClusterError(
             f"the Ray cluster at {address} has Ray {cluster['ray_version']} and Python {cluster['python_version']}, "
-            f"this process has Ray {ray.__version__} and Python {sys.version.split()[0]}; all must have the same. "
-            f"Install here what runs there (pip install 'ray[tune]=={cluster['ray_version']}'), or start the cluster "
-            "with the versions of this process."
+            f"this process has Ray {ray.__version__} and Python {sys.version.split()[0]}; all must have the same.",
+            remedy=f"Install here what runs there (pip install 'ray[tune]=={cluster['ray_version']}'), or start the "
+            "cluster with the versions of this process.",
         ) from None

@@ -27,6 +27,7 @@ from raygrid.tuning.options import SearchOptions
 from raygrid.tuning.resources import TrialResources, resolve, shortage_on_a_node
 from raygrid.tuning.session import RaySession
 from raygrid.tuning.shared_folder import check_shared_folder
+from raygrid.tuning.startup_faults import STARTUP_REMEDY, StartupFaults
 from raygrid.tuning.trial import TrainingJob, TrialJob, encode_points, run_trial
 from raygrid.tuning.trial_queue import TrialQueue
 from raygrid.tuning.worker_memory import GROWTH_LIMIT_BYTES, WorkerGrowth
@@ -252,8 +253,8 @@ def _no_worker_starts(startup: StartupFaults, points: int) -> AllTrialsFailedErr
     """The error of a search none of whose workers has come as far as the user's code."""
     return AllTrialsFailedError(
         f"no worker can start, so the search was stopped; {counted(startup.tries, 'try', 'tries')} for the first of "
-        f"{counted(points, 'point')} ended alike, before any code of the model ran:\n  {startup.cause}\n"
-        "Nothing of this is final: the same again tries these points anew. What was finished before is kept."
+        f"{counted(points, 'point')} ended alike, before any code of the model ran:\n  {startup.cause}",
+        remedy=STARTUP_REMEDY,
     )
 
 

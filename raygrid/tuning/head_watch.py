@@ -81,9 +81,9 @@ class HeadWatch:
         """What to tell the user."""
         return ClusterError(
             f"the head of the Ray cluster at {self.address} has not answered for {self._limit_s:g} s: its node, or Ray "
-            f"on it, has died. Finished points are kept. Once a cluster runs "
-            "('ray start --head'), run the same again with its address, or without one on this machine, to train only "
-            "what is missing."
+            "on it, has died. Finished points are kept.",
+            remedy="Once a cluster runs ('ray start --head'), run the same again with its address, or without one on "
+            "this machine, to train only what is missing.",
         )
 
 
@@ -98,4 +98,4 @@ class LostHeadCallback(Callback):
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         if self._watch.lost:
-            raise ClusterError("the head of the cluster is lost")
+            raise self._watch.error()

@@ -53,7 +53,9 @@ def join_cluster(address: str, user_modules: tuple[ModuleType, ...], verbose: bo
         log.debug("The cluster cannot be joined.", exc_info=True)
         raise ClusterError(
             f"the Ray cluster at {address} cannot be joined: {error} (this process: Ray {ray.__version__}, Python "
-            f"{sys.version.split()[0]}; all nodes must have the same versions)"
+            f"{sys.version.split()[0]}).",
+            remedy="Check with 'ray status' that the cluster runs, and that all nodes have the same versions of Ray "
+            "and Python.",
         ) from None
 
 
@@ -92,8 +94,9 @@ def _cluster_of_this_machine() -> str:
         return str(canonicalize_bootstrap_address_or_die("auto"))
     except ConnectionError as error:
         raise ClusterError(
-            "address 'auto' stands for the Ray cluster that this machine is a node of, and it is a node of none. Start "
-            "one with 'ray start', name the cluster as 'HOST:6379', or leave the address out to search on this machine."
+            "address 'auto' stands for the Ray cluster that this machine is a node of, and it is a node of none.",
+            remedy="Start one with 'ray start', name the cluster as 'HOST:6379', or leave the address out to search on "
+            "this machine.",
         ) from error
 
 

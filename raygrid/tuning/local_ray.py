@@ -22,23 +22,24 @@ log = logging.getLogger("raygrid")
 _LOCALHOST_ONLY = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 _RAYS_FILES = (
-    "{folder}, where Ray keeps its sockets and logs, cannot be used. Set RAY_TMPDIR to another folder with a short path"
+    "{folder}, where Ray keeps its sockets and logs, cannot be used. Set RAY_TMPDIR to another folder with a short "
+    "path."
 )
 _TOO_LONG = (
-    "the path of {folder}, where Ray keeps its sockets, is too long for one (107 bytes). Set RAY_TMPDIR to a shorter "
-    "one"
+    "The path of {folder}, where Ray keeps its sockets, is too long for one (107 bytes). Set RAY_TMPDIR to a shorter "
+    "one."
 )
 # What Ray, or the system beneath it, says -> what helps.
 _REMEDIES = (
     (re.compile(r"timed out during startup|[Ff]ailed to (?:start|connect to) GCS|Timed out|timeout"),
-     "the machine is busy, or has too few processes or files left for a user (ulimit -u, ulimit -n). Wait until it has "
-     "less to do and run the same again, or name a Ray that runs with address=..."),
+     "The machine is busy, or has too few processes or files left for a user (ulimit -u, ulimit -n). Wait until it has "
+     "less to do and run the same again, or name a Ray that runs with $address."),
     (re.compile(r"object store|plasma|/dev/shm|[Ss]hared memory"),
-     "free some memory, or some room in /dev/shm (in a container: --shm-size)"),
+     "Free some memory, or some room in /dev/shm (in a container: --shm-size)."),
     (re.compile(r"[Aa]ddress already in use|\bport\b"),
-     "a port is taken: unset RAY_GCS_SERVER_PORT and the like, or end the Ray that has it"),
+     "A port is taken: unset RAY_GCS_SERVER_PORT and the like, or end the Ray that has it."),
 )  # fmt: skip
-_UNKNOWN = "Ray's log is in {folder}/ray/session_latest/logs"
+_UNKNOWN = "Look for the cause in Ray's log, in {folder}/ray/session_latest/logs."
 
 
 class StartError(ClusterError):
@@ -69,7 +70,7 @@ def local_ray(verbose: bool) -> Iterator[None]:
         except Exception as error:
             # Ray raises whatever it likes, also Exception itself, and its traceback says nothing to a user.
             log.debug("Ray did not start.", exc_info=True)
-            failure = StartError(why_not_started(error, _folder_of_ray()))
+            failure = why_not_started(error, _folder_of_ray())
             failure.may_pass = not isinstance(error, OSError | ValueError)
             with contextlib.suppress(Exception):
                 ray.shutdown()
@@ -117,7 +118,7 @@ def _folder_of_ray() -> str:
     return os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
 
 
-def why_not_started(error: Exception, folder: str) -> str:
+def why_not_started(error: Exception, folder: str) -> StartError:
     """What Ray's error on starting means, and what helps.
 
     Args:
@@ -127,14 +128,14 @@ def why_not_started(error: Exception, folder: str) -> str:
     said = " ".join(str(error).split()) or type(error).__name__
     first = re.split(r"(?<=[a-z\])])\. ", said)[0][:300].rstrip(".")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        remedy = "free some room in {folder}, or set RAY_TMPDIR to a folder on another disk"
+        remedy = "Free some room in {folder}, or set RAY_TMPDIR to a folder on another disk."
     elif "AF_UNIX path" in said:
         remedy = _TOO_LONG
     elif isinstance(error, OSError) and error.filename is not None:
         remedy = _RAYS_FILES
     else:
         remedy = next((remedy for pattern, remedy in _REMEDIES if pattern.search(said)), _UNKNOWN)
-    return f"Ray does not start on this machine: {first}. What helps: {remedy.format(folder=folder)}."
+    return StartError(f"Ray does not start on this machine: {first}.", remedy=remedy.format(folder=folder))
 
 
 @contextlib.contextmanager

@@ -49,7 +49,9 @@ def _gpus(value: float) -> float:
     allowed = "0, a fraction below 1 (to share a GPU) or a whole number"
     gpus = number_from_0("gpus_per_trial", value, allowed, ResourceError)
     if gpus >= 1 and not float(gpus).is_integer():
-        raise ResourceError(f"gpus_per_trial is {value!r}; it must be {allowed}.")
+        raise ResourceError(
+            f"gpus_per_trial is {value!r}; it must be {allowed}.", remedy=f"Ask for whole GPUs, such as {int(gpus)}."
+        )
     return gpus
 
 
@@ -86,8 +88,8 @@ def resolve(
         most_cpus = max((node.get("CPU", 0.0) for node in all_nodes), default=0.0)
         raise ResourceError(
             f"a trial asks for {counted(cpus, 'CPU')} and {counted(gpus, 'GPU')}, and no node can give that: the "
-            f"largest has {counted(most_cpus, 'CPU')}, and no node has more than {counted(most_gpus, 'GPU')}. Lower "
-            "cpus_per_trial or gpus_per_trial, or connect to a larger cluster with address=..."
+            f"largest has {counted(most_cpus, 'CPU')}, and no node has more than {counted(most_gpus, 'GPU')}.",
+            remedy="Lower $cpus_per_trial or $gpus_per_trial, or connect to a larger cluster with $address.",
         )
     concurrent = asked.max_concurrent
     if concurrent is None and not future:

@@ -48,8 +48,9 @@ def check_shared_folder(folder: Path) -> None:
     found = [f"node {name} {obstacle}" for name, obstacle in obstacles.items() if obstacle]
     if found:
         raise ClusterError(
-            f"not all nodes share the folder {folder}: {'; '.join(found)}. All nodes need it at the same path: put "
-            "model_dir on storage that they share and can write to, such as NFS or EFS."
+            f"not all nodes share the folder {folder}: {'; '.join(found)}.",
+            remedy="All nodes need it at the same path: put $model_dir on storage that they share and can write to, "
+            "such as NFS or EFS.",
         )
 
 

@@ -9,6 +9,11 @@ from raygrid.progress.remedies import remedy_of, worker_died
 # process that was killed may have been killed by chance.
 _ERRORS, _DEATHS = 2, 6
 
+# Below the cause, which may be of several lines.
+STARTUP_REMEDY = (
+    "\nRemove this cause and run the same again, which trains these points. What was finished before is kept."
+)
+
 
 class StartupFaults:
     """Takes how the first trials end, until a worker has come as far as the user's code.

@@ -74,7 +74,7 @@ class Autoencoder(GridSearchModel):
         """
         x, output = self.published.inputs_and_outputs(X)
         errors = np.square(output.astype(np.float32, copy=False) - x.astype(np.float32, copy=False))
-        return self.published.as_given(X, errors)
+        return np.asarray(self.published.as_given(X, errors))
 
     def anomaly_scores(self, X: object) -> npt.NDArray[np.float64]:
         """The mean over features of ``reconstruction_errors``, float64, shape (rows,).

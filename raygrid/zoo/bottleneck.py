@@ -50,12 +50,18 @@ def elbow_curve(results: pa.Table, name: str = "latent_dim") -> tuple[list[int],
     column = CONFIG_PREFIX + name
     if column not in results.column_names:
         known = [c.removeprefix(CONFIG_PREFIX) for c in results.column_names if c.startswith(CONFIG_PREFIX)]
-        raise ArgumentError(f"the results have no hyperparameter {name!r}; they have {', '.join(known) or 'none'}.")
+        raise ArgumentError(
+            f"the results have no hyperparameter {name!r}; they have {', '.join(known) or 'none'}.",
+            remedy="Name a hyperparameter of the grid whose values are numbers.",
+        )
     best: dict[Any, float] = {}
     for size, loss, status in zip(*(results[c].to_pylist() for c in (column, "val_loss", "status")), strict=True):
         if status == "done":
             if isinstance(size, bool) or not isinstance(size, int | float):
-                raise ArgumentError(f"{name!r} has the value {size!r}; a curve needs a hyperparameter of numbers.")
+                raise ArgumentError(
+                    f"{name!r} has the value {size!r}, and a curve needs numbers.",
+                    remedy="Name a hyperparameter whose values are numbers.",
+                )
             best[size] = min(loss, best.get(size, loss))
     return sorted(best), [best[size] for size in sorted(best)]
 
@@ -79,7 +85,9 @@ def elbow_point(sizes: Sequence[int], losses: Sequence[float]) -> int | None:
     """
     points = checked_curve(sizes, losses)
     if len(points) < 3:
-        raise ArgumentError(f"a curve of {counted(len(points), 'size')} has no elbow; pass the losses of 3 or more.")
+        raise ArgumentError(
+            f"a curve of {counted(len(points), 'size')} has no elbow.", remedy="Pass the losses of 3 sizes or more."
+        )
     x, y = (_from_0_to_1(np.array(values, dtype=np.float64)) for values in zip(*points, strict=True))
     # The distance from a straight line is this difference times a constant.
     below = y[0] + (y[-1] - y[0]) * x - y
@@ -95,12 +103,18 @@ def checked_curve(sizes: Sequence[int], losses: Sequence[float]) -> list[tuple[i
     """
     if len(sizes) != len(losses) or len(sizes) == 0:
         raise ArgumentError(
-            f"sizes holds {counted(len(sizes), 'number')} and losses holds {len(losses)}; pass one loss for each size."
+            f"sizes holds {counted(len(sizes), 'number')} and losses holds {len(losses)}.",
+            remedy="Pass one loss for each size.",
         )
     if len(set(sizes)) < len(sizes):
-        raise ArgumentError(f"sizes repeats a value: {list(sizes)}; pass the lowest loss of each size once.")
+        raise ArgumentError(
+            f"sizes repeats a value: {list(sizes)}.", remedy="Pass each size once, with its lowest loss."
+        )
     if not np.isfinite(np.array([sizes, losses], dtype=np.float64)).all():
-        raise ArgumentError(f"sizes {list(sizes)} and losses {list(losses)} must be finite; leave the others out.")
+        raise ArgumentError(
+            f"sizes {list(sizes)} and losses {list(losses)} must be finite.",
+            remedy="Leave out the sizes where one of the two is not.",
+        )
     return sorted(zip(sizes, losses, strict=True))
 
 

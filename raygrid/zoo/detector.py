@@ -126,8 +126,8 @@ class AutoencoderDetector(Autoencoder):
         names = self._feature_names(X, width) if feature_names is None else list(feature_names)
         if len(names) != width:
             raise ArgumentError(
-                f"feature_names holds {counted(len(names), 'name')}, and X has {counted(width, 'feature')}; pass "
-                "one name per feature."
+                f"feature_names holds {counted(len(names), 'name')}, and X has {counted(width, 'feature')}.",
+                remedy="Pass one name per feature.",
             )
         scores = row_scores(errors)
         rows = np.flatnonzero(is_alarm(scores, threshold))

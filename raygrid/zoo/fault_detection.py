@@ -39,8 +39,8 @@ def alarm_threshold(scores: Array, quantile: float) -> float:
     quantile = check_quantile(quantile)
     if scores.size == 0 or not np.isfinite(scores).all():
         raise DataError(
-            f"a threshold needs finite scores, and of {scores.size} there are {int(np.isfinite(scores).sum())} finite; "
-            "pass the scores of normal rows."
+            f"a threshold needs finite scores, and of {scores.size} there are {int(np.isfinite(scores).sum())} finite.",
+            remedy="Pass the scores of normal rows.",
         )
     return float(np.quantile(scores, quantile, method="higher"))
 
@@ -84,7 +84,10 @@ class QStatistic:
         variances, vectors = np.linalg.eigh(scaled.T @ scaled / len(scaled))
         held = np.cumsum(np.maximum(variances[::-1], 0.0))
         if held[-1] == 0.0:
-            raise DataError("none of the features varies, so there is nothing to monitor.")
+            raise DataError(
+                "none of the features varies, so there is nothing to monitor.",
+                remedy="Pass rows in which at least one feature takes different values.",
+            )
         count = int(np.searchsorted(held, variance * held[-1])) + 1
         return cls(scaler, vectors[:, ::-1].T[:count])
 
@@ -136,10 +139,14 @@ def detect_faults(scores_val: Array, scores_test: Array, fault: Array, quantile:
     """
     threshold = alarm_threshold(scores_val, quantile)
     if scores_test.shape != fault.shape:
-        raise DataError(f"scores_test has shape {scores_test.shape} and fault {fault.shape}; pass one fault a score.")
+        raise DataError(
+            f"scores_test has shape {scores_test.shape} and fault {fault.shape}.", remedy="Pass one fault per score."
+        )
     faults = [int(number) for number in np.unique(fault) if number != NORMAL]
     if not faults:
-        raise DataError("fault is 0 in every row, so there is no fault to detect; pass test rows with faults.")
+        raise DataError(
+            "fault is 0 in every row, so there is no fault to detect.", remedy="Pass test rows with faults."
+        )
     alarms = is_alarm(scores_test, threshold)
     normal = alarms[fault == NORMAL]
     return Detection(
@@ -161,7 +168,10 @@ def detection_table(detections: Mapping[str, Detection]) -> str:
         ArgumentError: none, or detectors that were tried on different faults.
     """
     if not detections or len({tuple(found.rates) for found in detections.values()}) != 1:
-        raise ArgumentError("detection_table needs one detector or more, all tried on the same test rows.")
+        raise ArgumentError(
+            "detection_table needs one detector or more, all tried on the same test rows.",
+            remedy="Pass what detect_faults returns for each detector, each time of the same test rows.",
+        )
     first = next(iter(detections.values()))
     rows = [("fault", *detections)]
     rows += [(str(number), *(_percent(d.rates[number]) for d in detections.values())) for number in first.rates]

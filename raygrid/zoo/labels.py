@@ -17,7 +17,7 @@ Label = str | int | bool
 ClassWeight = str | Mapping[Any, float] | None
 
 _SHOWN = 5
-_ENCODE = "pass one string or whole number a row, for example with y.astype(str) or y.astype(int)"
+_ENCODE = "Pass one string or whole number per row, for example with y.astype(str) or y.astype(int)."
 
 
 def as_labels(name: str, value: object) -> Array:
@@ -36,16 +36,16 @@ def as_labels(name: str, value: object) -> Array:
     try:
         labels = np.asarray(value)
     except ValueError as error:
-        raise DataError(f"{name} cannot be turned into an array: {error}. To fix it: {_ENCODE}.") from error
+        raise DataError(f"{name} cannot be turned into an array: {error}.", remedy=_ENCODE) from error
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1:
         raise DataError(
-            f"{name} has shape {labels.shape}, and one label a row is needed: shape (rows,). For one-hot rows pass "
-            "y.argmax(axis=1)."
+            f"{name} has shape {labels.shape}, and one label per row is needed: shape (rows,).",
+            remedy="For one-hot rows pass y.argmax(axis=1).",
         )
     if len(labels) == 0:
-        raise DataError(f"{name} holds no labels. Look at how it was selected.")
+        raise DataError(f"{name} holds no labels.", remedy="Look at how it was selected.")
     if labels.dtype.kind in "biuU":
         return labels
     values = [item.item() if isinstance(item, np.generic) else item for item in labels.tolist()]
@@ -57,7 +57,7 @@ def as_labels(name: str, value: object) -> Array:
         return np.array(values)
     found = ", ".join(sorted(kind.__name__ for kind in kinds))
     raise DataTypeError(
-        f"{name} holds labels of type {found}; they must all be strings or all whole numbers: {_ENCODE}."
+        f"{name} holds labels of type {found}; they must all be strings or all whole numbers.", remedy=_ENCODE
     )
 
 
@@ -79,7 +79,8 @@ def encode(name: str, labels: Array, classes: Sequence[Label]) -> npt.NDArray[np
     if len(unknown):
         raise DataError(
             f"{name} has labels that the training data has not: {_listed(unknown.tolist())}. The training data has "
-            f"{_listed(classes)}. Leave these rows out, or put rows of these classes into the training data."
+            f"{_listed(classes)}.",
+            remedy="Leave these rows out, or put rows of these classes into the training data.",
         )
     return np.searchsorted(known, labels).astype(np.int32)
 
@@ -94,15 +95,16 @@ def check_class_weight(class_weight: object) -> ClassWeight:
         return class_weight
     if not isinstance(class_weight, Mapping) or not class_weight:
         raise ArgumentError(
-            f'class_weight is {class_weight!r}; pass None, "balanced", or a mapping of labels to weights, such as '
-            '{"normal": 1, "fault": 5}.'
+            f"class_weight is {class_weight!r}.",
+            remedy='Pass None, "balanced", or a mapping of labels to weights, such as {"normal": 1, "fault": 5}.',
         )
     plain = {}
     for label, weight in class_weight.items():
         number = isinstance(weight, int | float | np.number) and not isinstance(weight, bool)
         if not number or not 0.0 <= float(weight) < math.inf:
             raise ArgumentError(
-                f"class_weight[{label!r}] is {weight!r}; a weight must be a finite number of zero or more."
+                f"class_weight[{label!r}] is {weight!r}; a weight must be a finite number of zero or more.",
+                remedy="Give 1 for a class that counts as it is, more for one that counts more, 0 for one to ignore.",
             )
         plain[label.item() if isinstance(label, np.generic) else label] = float(weight)
     # The very mapping where it is plain: scikit-learn clones what a constructor keeps.
@@ -133,8 +135,8 @@ def row_weights(class_weight: ClassWeight, codes: Array, classes: Sequence[Label
     unknown = [label for label in class_weight if label not in classes]
     if unknown:
         raise ArgumentError(
-            f"class_weight has labels that y_train has not: {_listed(unknown)}. It has {_listed(classes)}. Use these, "
-            "in the same type."
+            f"class_weight has labels that y_train has not: {_listed(unknown)}. It has {_listed(classes)}.",
+            remedy="Use these, in the same type.",
         )
     return np.array([class_weight.get(label, 1.0) for label in classes], dtype=np.float32)[codes]
 
@@ -150,7 +152,8 @@ def _is_missing(value: object) -> bool:
 
 def _missing(name: str, count: int) -> DataError:
     return DataError(
-        f"{name} has {counted(count, 'missing label')}. Drop these rows, or give them a label of their own."
+        f"{name} has {counted(count, 'missing label')}.",
+        remedy="Drop these rows, or give them a label of their own.",
     )
 
 

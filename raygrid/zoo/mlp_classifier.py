@@ -76,7 +76,9 @@ class MLPClassifier(GridSearchModel):
     ) -> None:
         super().__init__(model_dir, cache_prefix, verbose, **settings)
         if self.target_scaler_kind is not None:
-            raise ArgumentError(f"target_scaler={self.target_scaler_kind!r} cannot scale classes; leave it out.")
+            raise ArgumentError(
+                f"target_scaler={self.target_scaler_kind!r} cannot scale classes.", remedy="Leave target_scaler out."
+            )
         # In the weights of the rows and in the digest of the classes, all of these are part of what results depend on.
         self.fitted_class_weight = check_class_weight(class_weight)
         self.fitted_training_classes: tuple[Label, ...] = ()
@@ -132,7 +134,8 @@ class MLPClassifier(GridSearchModel):
         Args:
             X: as for ``predict``.
         """
-        return super().predict(X).astype(np.float32, copy=False)
+        probabilities: Array = super().predict(X)
+        return probabilities.astype(np.float32, copy=False)
 
     def score(self, X: object, y: object) -> float:
         """The fraction of rows that are recognised (accuracy), as scikit-learn's classifiers give it.
@@ -178,8 +181,8 @@ class MLPClassifier(GridSearchModel):
         probabilities = self.predict_proba(X)
         if len(codes) != len(probabilities):
             raise DataError(
-                f"y holds {counted(len(codes), 'label')} and X {counted(len(probabilities), 'row')}. Pass "
-                "one label per row."
+                f"y holds {counted(len(codes), 'label')} and X {counted(len(probabilities), 'row')}.",
+                remedy="Pass one label per row.",
             )
         right = probabilities.argmax(axis=1) == codes
         return {self.fitted_classes[code]: float(right[codes == code].mean()) for code in np.unique(codes).tolist()}
@@ -206,8 +209,8 @@ class MLPClassifier(GridSearchModel):
             _check_split(data.y_train, data.y_val, classes)
         if len(classes) == 1:
             raise DataError(
-                f"y_train holds one class only, {classes[0]!r}, so there is nothing to tell apart. Pass rows of two "
-                "classes or more."
+                f"y_train holds one class only, {classes[0]!r}, so there is nothing to tell apart.",
+                remedy="Pass rows of two classes or more.",
             )
         weights = row_weights(self.fitted_class_weight, data.y_train, classes)
         if weights is not None:

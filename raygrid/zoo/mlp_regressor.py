@@ -64,7 +64,7 @@ class MLPRegressor(GridSearchModel):
         Returns:
             Shape (rows,) where ``y_train`` was of that shape, otherwise (rows, targets).
         """
-        predicted = super().predict(X, run_ids)
+        predicted: Array = super().predict(X, run_ids)
         shape = _target_shape(self.published.manifest.depends_on)
         return predicted if shape is None else predicted.reshape(len(predicted), *shape)
 
@@ -91,8 +91,8 @@ class MLPRegressor(GridSearchModel):
         assert data.y_train is not None
         if data.y_train.ndim > 2:
             raise DataError(
-                f"y_train has shape {data.y_train.shape}; targets must be of shape (rows,) or (rows, targets). Flatten "
-                "them with .reshape(len(y), -1)."
+                f"y_train has shape {data.y_train.shape}; targets must be of shape (rows,) or (rows, targets).",
+                remedy="Flatten them with .reshape(len(y), -1).",
             )
         self.fitted_outputs = int(np.prod(data.y_train.shape[1:]))
         return data

@@ -106,7 +106,8 @@ def _figure(title: str, xlabel: str, ylabel: str, size: tuple[float, float] = (7
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError(
-            f"Matplotlib, which draws pictures, cannot be imported ({error}); install it: pip install 'raygrid[plot]'"
+            f"Matplotlib, which draws pictures, cannot be imported ({error}).",
+            remedy="Install it: pip install 'raygrid[plot]'.",
         ) from error
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
@@ -118,12 +119,16 @@ def _figure(title: str, xlabel: str, ylabel: str, size: tuple[float, float] = (7
 def _series(name: str, values: object) -> Array:
     array = np.asarray(values)
     if array.ndim not in (1, 2) or array.size != len(array):
-        raise DataError(f"{name} has shape {array.shape}; it must hold one number a row, shape (rows,).")
+        raise DataError(
+            f"{name} has shape {array.shape}; it must hold one number per row, shape (rows,).",
+            remedy="Pass one column at a time.",
+        )
     return as_targets(name, array.reshape(-1), len(array))
 
 
 def _check_lengths(actual: Array, predicted: Array) -> None:
     if len(actual) != len(predicted):
         raise DataError(
-            f"actual has {counted(len(actual), 'row')} and predicted has {len(predicted)}; pass both of the same rows."
+            f"actual has {counted(len(actual), 'row')} and predicted has {len(predicted)}.",
+            remedy="Pass both of the same rows.",
         )

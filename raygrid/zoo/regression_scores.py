@@ -25,7 +25,10 @@ def regression_scores(y: Array, predicted: Array) -> dict[str, float]:
         DataError: the shapes differ, or there are no rows.
     """
     if y.shape != predicted.shape or y.size == 0:
-        raise DataError(f"y has shape {y.shape} and the predictions {predicted.shape}; they must be alike, with rows.")
+        raise DataError(
+            f"y has shape {y.shape} and the predictions {predicted.shape}; they must be alike, with rows.",
+            remedy="Pass the true targets of the rows that are predicted, one per prediction.",
+        )
     truth = y.reshape(len(y), -1).astype(np.float64)
     error = predicted.reshape(len(y), -1).astype(np.float64) - truth
     squared = np.square(error).sum(axis=0)

@@ -78,8 +78,8 @@ class AutoencoderResidualRegressor(Parameters):
     ) -> None:
         if "build_model" in settings:
             raise ArgumentError(
-                f"{type(self).__name__} has two models, each with its own build_model; leave build_model out, or "
-                "subclass GridSearchModel."
+                f"{type(self).__name__} has two models, each with its own build_model.",
+                remedy="Leave build_model out, or subclass GridSearchModel.",
             )
         # Now, and for both: the student is made anew for another teacher, perhaps in another working folder.
         self.model_dir = local_path("model_dir", model_dir)
@@ -269,7 +269,8 @@ class AutoencoderResidualRegressor(Parameters):
         Args:
             X: inputs, shape (rows, features), in original units.
         """
-        return self._regressor.predict(_rows("X", X, self._regressor)).reshape(-1)
+        predicted: Float32Array = self._regressor.predict(_rows("X", X, self._regressor))
+        return predicted.reshape(-1)
 
     def autoencoder_residuals(self, X: object) -> Float32Array:
         """The teacher's reconstruction error of each row: float32, shape (rows,).
@@ -415,7 +416,8 @@ class AutoencoderResidualRegressor(Parameters):
         if too_large:
             raise DataError(
                 f"The reconstruction error of {counted(too_large, 'row')} of {name} is beyond float32, so there is "
-                "nothing to learn from; look for values far outside the data that the autoencoder was trained on."
+                "nothing to learn from.",
+                remedy="Look for values far outside the data that the autoencoder was trained on.",
             )
         return residuals
 
@@ -423,7 +425,8 @@ class AutoencoderResidualRegressor(Parameters):
         paths = self._autoencoder._get_artifacts()
         return NotFittedError(
             f"there is no autoencoder yet whose residuals could be learnt: none was trained here, and nothing is "
-            f"published as {paths.prefix!r} in {paths.model_dir}. Call train_autoencoder(X_train, X_val) first."
+            f"published as {paths.prefix!r} in {paths.model_dir}.",
+            remedy="Call train_autoencoder(X_train, X_val) first.",
         )
 
     @contextmanager
@@ -459,13 +462,16 @@ def _rows(name: str, value: object, model: GridSearchModel | None = None) -> Nam
         model.published.order_of(value, name)
     x = as_features(name, value)
     if x.ndim != 2:
-        raise DataError(f"{name} has shape {x.shape}; it must be (rows, features), such as X.reshape(len(X), -1).")
+        raise DataError(
+            f"{name} has shape {x.shape}; it must be (rows, features).",
+            remedy="Give each row one axis, for example with X.reshape(len(X), -1).",
+        )
     if model is not None:
         width = model.published.keras_model.input_shape[-1]
         if x.shape[1] != width:
             raise DataError(
-                f"{name} has {counted(x.shape[1], 'feature')}, and {model.cache_prefix!r} was trained on {width}; pass "
-                "the features of the training data, in the same order."
+                f"{name} has {counted(x.shape[1], 'feature')}, and {model.cache_prefix!r} was trained on {width}.",
+                remedy="Pass the features of the training data, in the same order.",
             )
     return NamedArray(x, names)
 
@@ -473,7 +479,10 @@ def _rows(name: str, value: object, model: GridSearchModel | None = None) -> Nam
 def _one_a_row(residuals: object, rows: int) -> Array:
     y = as_targets("residuals", residuals, rows)
     if y.size != rows:
-        raise DataError(f"residuals has shape {y.shape}; it must hold one number per row ({counted(rows, 'row')}).")
+        raise DataError(
+            f"residuals has shape {y.shape}; it must hold one number per row ({counted(rows, 'row')}).",
+            remedy="Pass the residuals of these rows, such as autoencoder_residuals(X).",
+        )
     return y.reshape(-1)
 
 

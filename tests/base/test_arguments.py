@@ -19,20 +19,20 @@ X = small_rows(20)
 
 # Each with what is wrong in it, as the message names it.
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"model_dir": None}, r"model_dir is None; it must be a path"),
-    ({"model_dir": ""}, r"model_dir is ''; it must be a path"),
-    ({"model_dir": b"models"}, r"model_dir is b'models'; it must be a path"),
-    ({"verbose": "yes"}, r"verbose is 'yes'; it must be a whole number from 0 to 2\."),
-    ({"verbose": 3}, r"verbose is 3; it must"),
-    ({"verbose": -1}, r"verbose is -1; it must"),
-    ({"seed": True}, r"seed is True; it must be a whole number from 0 to 4294967295\."),
-    ({"seed": 1.0}, r"seed is 1\.0; it must"),
-    ({"seed": -1}, r"seed is -1; it must"),
-    ({"seed": 2**32}, r"seed is 4294967296; it must"),
+    ({"model_dir": None}, r"model_dir is None. It must be a path"),
+    ({"model_dir": ""}, r"model_dir is ''. It must be a path"),
+    ({"model_dir": b"models"}, r"model_dir is b'models'. It must be a path"),
+    ({"verbose": "yes"}, r"verbose is 'yes'. It must be a whole number from 0 to 2\."),
+    ({"verbose": 3}, r"verbose is 3. It must"),
+    ({"verbose": -1}, r"verbose is -1. It must"),
+    ({"seed": True}, r"seed is True. It must be a whole number from 0 to 4294967295\."),
+    ({"seed": 1.0}, r"seed is 1\.0. It must"),
+    ({"seed": -1}, r"seed is -1. It must"),
+    ({"seed": 2**32}, r"seed is 4294967296. It must"),
     ({"scaler": "standart"}, r"^scaler='standart' is unknown\. Did you mean 'standard'\?"),
     ({"target_scaler": "minmax"}, r"^target_scaler='minmax' is unknown\."),
-    ({"shuffle": "no"}, r"shuffle is 'no'; it must be True or False\."),
-    ({"shuffle": 1}, r"shuffle is 1; it must be True or False\."),
+    ({"shuffle": "no"}, r"shuffle is 'no'. It must be True or False\."),
+    ({"shuffle": 1}, r"shuffle is 1. It must be True or False\."),
     (
         {"dtype_policy": "flaot32"},
         r"dtype_policy is 'flaot32', .*Did you mean 'float32'\? Use one of float16, .*or None",
@@ -42,15 +42,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         r"dtype_policy is 'int8_from_float32', which models cannot be trained with",
     ),
     ({"dtype_policy": 32}, r"dtype_policy is 32, which"),
-    ({"resources": {"cpus_per_trial": 2}}, r"resources is .*; it must be an object of the class raygrid\.Resources\."),
-    ({"address": 6379}, r"address is 6379; it must be text"),
-    ({"max_points": "many"}, r"max_points is 'many'; it must be a whole number of at least 1\."),
-    ({"max_points": 0}, r"max_points is 0; it must"),
-    ({"lock_timeout_s": "x"}, r"lock_timeout_s is 'x'; it must be seconds, or None\."),
-    ({"lock_timeout_s": -1}, r"lock_timeout_s is -1; it must"),
-    ({"lock_timeout_s": math.nan}, r"lock_timeout_s is nan; it must"),
-    ({"progress": SearchListener}, r"progress is <class .*; it must be an object of the class raygrid\.SearchListener"),
-    ({"progress": print}, r"progress is .*print.*; it must be an object"),
+    ({"resources": {"cpus_per_trial": 2}}, r"resources is .*. It must be an object of the class raygrid\.Resources\."),
+    ({"address": 6379}, r"address is 6379. It must be text"),
+    ({"max_points": "many"}, r"max_points is 'many'. It must be a whole number of at least 1\."),
+    ({"max_points": 0}, r"max_points is 0. It must"),
+    ({"lock_timeout_s": "x"}, r"lock_timeout_s is 'x'. It must be seconds, or None\."),
+    ({"lock_timeout_s": -1}, r"lock_timeout_s is -1. It must"),
+    ({"lock_timeout_s": math.nan}, r"lock_timeout_s is nan. It must"),
+    ({"progress": SearchListener}, r"progress is <class .*. It must be an object of the class raygrid\.SearchListener"),
+    ({"progress": print}, r"progress is .*print.*. It must be an object"),
     ({"build_model": 3}, r"build_model is 3; it must be a function"),
 ]
 
@@ -95,7 +95,7 @@ def test_a_seed_of_numpy_and_one_of_python_plan_the_same_points() -> None:
 @pytest.mark.parametrize("field", ["cpus_per_trial", "gpus_per_trial", "max_concurrent", "memory_gb"])
 def test_an_amount_that_is_no_number_is_refused(field: str) -> None:
     for value in ("2", True, math.nan, -1):
-        with pytest.raises(ResourceError, match=rf"{field} is {value!r}; it must"):
+        with pytest.raises(ResourceError, match=rf"{field} is {value!r}. It must"):
             Resources(**{field: value})
 
 
@@ -103,9 +103,9 @@ def test_an_amount_that_is_no_number_is_refused(field: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"reset_experiment": "no"}, r"reset_experiment is 'no'; it must be True or False\."),
-        ({"validation_split": 20}, r"validation_split is 20; it must be a number between 0 and 1, both excluded"),
-        ({"validation_split": "0.2", "X_val": X}, r"validation_split is '0\.2'; it must"),
+        ({"reset_experiment": "no"}, r"reset_experiment is 'no'. It must be True or False\."),
+        ({"validation_split": 20}, r"validation_split is 20. It must be a number between 0 and 1, both excluded"),
+        ({"validation_split": "0.2", "X_val": X}, r"validation_split is '0\.2'. It must"),
         ({"param_grid": {"epochs": [1]}, "model_config": {}}, "both param_grid and model_config are given"),
     ],
 )
@@ -120,10 +120,10 @@ def test_a_call_checks_its_arguments_before_anything_is_written(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"seeds": 0}, "seeds is 0; it must be a whole number of at least 1"),
-        ({"seeds": 1.5}, "seeds is 1.5; it must"),
-        ({"within": "close"}, "within is 'close'; it must be a fraction of the winner's val_loss"),
-        ({"within": -0.1}, "within is -0.1; it must"),
+        ({"seeds": 0}, "seeds is 0. It must be a whole number of at least 1"),
+        ({"seeds": 1.5}, "seeds is 1.5. It must"),
+        ({"within": "close"}, "within is 'close'. It must be a fraction of the winner's val_loss"),
+        ({"within": -0.1}, "within is -0.1. It must"),
     ],
 )
 def test_confirm_checks_its_arguments_first(arguments: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_confirm_checks_its_arguments_first(arguments: dict[str, Any], message: 
 def test_a_quantile_is_a_number_between_0_and_1() -> None:
     assert AutoencoderDetector(quantile=np.float32(0.5)).quantile == 0.5  # type: ignore[arg-type]
     for value in (0, 1, "0.9", True, math.nan):
-        with pytest.raises(ArgumentError, match=rf"quantile is {value!r}; it must be a number between 0 and 1"):
+        with pytest.raises(ArgumentError, match=rf"quantile is {value!r}. It must be a number between 0 and 1"):
             AutoencoderDetector(quantile=value)  # type: ignore[arg-type]
 
 
@@ -223,4 +223,4 @@ def test_a_relative_path_without_a_working_folder_is_refused_and_raygrid_can_sti
         """,
         tmp_path,
     )
-    assert output == "model_dir is 'models', relative to a working folder that was removed; pass an absolute path.\n"
+    assert output == "model_dir is 'models', relative to a working folder that was removed. Pass an absolute path.\n"

@@ -83,7 +83,7 @@ def test_a_full_disk_is_an_error_that_names_the_folder_and_the_bytes_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     monkeypatch.setattr(os, "fsync", failing(code))
-    with pytest.raises(OSError, match=re.escape(f"no room for 12,345 bytes in {tmp_path}; free some space")) as caught:
+    with pytest.raises(OSError, match=re.escape(f"no room for 12,345 bytes in {tmp_path}. Free some space")) as caught:
         write_bytes(tmp_path / "file", bytes(12_345))
     assert caught.value.errno == code
 

@@ -164,7 +164,7 @@ def test_a_list_of_arrays_or_tables_is_not_stacked(value: Any, shapes: str) -> N
 
 def test_a_mapping_of_arrays_is_refused_with_its_keys() -> None:
     for value in ({"a": [1], "b": [2]}, {"a": features(), "b": features()}):
-        with pytest.raises(DataTypeError, match=r"X is a dict with the keys 'a', 'b', .*: pass one array"):
+        with pytest.raises(DataTypeError, match=r"X is a dict with the keys 'a', 'b', .*\. Pass one array"):
             as_features("X", value)
     with pytest.raises(DataTypeError, match="X is a list that holds dict"):
         as_features("X", [{"a": 1}, {"a": 2}])
@@ -544,7 +544,7 @@ def test_unscaled_whole_numbers_are_other_data_than_floats_and_so_are_targets() 
     floats = prepare_data(x, y_train=y).digests()
     whole = prepare_data(x.astype(np.uint8), y_train=y).digests()
     assert whole["x_train"]["digest"] == floats["x_train"]["digest"]
-    assert (whole["x_train"]["dtype"], floats["x_train"]["dtype"]) == ("int32", "float32")
+    assert (whole["x_train"]["dtype"], floats["x_train"]["dtype"]) == ("uint8", "float32")
     assert prepare_data(x, y_train=y.astype(float)).digests()["y_train"]["digest"] != floats["y_train"]["digest"]
 
 
@@ -572,8 +572,8 @@ def test_what_a_model_is_fed_has_one_dtype_in_training_and_validation() -> None:
     }
     assert set(map(str, data.fed_dtypes(scaler="standard", target_scaler="standard").values())) == {"float32"}
     whole = prepare_data(features(4), features(2), y_train=[0, 1, 2, 3], y_val=[0, 1])
-    for targets_scaled, dtype in ((False, "int32"), (True, "float32")):
-        fed = whole.fed_dtypes(inputs_scaled=False, targets_scaled=targets_scaled)
+    for target_scaler, dtype in ((None, "int32"), ("standard", "float32")):
+        fed = whole.fed_dtypes(scaler=None, target_scaler=target_scaler)
         assert str(fed["y_train"]) == str(fed["y_val"]) == dtype
     with pytest.raises(DataError, match=r"X_val \(dtype uint64\) holds 18446744073709551615, which is beyond int64"):
         prepare_data(np.zeros((4, 2), int), np.full((4, 2), 2**64 - 1, np.uint64)).digests()

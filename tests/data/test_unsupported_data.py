@@ -39,7 +39,7 @@ def stand_in(module: str, name: str, **attributes: Any) -> Any:
         ("plant.csv", "the text 'plant.csv'", "pandas.read_csv"),
         (b"plant.csv", "a bytes", "pandas.read_csv"),
         (Path("plant.csv"), "a PosixPath", "pandas.read_csv"),
-        (None, "None", "pass an array"),
+        (None, "None", "Pass an array"),
         ((row for row in X), "a generator", r"np.stack\(list\(X_train\)\)"),
         (pl.LazyFrame({"a": [1]}), "not computed yet", r"X_train.collect\(\)"),
         (stand_in("scipy.sparse._csr", "_spbase"), "a sparse matrix", r"X_train.toarray\(\)"),
@@ -61,7 +61,7 @@ def stand_in(module: str, name: str, **attributes: Any) -> Any:
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_it_is_named_with_what_to_do(value: Any, kind: str, fix: str) -> None:
-    with pytest.raises(DataTypeError, match=rf"X_train is {kind}.* To fix it: .*{fix}|X_train is .*{kind}.*{fix}"):
+    with pytest.raises(DataTypeError, match=rf"X_train is .*{kind}.*{fix}"):
         as_features("X_train", value)
 
 

@@ -80,7 +80,7 @@ def test_a_window_longer_than_the_validation_data_is_refused() -> None:
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, None, "8"])
 @pytest.mark.parametrize("name", ["window", "stride"])
 def test_a_window_or_stride_that_is_no_number_of_rows_is_refused(name: str, value: object) -> None:
-    with pytest.raises(GridError, match=rf"^{name} is {value!r}; it must be a whole number of rows, of at least 1\.$"):
+    with pytest.raises(GridError, match=rf"^{name} is {value!r}. It must be a whole number of rows, of at least 1\.$"):
         check_window_configs("Model", [{"window": 4, "stride": 2}, {"window": 4, "stride": 2, name: value}], SERIES)
 
 
@@ -88,7 +88,7 @@ def test_a_window_or_stride_that_is_no_number_of_rows_is_refused(name: str, valu
 def test_configs_without_window_or_stride_are_refused_with_the_fix(name: str) -> None:
     config = {"window": 4, "stride": 2}
     del config[name]
-    with pytest.raises(GridError, match=rf"Model learns windows, but its configs have no '{name}'; add it to DEFAULT"):
+    with pytest.raises(GridError, match=rf"Model learns windows, but its configs have no '{name}'\. Add it to DEFAULT"):
         check_window_configs("Model", [config], SERIES)
 
 

@@ -72,9 +72,9 @@ def test_f06_a_file_beyond_the_limit_of_a_process_leaves_the_old_one_and_says_wh
 ) -> None:
     lines = run_script(LIMITED, tmp_path).splitlines()
     expected = [
-        r"no room for 1,000,000 bytes in \.; free some space and run it again",
-        r"no room for [23]\d,\d\d\d bytes in points; free some space and run it again",
-        r"no room for 3,000,000 bytes in models/a_runs/generations/\S+; free some space and run it again",
+        r"no room for 1,000,000 bytes in \.\. Free some space and run it again\.",
+        r"no room for [23]\d,\d\d\d bytes in points\. Free some space and run it again\.",
+        r"no room for 3,000,000 bytes in models/a_runs/generations/\S+\. Free some space and run it again\.",
     ]
     assert len(lines) == 3
     assert all(re.fullmatch(pattern, line) for pattern, line in zip(expected, lines, strict=True)), lines
@@ -112,7 +112,7 @@ FILLED = """
                 act()
                 break
             except StorageError as error:
-                told = re.fullmatch(r"no room for [\\d,]+ bytes in (\\S+); free some space and .*", str(error))
+                told = re.fullmatch(r"no room for [\\d,]+ bytes in (\\S+)\\. Free some space and .*", str(error))
                 assert told and told[1].startswith(str(disk)), error
                 check_old()
         filler.unlink()
@@ -206,10 +206,10 @@ def test_f06_a_fit_on_a_full_disk_keeps_the_old_model_and_goes_on_when_there_is_
     expected = [
         r"fitted \(3,\) trained 1",
         r"saved \(3,\) True",
-        rf"refused: no room for [\d,]+ bytes in {disk}/small_runs/points; .* trained 1",
+        rf"refused: no room for [\d,]+ bytes in {disk}/small_runs/points\. .* trained 1",
         r"saved \(3,\) True",
         # Not recorded before, so it is trained again; now it is recorded.
-        rf"refused: no room for [\d,]+ bytes in {disk}/small_runs/generations/\S+; .* trained 1",
+        rf"refused: no room for [\d,]+ bytes in {disk}/small_runs/generations/\S+\. .* trained 1",
         r"saved \(3,\) True",
         r"fitted \(5,\) trained 0",
         r"saved \(5,\) True",

@@ -35,7 +35,7 @@ FIT = """
 
 def refused(output: str, folder: Path, reason: str) -> None:
     lines = output.splitlines()
-    expected = re.escape(f"{folder} cannot be written ({reason}); give this user write permission there (chmod u+w)")
+    expected = re.escape(f"{folder} cannot be written ({reason}). Give this user write permission there (chmod u+w)")
     assert len(lines) == 6, output
     assert all(re.match(rf"{expected}.* or choose another model_dir", line) for line in lines[:4]), output
     # What is there is read all the same.

@@ -72,13 +72,13 @@ def test_f24_different_values_bring_no_warning(tmp_path: Path, caplog: pytest.Lo
 
 def test_f25_an_empty_grid_is_refused(tmp_path: Path) -> None:
     message = refused_by_fit(tmp_path, GridError, param_grid={})
-    assert message == "param_grid is empty; give at least one name with a list of values."
+    assert message == "param_grid is empty. Give at least one name with a list of values."
 
 
 @pytest.mark.parametrize("empty", [[], (), range(0), np.array([])])
 def test_f25_an_empty_list_is_refused_by_name(tmp_path: Path, empty: Any) -> None:
     message = refused_by_fit(tmp_path, GridError, param_grid={"hidden": empty, "epochs": [1]})
-    assert message.startswith("param_grid['hidden'] is an empty list; give it at least one value, or leave 'hidden'")
+    assert message.startswith("param_grid['hidden'] is an empty list. Give it at least one value, or leave it out.")
     assert issubclass(GridError, ValueError)
 
 
@@ -89,13 +89,13 @@ def test_f25_an_empty_default_grid_is_told_to_be_filled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["relu", 3, 0.5, True, None, {"a": 1}, b"ab", np.float32(2)])
 def test_f26_a_single_value_is_told_to_be_wrapped_in_a_list(tmp_path: Path, value: Any) -> None:
     message = refused_by_fit(tmp_path, GridTypeError, param_grid={"activation": value})
-    assert message.startswith(f"param_grid['activation'] is {value!r} of type {type(value).__name__}; ")
-    assert message.endswith(f"wrap it in a list: [{value!r}].")
+    assert message.startswith(f"param_grid['activation'] is {value!r} of type {type(value).__name__}. ")
+    assert message.endswith(f"Wrap it in a list: [{value!r}].")
     assert issubclass(GridTypeError, TypeError)
 
 
 def test_f26_an_array_of_no_dimension_is_a_single_value(tmp_path: Path) -> None:
-    assert "wrap it in a list: [3]" in refused_by_fit(tmp_path, GridTypeError, param_grid={"epochs": np.array(3)})
+    assert "Wrap it in a list: [3]" in refused_by_fit(tmp_path, GridTypeError, param_grid={"epochs": np.array(3)})
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_f26_an_array_of_no_dimension_is_a_single_value(tmp_path: Path) -> None:
 def test_f26_what_has_no_fixed_order_or_is_read_only_once_is_told_to_become_a_list(tmp_path: Path, value: Any) -> None:
     message = refused_by_fit(tmp_path, GridTypeError, param_grid={"activation": value})
     assert message == (
-        f"param_grid['activation'] is of type {type(value).__name__}; give a list in a fixed order: list(...)."
+        f"param_grid['activation'] is of type {type(value).__name__}. Give a list in a fixed order: list(...)."
     )
 
 
@@ -123,4 +123,4 @@ def test_f26_the_grid_of_a_class_is_checked_as_one_that_is_passed(tmp_path: Path
         DEFAULT_CONFIG = {"units": 2}  # noqa: RUF012
         DEFAULT_PARAM_GRID = {"units": 4}  # type: ignore[dict-item] # noqa: RUF012
 
-    assert "wrap it in a list: [4]" in refused_by_fit(tmp_path, GridTypeError, cls=Mine)
+    assert "Wrap it in a list: [4]" in refused_by_fit(tmp_path, GridTypeError, cls=Mine)

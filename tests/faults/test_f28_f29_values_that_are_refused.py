@@ -48,7 +48,7 @@ def test_f28_what_json_cannot_carry_is_refused_by_name(tmp_path: Path, value: An
 def test_f28_a_number_that_is_not_finite_is_refused(tmp_path: Path, number: Any, nest: Any) -> None:
     message = refused_by_fit(tmp_path, GridError, param_grid={"activation": [nest(number)]})
     assert message.startswith("param_grid['activation'][0]")
-    assert "which JSON cannot carry; use a finite number, or None for 'off'" in message
+    assert "which JSON cannot carry. Use a finite number, or None for 'off'" in message
 
 
 def test_f28_a_key_that_is_no_text_is_refused(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_f29_what_ray_tune_would_evaluate_is_refused_at_any_depth(tmp_path: Path
         {"model_config": {key: TRAP}},
     ):
         message = refused_by_fit(tmp_path, GridError, **asked)
-        assert f"has the key {key!r}, which Ray Tune would evaluate; rename the key" in message
+        assert f"has the key {key!r}, which Ray Tune would evaluate. Rename the key" in message
 
 
 @settings(deadline=None)

@@ -101,8 +101,8 @@ def test_f31_a_value_too_large_for_float32_is_refused_where_it_is_not_scaled(tmp
 @pytest.mark.parametrize(
     ("bad", "error", "parts"),
     [
-        (X.astype(object), DataTypeError, ("dtype object", "(60, 4)", "convert the values to numbers")),
-        (X.astype(str), DataTypeError, ("dtype <U", "(60, 4)", "convert the values to numbers")),
+        (X.astype(object), DataTypeError, ("dtype object", "(60, 4)", "Convert the values to numbers")),
+        (X.astype(str), DataTypeError, ("dtype <U", "(60, 4)", "Convert the values to numbers")),
         (X.astype(complex), DataTypeError, ("dtype complex128", "(60, 4)", "real and the imaginary part")),
         (X.astype("datetime64[s]"), DataTypeError, ("dtype datetime64[s]", "(60, 4)", "timedelta64")),
         ("plant.csv", DataTypeError, ("the text 'plant.csv'", "pandas.read_csv")),

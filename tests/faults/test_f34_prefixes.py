@@ -14,7 +14,7 @@ from raygrid import Autoencoder, AutoencoderResidualRegressor
 from raygrid.errors import PrefixError
 from raygrid.model.grid_search_model import GridSearchModel
 
-ALLOWED = "it must be a plain file name: 1 to 100 of A-Z a-z 0-9 . _ -, beginning with a letter or digit"
+ALLOWED = "must consist of 1 to 100 of A-Z a-z 0-9 . _ -, begin with a letter or digit, not end in a dot"
 
 TEXTS = [
     "../x",
@@ -102,7 +102,7 @@ def test_f34_what_is_no_plain_file_name_is_refused_with_the_allowed_form(folder:
     ):
         with pytest.raises(PrefixError) as caught:
             make()
-        assert str(caught.value).startswith(f"cache_prefix is {prefix!r}; {ALLOWED}")
+        assert str(caught.value).startswith(f"the prefix {prefix!r} is not a plain file name. cache_prefix {ALLOWED}")
     assert issubclass(PrefixError, ValueError)
     assert os.listdir(folder) == ["table.csv"]
 
@@ -117,7 +117,7 @@ def test_f34_every_command_refuses_it_and_writes_nothing(command: Command, folde
             continue
         ended = command(name, *given, f"--prefix={prefix}")
         assert (ended.code, ended.out) == (2, "")
-        assert f"raygrid: cache_prefix is {prefix!r}; {ALLOWED}" in ended.err
+        assert f"raygrid: the prefix {prefix!r} is not a plain file name. --prefix {ALLOWED}" in ended.err
     assert os.listdir(folder) == ["table.csv"]
     assert os.listdir(folder.parent) == beside
 
@@ -134,4 +134,4 @@ def test_f34_plain_file_names_are_prefixes(tmp_path: Path, prefix: str) -> None:
 def test_f34_the_whole_message_names_every_rule(tmp_path: Path) -> None:
     with pytest.raises(PrefixError) as caught:
         SmallModel(tmp_path, "CON")
-    assert str(caught.value).endswith("not ending in a dot, and no device name of Windows such as CON.")
+    assert str(caught.value).endswith("not end in a dot, and be no device name of Windows such as CON.")

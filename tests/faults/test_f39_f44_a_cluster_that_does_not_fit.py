@@ -111,7 +111,7 @@ def test_a_cluster_that_asks_for_a_token_refuses_whoever_has_another_or_none(
     output = run_script(_JOIN.format(address=two_nodes.address), tmp_path, RAY_AUTH_MODE=None, RAY_AUTH_TOKEN=token)
     assert "refused in time: True started: False" in output
     assert f"what listens at {two_nodes.address} did not answer as a Ray cluster" in output
-    assert "is the token (RAY_AUTH_TOKEN, or ~/.ray/auth_token) that of the cluster?" in output
+    assert "that the token (RAY_AUTH_TOKEN, or ~/.ray/auth_token) is that of the cluster." in output
 
 
 # Replaces what a running cluster tells every process that joins it about itself.

@@ -145,7 +145,7 @@ _IN_A_WORKER = """its worker died or could not start: ray::ImplicitFunc.train() 
   File "/venv/raygrid/backend.py", line 192, in prepare_worker
     raise ResourceError(text)
 raygrid.errors.ResourceError: Ray granted this trial 1 GPU on {node} (CUDA_VISIBLE_DEVICES is '{gpu}'), and TensorFlow \
-sees none. Fix: install CUDA."""
+sees none. Install CUDA."""
 
 
 def test_the_cause_of_an_error_in_another_process_is_the_error_and_the_same_on_every_node_and_gpu() -> None:

@@ -52,7 +52,7 @@ NEEDED = ("key", "context", "config", "seed", "status", "metrics")
 def test_a_record_without_what_makes_it_one_is_refused(missing: str) -> None:
     value = WHOLE.to_json()
     del value[missing]
-    with pytest.raises(CorruptArtifactError, match=r"p/k\.json is not a point's record .*remove the file"):
+    with pytest.raises(CorruptArtifactError, match=r"p/k\.json is not a point's record .*Remove the file"):
         PointRecord.from_json(value, "p/k.json")
 
 

@@ -69,8 +69,9 @@ def test_all_unknown_keywords_are_named_at_once_and_by_every_method(folder: Path
     for method in ("fit", "plan", "confirm"):
         message = refused(SmallModel(folder), X, method=method, callbacks=[], validation_data=(X, Y))
         assert [line.partition(":")[0] for line in message.splitlines()] == [
-            f"{method} has no argument callbacks",
-            f"{method} has no argument validation_data",
+            f"{method} has no argument callbacks, validation_data",
+            "  callbacks",
+            "  validation_data",
         ]
     assert "plan(..., model_config={...})" in refused(SmallModel(folder), X, method="plan", scoring="r2")
     # What other methods pass to the checks of the data is no argument of theirs.
@@ -158,7 +159,7 @@ def test_what_is_no_array_of_numbers_in_second_place_is_left_to_the_checks_of_th
 
 
 def test_a_model_with_targets_says_how_to_pass_them(folder: Path) -> None:
-    assert "pass them as y_train: fit(X, y_train=y)" in refused(MLPRegressor(folder), X)
+    assert "Pass them as y_train: fit(X, y_train=y)" in refused(MLPRegressor(folder), X)
 
 
 @pytest.mark.parametrize(

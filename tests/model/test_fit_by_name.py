@@ -220,7 +220,7 @@ def test_what_was_trained_on_drawn_rows_loads_with_the_same_call(tmp_path: Path)
     [
         ({"X_val": VAL}, "shuffle_split chooses the validation rows, and X_val is given"),
         ({"run_ids": np.repeat([0, 1], 60)}, "run_ids says that the rows are series"),
-        ({"shuffle_split": "yes"}, "shuffle_split is 'yes'; it must be True or False"),
+        ({"shuffle_split": "yes"}, "shuffle_split is 'yes'. It must be True or False"),
     ],
 )
 def test_a_draw_that_contradicts_the_data_is_refused(tmp_path: Path, asked: Any, message: str) -> None:

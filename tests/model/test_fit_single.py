@@ -108,7 +108,7 @@ def test_the_results_have_one_row_and_print(trained: Trained) -> None:
 def test_the_summary_is_printed(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
     assert trained.model.summary(rows=1) is None  # type: ignore[func-returns-value]
     assert capsys.readouterr().out == trained.model.summary_text(1) + "\n"
-    with pytest.raises(ArgumentError, match="rows is 0; it must be a whole number of at least 1"):
+    with pytest.raises(ArgumentError, match=r"rows is 0\. It must be a whole number of at least 1"):
         trained.model.summary(0)
 
 

@@ -70,7 +70,7 @@ def test_what_is_set_is_checked_and_what_was_fitted_stays(tmp_path: Path) -> Non
     model.best_model = fitted
     with pytest.raises(ArgumentError, match="seed is 'x'"):
         model.set_params(max_points=5, seed="x")
-    with pytest.raises(ArgumentError, match=r"SmallModel has no argument 'sed'; it has .*Did you mean 'seed'"):
+    with pytest.raises(ArgumentError, match=r"SmallModel has no argument 'sed'\. Use one of .*Did you mean 'seed'"):
         model.set_params(max_points=5, sed=1)
     assert (model.seed, model.max_points) == (3, 10_000)
     # Another seed is another search, of which nothing is published.

@@ -265,7 +265,7 @@ def test_other_data_than_that_of_the_winner_is_refused(confirmed: Confirmed) -> 
 
 def test_without_a_published_model_there_is_nothing_to_confirm(tmp_path: Path) -> None:
     model = LoggedModel(tmp_path / "models", "small", 0, build_log=str(tmp_path / "builds.txt"))
-    with pytest.raises(MissingArtifactError, match="call fit first"):
+    with pytest.raises(MissingArtifactError, match="Call fit first"):
         model.confirm(X, X_VAL)
     for seeds in (0, -1, True, 1.5):
         with pytest.raises(ArgumentError, match="must be a whole number of at least 1"):

@@ -318,7 +318,7 @@ def test_two_trials_at_once_get_a_gpu_each_by_default(tmp_path: Path) -> None:
     unseen = output.partition("unseen: no worker can start, so the search was stopped;")[2]
     assert "ResourceError: Ray granted this trial 1 GPU on" in unseen
     assert "(CUDA_VISIBLE_DEVICES is '" in unseen
-    assert "and TensorFlow sees none. Fix: install CUDA" in unseen
+    assert "and TensorFlow sees none. Install CUDA" in unseen
 
 
 def test_a_worker_without_gpus_hides_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

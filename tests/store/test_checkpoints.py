@@ -19,7 +19,7 @@ from architectures import branched, nadam, normalised, of_own_making, recurrent,
 from small_models import WIDTH, SmallModel, dense_model, small_rows
 
 from raygrid.base import once
-from raygrid.data.mapped_arrays import open_array_files, write_array_files
+from raygrid.data.mapped_arrays import Fed, open_array_files, write_array_files
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.grid.plan import Point
 from raygrid.store.checkpoints import Checkpoint, Checkpoints, training_key
@@ -198,7 +198,7 @@ def test_writing_checkpoints_changes_nothing(build: Any, checkpoints: Checkpoint
 
 def in_files(folder: Path) -> TrainingArrays:
     folder = folder / "data"
-    write_array_files(folder, {"x_train": (ARRAYS.x_train, lambda x: x), "x_val": (ARRAYS.x_val, lambda x: x)})
+    write_array_files(folder, {"x_train": Fed(ARRAYS.x_train, lambda x: x), "x_val": Fed(ARRAYS.x_val, lambda x: x)})
     return open_array_files(folder)
 
 
@@ -431,7 +431,7 @@ def test_a_disk_too_full_for_a_checkpoint_is_told_once_and_the_training_goes_on(
     assert found.bits == expected
     assert list(checkpoints.folder.iterdir()) == []
     (warning,) = [r.getMessage() for r in log.records if r.levelno == logging.WARNING]
-    assert f"bytes in {checkpoints.folder}; free some space" in warning
+    assert f"bytes in {checkpoints.folder}. Free some space" in warning
 
 
 def test_what_keeps_a_point_from_being_recorded_is_raised_and_not_taken_for_its_failure() -> None:

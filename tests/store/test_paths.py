@@ -109,7 +109,7 @@ def test_the_form_of_a_manifest_is_pinned() -> None:
 
 
 def test_a_manifest_of_a_newer_raygrid_is_refused_with_both_formats() -> None:
-    message = rf"{re.escape(str(SOURCE))} has format 2, .* up to 1; upgrade"
+    message = rf"{re.escape(str(SOURCE))} has format 2, .* up to 1\. Upgrade"
     with pytest.raises(VersionError, match=message):
         Manifest.from_json(as_json(format=2, files=None), SOURCE)
 

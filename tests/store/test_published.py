@@ -75,8 +75,8 @@ def test_a_saved_model_comes_back_with_tuples_and_without_a_warning(
     found = cached(paths)
     assert (found.config, found.metrics, found.files[paths.model_path.name]) == (CONFIG, METRICS, b"model")
     assert found.manifest == manifest and not found.legacy
-    scaler = found.scaling.inputs
-    assert isinstance(scaler, StandardScaler) and found.scaling.targets is None
+    scaler = found.scaling.inputs[""]
+    assert isinstance(scaler, StandardScaler) and not found.scaling.targets
     assert (scaler.mean.tolist(), scaler.scale.tolist()) == ([10.0, 20.0], [1.0, 2.0])
     assert warnings_of(caplog) == []
 
@@ -115,7 +115,7 @@ def test_a_legacy_set_loads_with_one_warning_that_names_it(
     found = cached(paths)
     model = found.files[paths.model_path.name]
     assert (found.config, found.metrics, model, found.legacy) == (CONFIG, METRICS, b"model", True)
-    assert found.scaling.inputs is not None and found.scaling.inputs.mean.tolist() == [10.0, 20.0]
+    assert found.scaling.inputs[""].mean.tolist() == [10.0, 20.0]
     (message,) = warnings_of(caplog)
     assert str(paths.config_path) in message and "another implementation" in message
 

@@ -13,7 +13,7 @@ import pytest
 from one_training import train_point
 from small_models import WIDTH, dense_model, small_rows
 
-from raygrid.data.mapped_arrays import open_array_files, write_array_files
+from raygrid.data.mapped_arrays import Fed, open_array_files, write_array_files
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.grid.plan import Point
 
@@ -81,7 +81,7 @@ def test_a_tensor_holds_its_array_to_the_last_bit(column: Array) -> None:
 def in_files(arrays: TrainingArrays, folder: Path) -> TrainingArrays:
     """The same arrays, mapped from files."""
     present = {name: value for name, value in vars(arrays).items() if value is not None}
-    write_array_files(folder, {name: (value, lambda block: block) for name, value in present.items()})
+    write_array_files(folder, {name: Fed(value, lambda block: block) for name, value in present.items()})
     return open_array_files(folder)
 
 

@@ -193,7 +193,7 @@ def test_weights_that_no_longer_fit_the_builder_are_an_error_naming_the_file() -
 def test_a_builder_that_gives_other_shapes_than_in_the_trial_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     point = trained(of_hidden_width)
     monkeypatch.setitem(globals(), "hidden_width", 5)
-    with pytest.raises(RebuildError, match=r"do not fit .* depend on anything but its arguments"):
+    with pytest.raises(RebuildError, match=r"do not fit .* depend on nothing but its arguments"):
         rebuilt(of_hidden_width, point)
 
 

@@ -270,7 +270,7 @@ def test_a_builder_that_gives_another_model_each_time_is_refused() -> None:
 
     said = refused(build)
     assert "what is saved of it does not fit the model that build_model gives when it is called again" in said
-    assert said.endswith("Does build_model depend on anything but its arguments?")
+    assert said.endswith("Make build_model depend on nothing but its arguments.")
 
 
 def test_a_single_config_in_this_process_says_it_before_it_trains(tmp_path: Path) -> None:

@@ -217,8 +217,8 @@ def of_other_width(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
     ("build", "cause"),
     [
         (raising, "KeyError: 'no such unit'"),
-        (forgetful, "build_model returned NoneType, not a keras.Model; does it end with 'return model'?"),
-        (uncompiled, "is not compiled; call model.compile("),
+        (forgetful, "build_model returned NoneType, not a keras.Model. End it with 'return model'."),
+        (uncompiled, "is not compiled. Call model.compile("),
         (of_other_width, "incompatible with the layer"),
     ],
 )

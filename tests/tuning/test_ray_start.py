@@ -27,21 +27,21 @@ from raygrid.tuning.session import RaySession
             Exception(
                 "The current node timed out during startup. This could happen because the raylet failed to start."
             ),
-            "start on this machine: The current node timed out during startup. What",
-            "the machine is busy",
+            "start on this machine: The current node timed out during startup. The",
+            "The machine is busy",
         ),
         (RuntimeError("Failed to start GCS.  Last 0 lines of error files"), "Failed to start GCS", "ulimit"),
-        (OSError(errno.ENOSPC, "No space left on device", "/t/ray"), "No space left", "free some room in /t"),
+        (OSError(errno.ENOSPC, "No space left on device", "/t/ray"), "No space left", "Free some room in /t"),
         (PermissionError(errno.EACCES, "Permission denied", "/t/ray"), "Permission denied", "RAY_TMPDIR"),
         (OSError("AF_UNIX path length cannot exceed 107 bytes: /t/ray/x"), "AF_UNIX", "to a shorter one"),
         (ValueError("The object store needs 75 MB"), "75 MB", "/dev/shm"),
-        (RuntimeError("Address already in use"), "already in use", "a port is taken"),
-        (Exception(), "machine: Exception. What", "Ray's log is in /t/ray/session_latest/logs"),
+        (RuntimeError("Address already in use"), "already in use", "A port is taken"),
+        (Exception(), "machine: Exception. Look", "Ray's log, in /t/ray/session_latest/logs"),
         (RuntimeError("x" * 5000), "x" * 300, "Ray's log"),
     ],
 )
 def test_why_ray_does_not_start_is_one_sentence_with_what_helps(error: Exception, said: str, helps: str) -> None:
-    text = why_not_started(error, "/t")
+    text = str(why_not_started(error, "/t"))
     assert text.startswith("Ray does not start on this machine: ")
     assert said in text and helps in text
     assert "\n" not in text and len(text) < 700

@@ -25,7 +25,7 @@ GPU_NODE = {"CPU": 8.0, "GPU": 2.0}
     ],
 )
 def test_an_amount_that_cannot_be_is_refused_by_name(field: str, value: Any) -> None:
-    with pytest.raises(ResourceError, match=rf"{field} is {value!r}; it must"):
+    with pytest.raises(ResourceError, match=rf"{field} is {value!r}. It must"):
         Resources(**{field: value})
 
 

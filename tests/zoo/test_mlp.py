@@ -162,7 +162,7 @@ Fit = Callable[[MLPClassifier], object]
 @pytest.mark.parametrize(
     ("class_weight", "fit", "error", "message"),
     [
-        (None, lambda m: m.fit(X, X_VAL), ArgumentError, "pass them as y_train"),
+        (None, lambda m: m.fit(X, X_VAL), ArgumentError, "Pass them as y_train"),
         (None, lambda m: m.fit(X, X_VAL, y_train=Y), ArgumentError, "not y_val"),
         (None, lambda m: m.fit(X, X_VAL, y_val=Y_VAL), ArgumentError, "y_val is given without y_train"),
         (None, lambda m: m.fit(X, y_train=Y[:-1]), DataError, "y_train has 199 rows"),
@@ -266,7 +266,7 @@ def test_one_target_comes_back_in_the_shape_that_it_had(tmp_path: Path) -> None:
 def test_targets_that_cannot_be_predicted_are_refused_before_training(tmp_path: Path) -> None:
     model = MLPRegressor(tmp_path / "models", "small", 0)
     for y, error, message in (
-        (None, ArgumentError, "pass them as y_train"),
+        (None, ArgumentError, "Pass them as y_train"),
         (Y, DataTypeError, "not numeric"),
         (np.zeros((len(X), 2, 2)), DataError, r"shape \(rows,\) or \(rows, targets\)"),
     ):

@@ -289,7 +289,7 @@ def test_what_needs_a_student_says_so(folder: Path) -> None:
     model = Model(folder, "plant", verbose=0)
     assert (model.best_config, model.best_model, model.best_metrics) == (None, None, None)
     for use in (lambda: model.predict(TEST), lambda: model.evaluate(TEST), lambda: model.results):
-        with pytest.raises(NotFittedError, match="ResidualStudent has no model yet; call fit or load"):
+        with pytest.raises(NotFittedError, match=r"ResidualStudent has no model yet\. Call fit or load"):
             use()
 
 

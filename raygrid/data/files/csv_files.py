@@ -19,7 +19,7 @@ from raygrid.data.files.csv_layout import (
     is_comment,
     is_number,
 )
-from raygrid.errors import DataError
+from raygrid.errors import WRITE_AGAIN, DataError
 
 _LOG = logging.getLogger("raygrid")
 # Missing in any column, text as well. Compared in lower case and without spaces around them.
@@ -60,7 +60,7 @@ class CsvFile:
         self.names = list(self._layout.names)
         if all(is_number(name) for name in self.names):
             listed = ", ".join(map(repr, self.names[:_NAMES_IN_MESSAGE]))
-            raise DataError(f"{file} has numbers in its first line ({listed}). Add a line of column names.")
+            raise DataError(f"{file} has numbers in its first line ({listed}).", remedy="Add a line of column names.")
 
     def read(self, numbers: Sequence[str], labels: Sequence[str], value_bytes: int) -> Any:
         """A ``pyarrow.Table`` of the named columns, in this order.
@@ -165,12 +165,12 @@ class _Reading:
         except pa.ArrowInvalid as error:
             self._refuse_wrong_row()
             if size <= block_bytes:
-                raise DataError(self._damage(error)) from error
+                raise self._damaged(error) from error
         try:
             # A row, or what comes before the first one, is longer than a block.
             return self._read(decimal, markers, min(size + 1, _MAX_BLOCK_BYTES))
         except pa.ArrowInvalid as error:
-            raise DataError(self._damage(error)) from error
+            raise self._damaged(error) from error
 
     def _read(self, decimal: str, markers: Sequence[str] | None, block_bytes: int) -> Any:
         import pyarrow.compute as pc
@@ -221,18 +221,18 @@ class _Reading:
             return
         line, values = wrong
         columns = len(self._layout.names)
-        message = (
-            f"{self._file} is damaged: line {line:,} has {counted(values, 'value')}, and the header has "
-            f"{counted(columns, 'column')} (delimiter {self._layout.delimiter!r}). Correct the line, or name "
-            "the right delimiter with delimiter=... (--delimiter ...)."
-        )
+        remedy = "Correct the line, or name the right delimiter, such as $delimiter."
         if line == self._layout.skipped_lines + 1 and values == columns + 1:
-            message += " R's write.table writes the names of rows like that: write it with row.names=FALSE."
-        raise DataError(message)
+            remedy += " R's write.table writes the names of rows like that: write it with row.names=FALSE."
+        raise DataError(
+            f"{self._file} is damaged: line {line:,} has {counted(values, 'value')}, and the header has "
+            f"{counted(columns, 'column')} (delimiter {self._layout.delimiter!r}).",
+            remedy=remedy,
+        )
 
-    def _damage(self, error: Exception) -> str:
+    def _damaged(self, error: Exception) -> DataError:
         reason = str(error).splitlines()[0]
-        return f"{self._file} is damaged, or not a .csv file: {reason}. Write the file again."
+        return DataError(f"{self._file} is damaged, or not a .csv file: {reason}.", remedy=WRITE_AGAIN)
 
 
 def _missing_texts(column: Any, missing: frozenset[str]) -> list[str]:
@@ -264,8 +264,8 @@ def _has_decimal_commas(file: Path, texts: Mapping[str, Any], missing: frozenset
     if either and not decimal:
         raise DataError(
             f"{file}: the numbers in {', '.join(either[:_NAMES_IN_MESSAGE])} can have a decimal comma or a comma after "
-            "the thousands. Say decimal=',' (--decimal ,) for the first; write the file without thousands separators "
-            "for the second."
+            "the thousands.",
+            remedy="Say $decimal_comma for the first; write the file without thousands separators for the second.",
         )
     return bool(decimal)
 

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO
 
-from raygrid.errors import ArgumentError, DataError
+from raygrid.errors import WRITE_AGAIN, ArgumentError, DataError
 
 _SAMPLE_CHARACTERS = 2**16
 _SCAN_BYTES = 2**20
@@ -61,23 +61,23 @@ class CsvOptions:
         """Raises ``ArgumentError`` for what cannot be right."""
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             raise ArgumentError(
-                f"delimiter is {self.delimiter!r}; it must be one character, such as ',' ';' or '\\t' (on the command "
-                "line also 'tab' and 'space')."
+                f"delimiter is {self.delimiter!r}.", remedy="It must be one character, such as $delimiters."
             )
         if self.decimal not in (None, ".", ","):
-            raise ArgumentError(f"decimal is {self.decimal!r}; it must be '.' or ','.")
+            raise ArgumentError(f"decimal is {self.decimal!r}.", remedy="It must be '.' or ','.")
         if self.encoding is not None:
             try:
                 "".encode(self.encoding)
                 codecs.getincrementaldecoder(self.encoding)
             except (LookupError, ValueError) as error:
                 raise ArgumentError(
-                    f"encoding is {self.encoding!r}, which Python does not know; use for example 'utf-8', 'latin-1', "
-                    "'cp1252' or 'utf-16'."
+                    f"encoding is {self.encoding!r}, which Python does not know.",
+                    remedy="Use for example 'utf-8', 'latin-1', 'cp1252' or 'utf-16'.",
                 ) from error
         if isinstance(self.missing_values, str) or not all(isinstance(v, str) for v in self.missing_values or ()):
             raise ArgumentError(
-                f"missing_values is {self.missing_values!r}; it must be a list of texts, such as ['?', '-999']."
+                f"missing_values is {self.missing_values!r}.",
+                remedy="It must be a list of texts, such as ['?', '-999'].",
             )
 
 
@@ -120,7 +120,7 @@ def find_layout(file: Path, options: CsvOptions) -> CsvLayout:
     with open_text(file, encoding) as stream:
         skipped, delimiter, first = _before_the_header(stream)
         if not first.strip():
-            raise DataError(f"{file} holds no rows, only empty lines and comments. Write the file again.")
+            raise DataError(f"{file} holds no rows, only empty lines and comments.", remedy=WRITE_AGAIN)
         sample = first + stream.read(_SAMPLE_CHARACTERS)
         whole = len(sample) - len(first) < _SAMPLE_CHARACTERS
     delimiter = options.delimiter or delimiter or _delimiter(sample, whole)
@@ -130,7 +130,7 @@ def find_layout(file: Path, options: CsvOptions) -> CsvLayout:
         header = csv.reader(stream, delimiter=delimiter)
         names = next(_rows(header), None)
         if names is None:
-            raise DataError(f"{file} is damaged, or not a .csv file: its header has no end. Write the file again.")
+            raise DataError(f"{file} is damaged, or not a .csv file: its header has no end.", remedy=WRITE_AGAIN)
         header_lines = header.line_num
         has_rows = any(line.strip() for line in stream)
     notes = [line for line in skipped if is_comment(line)]
@@ -168,7 +168,8 @@ def _refuse_open_quote(file: Path, layout: CsvLayout) -> None:
     if row != [_END]:
         raise DataError(
             f'{file} is damaged: the row at line {layout.skipped_lines + begin + 1:,} opens a quote (") that is not '
-            "closed. Close it, or write two quotes for one."
+            "closed.",
+            remedy="Close it, or write two quotes for one.",
         )
 
 
@@ -207,7 +208,7 @@ def _scanned(file: Path, encoding: str | None) -> tuple[str, int, int, bool]:
         except UnicodeError as error:
             reason = str(error)
     raise DataError(
-        f"{file} is not of the encoding {candidate!r}: {reason}. Name the right one with encoding=... (--encoding ...)."
+        f"{file} is not of the encoding {candidate!r}: {reason}.", remedy="Name the right one, such as $encoding."
     )
 
 
@@ -220,8 +221,8 @@ def _scan(file: Path, encoding: str) -> tuple[int, int, bool]:
             text = decoder.decode(block, final=not block)
             if "\0" in text:
                 raise DataError(
-                    f"{file} is damaged, or not a .csv file: it holds NUL characters, which no text has. Write the "
-                    "file again, or name its encoding, such as encoding='utf-16-le' (--encoding utf-16-le)."
+                    f"{file} is damaged, or not a .csv file: it holds NUL characters, which no text has.",
+                    remedy="Write the file again, or name its encoding, such as $unmarked_encoding.",
                 )
             lines += max(text.count("\n"), text.count("\r"))
             quotes += text.count('"')

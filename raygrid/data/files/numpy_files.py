@@ -14,7 +14,7 @@ import numpy as np
 from raygrid.base.memory import require_memory
 from raygrid.base.types import Array
 from raygrid.base.wording import counted
-from raygrid.errors import DataError, DataTypeError
+from raygrid.errors import WRITE_AGAIN, DataError, DataTypeError, literal
 
 _MAGIC = b"\x93NUMPY"
 # A header describes one array in some 100 characters; the list of an archive's arrays takes some 100 bytes each.
@@ -52,10 +52,10 @@ def read_npy(file: Path) -> Array:
     with file.open("rb") as stream:
         start = stream.read(len(_MAGIC))
         if start.startswith(b"PK"):
-            raise DataError(f"{file} is an .npz file by its content. Rename it to {file.stem}.npz.")
+            raise DataError(f"{file} is an .npz file by its content.", remedy=f"Rename it to {literal(file.stem)}.npz.")
         if start != _MAGIC:  # numpy would take it for a pickle, and say how to load it unsafely
             raise DataError(
-                f"{file} is damaged, or not a .npy file: its first bytes are {start!r}. Write the file again."
+                f"{file} is damaged, or not a .npy file: its first bytes are {start!r}.", remedy=WRITE_AGAIN
             )
         stream.seek(0)
         try:
@@ -126,8 +126,8 @@ def _unreadable(file: Path, error: Exception) -> DataError:
     # TokenError, SyntaxError, MemoryError, NotImplementedError and zlib's own error.
     if "Object arrays" in str(error):
         return DataTypeError(
-            f"{file} holds Python objects, which are not numeric and are not loaded, because loading could "
-            "run code. Save it with a numeric dtype: array.astype('float32')."
+            f"{file} holds Python objects, which are not numeric and are not loaded, because loading could run code.",
+            remedy="Save it with a numeric dtype: array.astype('float32').",
         )
     reason = str(error) or type(error).__name__
-    return DataError(f"{file} is damaged, or not a {file.suffix} file: {reason}. Write the file again.")
+    return DataError(f"{file} is damaged, or not a {file.suffix} file: {reason}.", remedy=WRITE_AGAIN)

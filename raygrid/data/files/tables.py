@@ -28,7 +28,7 @@ from raygrid.data.files.csv_layout import CsvOptions, is_number
 from raygrid.data.files.numpy_files import read_npy, read_npz
 from raygrid.data.index_columns import NO_INDEX, is_nameless, pandas_index, row_numbers
 from raygrid.data.missing_values import MissingValues
-from raygrid.errors import ArgumentError, DataError, DataTypeError
+from raygrid.errors import WRITE_AGAIN, ArgumentError, DataError, DataTypeError, literal
 
 _LOG = logging.getLogger("raygrid")
 _PARQUET = (".parquet",)
@@ -53,7 +53,7 @@ _VALUE_BYTES = 8 + _ARRAY_BYTES
 _MAX_PARQUET_FOOTER_BYTES = 256 * 2**20
 _NAMES_IN_MESSAGE = 20
 _VALUES_IN_MESSAGE = 3
-_CHOOSE = "choose columns with features=[...], on the command line --features a,b,c"
+_CHOOSE = "choose columns with $features"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,46 +137,53 @@ def read_data(
     target = _column_list("target", target)
     labels = _column_list("labels", labels)
     if options.given and suffix not in _CSV:
-        raise ArgumentError(f"{' and '.join(options.given)}: such options are for .csv files, and {file} is none.")
+        raise ArgumentError(
+            f"{' and '.join(options.given)}: such options are for .csv files, and {file} is none.",
+            remedy="Leave them out.",
+        )
     if suffix not in _NUMPY:
         return _read_columns(file, suffix, _Columns(features, target or [], labels or []), options)
     if features or target or labels:
         raise ArgumentError(
-            f"{file}: a {suffix} file has no column names to choose by. "
-            "Leave features and target out, store y as an array named 'y' in an .npz file, or use "
-            "Parquet or CSV."
+            f"{file}: a {suffix} file has no column names to choose by.",
+            remedy="Leave $columns out, store y as an array named 'y' in an .npz file, or use Parquet or CSV.",
         )
     return _read_npy(file) if suffix == ".npy" else _read_npz(file)
 
 
 def _check_file(file: Path, suffix: str) -> None:
     if suffix not in _SUFFIXES:
-        raise DataError(f"{file} has the suffix {suffix!r}. Known are {', '.join(_SUFFIXES)}.")
+        raise DataError(
+            f"{file} has the suffix {suffix!r}.", remedy=f"Use a file of a known kind: {', '.join(_SUFFIXES)}."
+        )
     try:
         size = file.stat().st_size
         if not file.is_file():
-            raise DataError(f"{file} is not a regular file. Pass the path of one data file.")
+            raise DataError(f"{file} is not a regular file.", remedy="Pass the path of one data file.")
         file.open("rb").close()
     except OSError as error:
         raise DataError(
-            f"{file.absolute()} cannot be read: {error.strerror}. "
-            f"Check the path; a relative one starts at {Path.cwd()}."
+            f"{file.absolute()} cannot be read: {error.strerror}.",
+            remedy=f"Check the path; a relative one starts at {literal(Path.cwd())}.",
         ) from error
     if size == 0:
-        raise DataError(f"{file} is empty: 0 bytes. Write the file again.")
+        raise DataError(f"{file} is empty: 0 bytes.", remedy=WRITE_AGAIN)
 
 
 def _column_list(name: str, columns: Sequence[str] | None) -> list[str] | None:
     if columns is None:
         return None
     if isinstance(columns, str):
-        raise DataTypeError(f"{name}={columns!r} is one string. Pass a list of column names: {name}=[{columns!r}].")
+        raise DataTypeError(
+            f"{name}={columns!r} is one string.",
+            remedy=f"Pass a list of column names: {name}=[{literal(repr(columns))}].",
+        )
     listed = list(columns)
     if not listed:
-        raise DataError(f"{name} is an empty list. Name at least one column, or leave {name} out.")
+        raise DataError(f"{name} is an empty list.", remedy=f"Name at least one column, or leave {name} out.")
     twice = [column for column, count in Counter(listed).items() if count > 1]
     if twice:
-        raise DataError(f"{name} names {_quoted(twice)} more than once. Name each column once.")
+        raise DataError(f"{name} names {_quoted(twice)} more than once.", remedy="Name each column once.")
     return listed
 
 
@@ -196,10 +203,12 @@ def _read_columns(file: Path, suffix: str, asked: _Columns, options: CsvOptions)
     except DataError:
         raise
     except MemoryError as error:
-        raise DataError(f"{file} does not fit into the memory. Write a file with fewer rows or columns.") from error
+        raise DataError(
+            f"{file} does not fit into the memory.", remedy="Write a file with fewer rows or columns."
+        ) from error
     except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{file} is damaged, or not a {suffix} file: {reason}. Write the file again.") from error
+        raise DataError(f"{file} is damaged, or not a {suffix} file: {reason}.", remedy=WRITE_AGAIN) from error
     names = chosen.features or []
     if asked.features is None:
         _refuse_row_numbers(file, table, names)
@@ -222,10 +231,13 @@ def _as_labels(file: Path, name: str, column: Any) -> Array:
 
     if column.null_count:
         raise DataError(
-            f"{file}: column {name!r} has {counted(column.null_count, 'missing value')}. Fill them, or drop the rows."
+            f"{file}: column {name!r} has {counted(column.null_count, 'missing value')}.",
+            remedy="Fill them, or drop the rows.",
         )
     if pa.types.is_nested(column.type):
-        raise DataTypeError(f"{file}: column {name!r} is of type {column.type}. Labels are text or numbers.")
+        raise DataTypeError(
+            f"{file}: column {name!r} is of type {column.type}.", remedy="Write labels as text or numbers."
+        )
     texts = column
     if pa.types.is_dictionary(column.type) and column.num_chunks:
         texts = column.unify_dictionaries().chunk(0).dictionary
@@ -251,8 +263,8 @@ def _read_parquet(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
         footer_bytes = int.from_bytes(stream.read(4), "little")
     if footer_bytes > _MAX_PARQUET_FOOTER_BYTES:
         raise DataError(
-            f"{file} is damaged, or not a .parquet file: its description of columns has {footer_bytes:,} bytes. "
-            "Write the file again."
+            f"{file} is damaged, or not a .parquet file: its description of columns has {footer_bytes:,} bytes.",
+            remedy=WRITE_AGAIN,
         )
     # Labels stay in the form in which a file repeats one text at no cost.
     with pq.ParquetFile(file, read_dictionary=asked.labels) as parquet:
@@ -300,16 +312,21 @@ def _choose(file: Path, names: list[str], asked: _Columns, metadata: Mapping[byt
     # Which of the nameless ones is meant is asked where one is used.
     twice = [name for name, count in Counter(names).items() if count > 1 and name]
     if twice:
-        raise DataError(f"{file} has more than one column named {_quoted(twice)}. Rename them, so that each is unique.")
+        raise DataError(
+            f"{file} has more than one column named {_quoted(twice)}.", remedy="Rename them, so that each is unique."
+        )
     known = set(names)
     unknown = [name for name in asked.names if name not in known]
     if unknown:
         near = {name: difflib.get_close_matches(name, names, n=1) for name in unknown}
         hints = "".join(f" Did you mean {match[0]!r} for {name!r}?" for name, match in near.items() if match)
-        raise DataError(f"{file} has no column {_quoted(unknown)}.{hints} Its columns are {_quoted(names)}.")
+        raise DataError(
+            f"{file} has no column {_quoted(unknown)}.{hints} Its columns are {_quoted(names)}.",
+            remedy="Name columns that it has.",
+        )
     both = [name for name in asked.features or [] if name in asked.targets]
     if both:
-        raise DataError(f"{_quoted(both)} is both a feature and the target. Leave it out of one of the two.")
+        raise DataError(f"{_quoted(both)} is both a feature and the target.", remedy="Leave it out of one of the two.")
     chosen = asked.features if asked.features is not None else _features(file, names, asked, metadata)
     return _Columns(chosen, asked.targets, asked.labels)
 
@@ -324,8 +341,9 @@ def _features(file: Path, names: list[str], asked: _Columns, metadata: Mapping[b
     if nameless:
         raise DataError(
             f"{file} has columns without a name: {_first_of(nameless)} of {len(names)}. Such a first column mostly "
-            "numbers the rows, and is no feature. Leave it out when you write the file, with df.to_csv(path, "
-            f"index=False) in pandas or row.names=FALSE in R; or name all columns; or {_CHOOSE}."
+            "numbers the rows, and is no feature.",
+            remedy="Leave it out when you write the file, with df.to_csv(path, index=False) in pandas or "
+            f"row.names=FALSE in R; or name all columns; or {_CHOOSE}.",
         )
     if index:
         _LOG.warning(
@@ -336,7 +354,9 @@ def _features(file: Path, names: list[str], asked: _Columns, metadata: Mapping[b
         )
     if not chosen:
         raise DataError(
-            f"{file} has no columns left for features: all are targets, labels or an index ({_quoted(sorted(others))})."
+            f"{file} has no columns left for features: all are targets, labels or an index "
+            f"({_quoted(sorted(others))}).",
+            remedy="Name fewer targets, or write a file with more columns.",
         )
     return chosen
 
@@ -346,7 +366,8 @@ def _refuse_row_numbers(file: Path, table: Any, features: list[str]) -> None:
     if counting:
         raise DataError(
             f"{file}: {_quoted(counting)} counts up by one from row to row, so that it numbers the rows and is no "
-            f"feature. Write the file without it, or {_CHOOSE}; name it there if it is a feature."
+            "feature.",
+            remedy=f"Write the file without it, or {_CHOOSE}; name it there if it is a feature.",
         )
 
 
@@ -358,14 +379,12 @@ def _check_numeric(file: Path, table: Any, chosen: _Columns, decimal: str = ".")
     described = [f"{name!r} ({table.schema.field(name).type}{_examples(table, name, decimal)})" for name in wrong]
     fixes = []
     if any(name in features for name in wrong):
-        fixes.append(_CHOOSE)
+        fixes.append("Convert features to numbers, or choose columns with $features.")
     if any(name in targets for name in wrong):
         fixes.append(
-            "encode a target of labels as integers, for example with classes, y = np.unique(y, return_inverse=True)"
+            "Encode a target of labels as integers, for example with classes, y = np.unique(y, return_inverse=True)."
         )
-    raise DataTypeError(
-        f"{file} has columns that are not numeric: {_first_of(described)}. To fix it: {'; '.join(fixes)}."
-    )
+    raise DataTypeError(f"{file} has columns that are not numeric: {_first_of(described)}.", remedy=" ".join(fixes))
 
 
 def _examples(table: Any, name: str, decimal: str) -> str:
@@ -390,7 +409,7 @@ def _read_npz(file: Path) -> DataFile:
     arrays = {role: found[name] for role, name in names.items()}
     labels = {role: f"{name} of {file.name}" for role, name in names.items()}
     if "y_val" in arrays and "X_val" not in arrays:
-        raise DataError(f"{file} holds 'y_val' but no 'X_val'. Add the features, or leave it out.")
+        raise DataError(f"{file} holds 'y_val' but no 'X_val'.", remedy="Add the features, or leave it out.")
     missing = MissingValues()
     X = as_features(labels["X"], arrays["X"], missing)
     y = as_targets(labels["y"], arrays["y"], len(X), missing) if "y" in arrays else None
@@ -410,13 +429,13 @@ def _roles(file: Path, names: list[str]) -> dict[str, str]:
     for name in names:
         role = _ROLES.get(name)
         if role is not None and role in found:
-            raise DataError(f"{file} holds both {found[role]!r} and {name!r}. Keep one of them.")
+            raise DataError(f"{file} holds both {found[role]!r} and {name!r}.", remedy="Keep one of them.")
         if role is not None:
             found[role] = name
     if "X" not in found:
         raise DataError(
-            f"{file} holds {_quoted(names) or 'no arrays'}, and none is named 'X' or 'X_train'. "
-            "Save it with np.savez(path, X=..., y=...)."
+            f"{file} holds {_quoted(names) or 'no arrays'}, and none is named 'X' or 'X_train'.",
+            remedy="Save it with np.savez(path, X=..., y=...).",
         )
     ignored = [name for name in names if name not in _ROLES]
     if ignored:
