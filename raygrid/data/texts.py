@@ -22,6 +22,8 @@ TEXT = "string"
 # Version of the digest's format.
 _FORMAT = "raygrid-texts-1"
 _BLOCK_ROWS = 65_536
+# Of a list, so many of the first items are looked at for texts.
+_LOOKED_AT = 1_000
 
 
 def as_texts(name: str, value: object) -> Array | None:
@@ -118,7 +120,7 @@ class MappedTexts:
 
 def _as_array(value: Any) -> Array | None:
     if isinstance(value, list | tuple):
-        if not value or not isinstance(value[0], str | bytes):
+        if not any(isinstance(item, str | bytes) for item in value[:_LOOKED_AT]):
             return None
         array = np.empty(len(value), object)
         array[:] = value
