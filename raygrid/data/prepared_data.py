@@ -59,11 +59,6 @@ class PreparedData:
         """What one copy of the data takes, as a model is fed it."""
         return self._bytes_of(self._dtypes)
 
-    @property
-    def val_bytes(self) -> int:
-        """What the arrays for validation take of it."""
-        return self._bytes_of(name for name in self._dtypes if name.partition("/")[0].endswith("_val"))
-
     def _bytes_of(self, names: Iterable[str]) -> int:
         arrays, scaled, sizes = self._data.arrays(), self._data.scaled(*self._scalers), {}
         for name in names:
@@ -111,20 +106,26 @@ class PreparedData:
             write_array_files(self._folder, self._changes())
         return open_array_files(self._folder)
 
-    def validation_arrays(self, limit_gb: float | None) -> TrainingArrays:
+    def validation_arrays(self, limit_gb: float | None, with_inputs: bool = False) -> TrainingArrays:
         """The same to measure ``val_loss`` with; the arrays for training may be empty.
 
         Args:
+            with_inputs: whether the inputs for training are needed as well.
             limit_gb: what the data may take in memory, see ``Resources.memory_gb``.
         """
         if self._folder.exists():
             return open_array_files(self._folder)
-        shortage = data_shortage(self.val_bytes, COPIES_HERE, available_memory(), limit_gb)
+
+        def needed(name: str) -> bool:
+            return name.endswith("_val") or (with_inputs and name == "x_train")
+
+        size = self._bytes_of(name for name in self._dtypes if needed(name.partition("/")[0]))
+        shortage = data_shortage(size, COPIES_HERE, available_memory(), limit_gb)
         if shortage is not None:
             return self.arrays(shortage)
         return _arrays(
             {
-                name: map_leaves(Fed.whole if name.endswith("_val") else Fed.nothing, tree)
+                name: map_leaves(Fed.whole if needed(name) else Fed.nothing, tree)
                 for name, tree in self._changes().items()
             }
         )

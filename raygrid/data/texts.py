@@ -118,6 +118,11 @@ class MappedTexts:
         return found.reshape(*numbers.shape, *self.shape[1:])
 
 
+def in_memory(array: Array | MappedTexts) -> Array:
+    """``array`` itself, or all of the texts that are mapped from a file."""
+    return array[:] if isinstance(array, MappedTexts) else array
+
+
 def _as_array(value: Any) -> Array | None:
     if isinstance(value, list | tuple):
         if not any(isinstance(item, str | bytes) for item in value[:_LOOKED_AT]):

@@ -475,7 +475,12 @@ class GridSearchModel(Parameters):
 
         Args:
             config: the whole config of a point.
-            input_shape: shape of one row of ``X_train``, such as ``(52,)``.
+            input_shape: shape of one row of ``X_train``, such as ``(52,)``; of several inputs a dict or tuple of shapes.
+
+        With a third argument, ``build_model(self, config, input_shape, X_train=None)``, it is given the training inputs
+        as the model sees them, for layers that must see data before they are trained (``adapt``): numpy arrays, texts
+        of dtype ``object``, rows first. Where a saved model that Keras cannot load by itself is built anew without its
+        data, ``X_train`` is None.
         """
         if self._build_function is None:
             raise BuilderError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from raygrid.base.keras_settings import workers_do_without
 from raygrid.base.memory import available_memory, data_shortage
 from raygrid.base.stop_signals import search_stopped, sigterm_as_interrupt
-from raygrid.base.types import Array, Builder
+from raygrid.base.types import Array, Builder, wants_training_data
 from raygrid.base.wording import counted
 from raygrid.data.prepared_data import COPIES_HERE
 from raygrid.data.training_arrays import TrainingArrays
@@ -142,7 +142,7 @@ def _find_winner(run: SearchRun, build: Builder, options: SearchOptions, train: 
         load_tensorflow()
         from raygrid.training.rebuild import rebuild_winner
 
-        arrays = run.prepared.validation_arrays(options.resources.memory_gb)
+        arrays = run.prepared.validation_arrays(options.resources.memory_gb, wants_training_data(build))
         model, data = rebuild_winner(build, record, weights, arrays, run.settings, run.paths.model_path)
     return Outcome(run, number, record, model, data)
 

@@ -79,6 +79,9 @@ def _attributes(part: Any) -> Any:
         for name, value in vars(part).items()
         if name not in OF_ONE_OBJECT_ALONE and not name.startswith(PREFIX_OF_CHECKPOINTS)
     }
+    if hasattr(part, "get_vocabulary"):
+        # What it learned from data is in no config, and in no variable.
+        values["vocabulary"] = [str(token) for token in part.get_vocabulary()]
     return [type(part).__qualname__, values]
 
 

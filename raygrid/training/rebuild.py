@@ -12,6 +12,7 @@ import keras
 
 from raygrid.base.keras_settings import KerasSettings
 from raygrid.base.types import Array, Builder
+from raygrid.data.structures import Tree
 from raygrid.data.training_arrays import InputSpec, TrainingArrays, TrainSettings
 from raygrid.errors import RaygridError, RebuildError
 from raygrid.grid.records import PointRecord
@@ -29,9 +30,11 @@ log = logging.getLogger("raygrid")
 VAL_LOSS_TOLERANCE = 1e-4
 
 
-def built_model(build: Builder, config: Mapping[str, Any], inputs: InputSpec) -> keras.Model:
+def built_model(
+    build: Builder, config: Mapping[str, Any], inputs: InputSpec, x_train: Tree | None = None
+) -> keras.Model:
     """The builder's model with all its variables and those of its optimizer, as after a training."""
-    return complete(build_checked(build, dict(config), inputs.shape), inputs)
+    return complete(build_checked(build, dict(config), inputs.shape, x_train), inputs)
 
 
 def built_as_trained(
@@ -68,7 +71,7 @@ def rebuild_winner(
 
         def fresh() -> keras.Model:
             begin_session(record.seed, settings.dtype_policy)
-            return built_model(build, record.config, arrays.inputs(record.config, settings))
+            return built_model(build, record.config, arrays.inputs(record.config, settings), arrays.x_train)
 
         try:
             model = fresh()

@@ -19,7 +19,9 @@ import tensorflow as tf
 
 from raygrid.base.keras_settings import KerasSettings
 from raygrid.base.once import first_time
-from raygrid.base.types import Builder
+from raygrid.base.types import Builder, wants_training_data
+from raygrid.data.structures import Tree, map_leaves
+from raygrid.data.texts import in_memory
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import BuilderError
 from raygrid.grid.plan import Point
@@ -131,7 +133,7 @@ def train_points(
 
     def built(config: Mapping[str, Any]) -> keras.Model:
         begin_session(longest.seed, settings.dtype_policy, keep_programs=len(programs) > 0)
-        return build_checked(build, config, arrays.inputs(config, settings).shape)
+        return build_checked(build, config, arrays.inputs(config, settings).shape, arrays.x_train)
 
     def new_model() -> keras.Model:
         if not shared and (resumption.found is None or not of_another_stop):
@@ -194,13 +196,25 @@ def apply_keras_settings(settings: KerasSettings) -> None:
     keras.config.set_image_data_format(settings.image_data_format)
 
 
-def build_checked(build: Builder, config: Mapping[str, Any], input_shape: Any) -> keras.Model:
+def build_checked(
+    build: Builder, config: Mapping[str, Any], input_shape: Any, x_train: Tree | None = None
+) -> keras.Model:
     """The builder's model.
+
+    Args:
+        build: gives it; one with an argument ``X_train`` is given the training inputs, for layers that must see them.
+        config: the point's.
+        input_shape: of a row.
+        x_train: inputs in the units that the model sees; None: they are not at hand.
 
     Raises:
         BuilderError: it is not a compiled ``keras.Model``.
     """
-    model = build(config, input_shape)
+    if wants_training_data(build):
+        inputs = None if x_train is None else map_leaves(in_memory, x_train)
+        model = build(config, input_shape, X_train=inputs)
+    else:
+        model = build(config, input_shape)
     if not isinstance(model, keras.Model):
         raise BuilderError(
             f"build_model returned {type(model).__name__}, not a keras.Model.",
