@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from raygrid.base.keras_settings import KerasSettings
-from raygrid.base.types import Array, Builder
+from raygrid.base.types import Array, Builder, ModelDefinition
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import RaygridError, RebuildError
 from raygrid.grid.records import PointRecord
@@ -49,7 +49,7 @@ def built_as_trained(
 
 @quiet_tensorflow()
 def rebuild_winner(
-    build: Builder,
+    definition: ModelDefinition,
     record: PointRecord,
     weights: Sequence[Array],
     arrays: TrainingArrays,
@@ -68,7 +68,8 @@ def rebuild_winner(
 
         def fresh() -> keras.Model:
             begin_session(record.seed, settings.dtype_policy)
-            return built_model(build, record.config, arrays.input_shape(record.config, settings), arrays.x_val.dtype)
+            shape = arrays.input_shape(record.config, settings)
+            return built_model(definition.build, record.config, shape, arrays.x_val.dtype)
 
         try:
             model = fresh()
