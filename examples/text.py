@@ -10,7 +10,9 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     good, bad, other = ["great", "lovely"], ["dull", "poor"], ["the", "film", "was", "a", "plot", "and", "music"]
     praise = rng.integers(0, 2, 800)
-    return np.array([" ".join(rng.permutation([*rng.choice(other, 5), rng.choice(good if p else bad)])) for p in praise]), praise
+    return np.array(
+        [" ".join(rng.permutation([*rng.choice(other, 5), rng.choice(good if p else bad)])) for p in praise]
+    ), praise
 
 
 class ReviewClassifier(GridSearchModel):

@@ -148,7 +148,7 @@ class BackendError(RaygridError, RuntimeError):
 
 
 class BuilderError(RaygridError, TypeError):
-    """``build_model`` returned no compiled ``keras.Model``, or one that could not be published once it is trained."""
+    """``build_model`` gave no compiled ``keras.Model`` that could be published, or ``callbacks`` no new callbacks."""
 
 
 class UserCodeError(RaygridError, ImportError):

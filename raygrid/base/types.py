@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,27 @@ Float64Array = npt.NDArray[np.float64]
 # Gives a compiled keras.Model for a config and the shape of one row of inputs; with a third argument ``X_train`` it is
 # given the training inputs as well.
 Builder = Callable[..., Any]
+
+# Gives new keras.callbacks.Callback objects for a config.
+CallbacksFunction = Callable[[Any], Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class ModelDefinition:
+    """What a user's model defines for whoever trains it.
+
+    Attributes:
+        build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
+        callbacks: gives the callbacks of a training for its config, new ones each time; None: there are none.
+    """
+
+    build: Builder
+    callbacks: CallbacksFunction | None = None
+
+    @property
+    def wants_training_data(self) -> bool:
+        """Whether the builder has an argument ``X_train``."""
+        return wants_training_data(self.build)
 
 
 def wants_training_data(build: Builder) -> bool:

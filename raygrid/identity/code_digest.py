@@ -89,6 +89,16 @@ def builder_digest(builder: object, attributes: Mapping[str, object] = MappingPr
     return digest_json([*description, definitions])
 
 
+def with_callbacks(digest: str, callbacks: object) -> str:
+    """Return the digest of a builder's code together with that of the code that gives its callbacks.
+
+    Args:
+        digest: ``builder_digest`` of the builder.
+        callbacks: a function of a config, or the model class that has it as its method.
+    """
+    return digest_json([digest, "callbacks", builder_digest(callbacks)])
+
+
 def describe_code(builder: object) -> str:
     """Return ``module:qualname`` of a builder, for messages and manifests.
 
@@ -282,8 +292,8 @@ class _Walker:
 
 
 def _building(members: Mapping[str, object]) -> dict[str, object]:
-    """Of a built-in model, ``build_model`` and the members that it mentions: no other trains anything."""
-    kept, ahead = {}, ["build_model"]
+    """Of a built-in model, ``build_model``, ``callbacks`` and what they mention: no other member trains anything."""
+    kept, ahead = {}, ["build_model", "callbacks"]
     while ahead:
         name = ahead.pop()
         if name in members and name not in kept:

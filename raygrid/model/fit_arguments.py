@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import numpy as np
 
+from raygrid.base.types import CallbacksFunction
 from raygrid.base.wording import did_you_mean
 from raygrid.data.structures import is_structure
 from raygrid.data.training_data import prepare_data
@@ -26,8 +27,8 @@ _CHOSEN_BY = (
     "compiled metric of every point, and train the config that you want with {method}(..., model_config={{...}})"
 )
 _ADVICE = {
-    "callbacks": "raygrid stops early by itself (`patience`, in the grid), keeps the weights of the best epoch and "
-    "writes TensorBoard logs. A schedule of the learning rate belongs to the optimizer in build_model",
+    "callbacks": "it trains two models, without callbacks. raygrid stops early by itself (`patience`, in the grid), "
+    "keeps the weights of the best epoch and writes TensorBoard logs. A subclass of GridSearchModel takes callbacks",
     "class_weight": "use MLPClassifier(class_weight=...), or pass the weight of each row as sample_weight",
     "validation_batch_size": "the batch size of training is used; it changes no val_loss but by rounding",
     "steps_per_epoch": "an epoch is one pass over all rows",
@@ -101,6 +102,57 @@ def explains_settings(constructor: Callable[P, None]) -> Callable[P, None]:
         constructor(*args, **kwargs)
 
     return checked
+
+
+def callbacks_function(place: str, value: object) -> CallbacksFunction | None:
+    """``value``, which must be a function of a config that gives Keras callbacks; or None.
+
+    Args:
+        place: what the user calls it.
+        value: what is there.
+
+    Raises:
+        ArgumentError: it is something else, such as the callbacks themselves.
+    """
+    if value is None:
+        return None
+    method = place != "callbacks"
+    remedy = (
+        f"Define a method in its place: def {place.rpartition('.')[2]}(self, config): return [...]."
+        if method
+        else "Pass a function that makes new ones for each point: callbacks=lambda config: [...]."
+    )
+    if isinstance(value, type) and _is_keras_callback(value):
+        raise ArgumentError(f"{place} is the class {value.__name__}, not a function of a config.", remedy=remedy)
+    instances = value if isinstance(value, list | tuple | set) else [value]
+    if any(_is_keras_callback(type(instance)) for instance in instances):
+        names = ", ".join(type(instance).__name__ for instance in instances)
+        raise ArgumentError(
+            f"{place} holds instances ({names}), which the points of a grid would share, each going on with the state "
+            "that another one left in them.",
+            remedy=remedy,
+        )
+    if not callable(value):
+        raise ArgumentError(f"{place} is {value!r}, not a function of a config.", remedy=remedy)
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):
+        # Some callables of other languages have none; whether they take a config, the training says.
+        return value
+    try:
+        signature.bind({})
+    except TypeError as error:
+        raise ArgumentError(
+            f"{place} takes {signature}, and is called with one argument, the config of a point ({error}).",
+            remedy=remedy,
+        ) from error
+    return value
+
+
+def _is_keras_callback(cls: type) -> bool:
+    """Whether a class is one of Keras' callbacks, without importing Keras."""
+    bases = {(base.__module__.partition(".")[0], base.__name__) for base in cls.__mro__}
+    return not bases.isdisjoint({("keras", "Callback"), ("tf_keras", "Callback")})
 
 
 def _advice_for_setting(model: _Model, name: str) -> str:

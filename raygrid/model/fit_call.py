@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from raygrid.base.fingerprint import digest_json
+from raygrid.base.types import CallbacksFunction
 from raygrid.data.precision import check_unscaled
 from raygrid.data.training_data import TrainingData
 from raygrid.data.windows import check_window_configs
@@ -32,6 +33,7 @@ class CallOptions:
     reset: bool = False
     retry_failed: bool = True
     accept_code_change: bool = False
+    callbacks: CallbacksFunction | None = None
 
     def __post_init__(self) -> None:
         if self.accept_code_change and self.reset:
@@ -105,7 +107,10 @@ class FitCall:
         experiment = task.experiment
         if begin and self.options.reset:
             experiment = begin_reset(self.paths, asked_digest(self.identity, task.request))
-        return SearchRun(self.paths, self.data, self.identity, experiment, task.request, self.options.retry_failed)
+        options, request = self.options, task.request
+        return SearchRun(
+            self.paths, self.data, self.identity, experiment, request, options.retry_failed, options.callbacks
+        )
 
     def plan(self) -> FitPlan:
         """What ``fit`` would do; writes nothing."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from raygrid.base.arguments import (
@@ -25,16 +26,16 @@ from raygrid.base.arguments import (
 )
 from raygrid.base.files import decode_json, encode_json, make_folder
 from raygrid.base.keras_settings import global_dtype_policy, keras_settings
-from raygrid.base.types import Builder
+from raygrid.base.types import Builder, CallbacksFunction, ModelDefinition
 from raygrid.data.scaling import ScalerSetting, scaler_setting
 from raygrid.data.training_data import TrainingData, prepare_data
 from raygrid.errors import AllTrialsFailedError, ArgumentError, BuilderError, MissingArtifactError, NotFittedError
 from raygrid.grid.request import Request
 from raygrid.grid.space import SearchSpace
 from raygrid.grid.values import DEFAULT_MAX_POINTS, Config, iter_param_grid
-from raygrid.identity.code_digest import builder_digest, describe_code
+from raygrid.identity.code_digest import builder_digest, describe_code, with_callbacks
 from raygrid.identity.identity import Identity, installed_versions
-from raygrid.model.fit_arguments import explains_arguments, explains_settings
+from raygrid.model.fit_arguments import callbacks_function, explains_arguments, explains_settings
 from raygrid.model.fit_call import CallOptions, FitCall, published_names
 from raygrid.model.fit_plan import FitPlan, Task
 from raygrid.model.parameters import Parameters
@@ -183,6 +184,7 @@ class GridSearchModel(Parameters):
         validation_data: object = None,
         validation_split: float = 0.2,
         shuffle_split: bool = False,
+        callbacks: Callable[[Config], Sequence[keras.callbacks.Callback]] | None = None,
         retry_failed: bool = True,
         accept_code_change: bool = False,
     ) -> keras.Model:
@@ -210,11 +212,15 @@ class GridSearchModel(Parameters):
             validation_split: the fraction of rows, from the end, that is held out where ``X_val`` is None.
             shuffle_split: hold out rows that are drawn by the model's seed instead of the last ones. Where targets are
                 labels (whole numbers that each come often, truth values, one-hot rows), each class gives its share.
+            callbacks: a function that gives new Keras callbacks for the config of a point, such as ``lambda config:
+                [keras.callbacks.ReduceLROnPlateau(patience=config["wait"])]``; it takes the place of the class' own
+                method, see there. None: that method.
             retry_failed: whether points of the grid that failed before are tried again, also where a model is
                 published; it stays as it is where they fail again. False: they are left, and it is loaded.
-            accept_code_change: take over points, and a published model, that differ in the code of ``build_model``
-                alone, as if today's code had trained them; for a change that alters no result, such as a method that
-                is added. The winner must still reproduce its ``val_loss``. The manifest records both digests.
+            accept_code_change: take over points, and a published model, that differ in the code of ``build_model`` or
+                ``callbacks`` alone, as if today's code had trained them; for a change that alters no result, such as a
+                method that is added. The winner must still reproduce its ``val_loss``. The manifest records both
+                digests.
 
         Returns:
             The model with the lowest ``val_loss``, also in ``best_model``. It sees scaled inputs; ``predict`` and
@@ -228,7 +234,7 @@ class GridSearchModel(Parameters):
             SearchInterrupted: it was stopped; run the same again to go on.
             SystemExit: the same for SIGTERM, with the code 143, where the process has no handler for it.
         """
-        options = _call_options(reset_experiment, retry_failed, accept_code_change)
+        options = _call_options(reset_experiment, retry_failed, accept_code_change, callbacks)
         call = self._call(
             options,
             param_grid,
@@ -280,6 +286,7 @@ class GridSearchModel(Parameters):
         model_config: Mapping[str, Any] | None = None,
         reset_experiment: bool = False,
         *,
+        callbacks: Callable[[Config], Sequence[keras.callbacks.Callback]] | None = None,
         retry_failed: bool = True,
         accept_code_change: bool = False,
         **data: Any,
@@ -289,31 +296,40 @@ class GridSearchModel(Parameters):
         Raises:
             What ``fit`` raises before it trains, such as StaleCacheError and CorruptArtifactError.
         """
-        options = _call_options(reset_experiment, retry_failed, accept_code_change)
+        options = _call_options(reset_experiment, retry_failed, accept_code_change, callbacks)
         return self._call(options, param_grid, model_config, X_train, X_val, **data).plan()
 
     @explains_arguments
     def confirm(
-        self, X_train: object, X_val: object = None, *, seeds: int = 3, within: float = 0.05, **data: Any
+        self,
+        X_train: object,
+        X_val: object = None,
+        *,
+        callbacks: Callable[[Config], Sequence[keras.callbacks.Callback]] | None = None,
+        seeds: int = 3,
+        within: float = 0.05,
+        **data: Any,
     ) -> Confirmation:
         """Trains the winner, and the points close to it, with further seeds, and says whether the winner stands.
 
         Nothing is published; what is trained is recorded, so that asking again costs nothing.
 
         Args:
-            X_train, X_val, data: as for the ``fit`` whose winner is published.
+            X_train, X_val, callbacks, data: as for the ``fit`` whose winner is published.
             seeds: how many further seeds.
             within: how close to the winner's ``val_loss`` a point must be, as a fraction of it.
 
         Raises:
+            ArgumentError: arguments or data that cannot be right.
             MissingArtifactError: nothing is published.
             StaleCacheError: the data is not that of the published model.
         """
         seeds = whole_number("seeds", seeds, 1)
         within = number_from_0("within", within, "a fraction of the winner's val_loss, 0 or more, such as 0.05")
+        given = self._checked_callbacks(callbacks)
         paths = self._get_artifacts()
         checked = self.checked_data(X_train, X_val, **data, kept=published_names(paths))
-        identity = self.identity_of(checked)
+        identity = self._identity(checked, given)
         cached = self._read_cached(paths)
         require_current(paths, cached, identity)
         if cached.legacy:
@@ -325,7 +341,7 @@ class GridSearchModel(Parameters):
         with self._locked(paths):
             run = SearchRun(paths, checked, identity, manifest.experiment, Request.from_json(manifest.request))
             key = str(manifest.winner["key"])
-            confirmation = confirm_winner(run, key, self._bare_builder(), self._options(), seeds, within)
+            confirmation = confirm_winner(run, key, self._bare_definition(given), self._options(given), seeds, within)
             drop_spent(paths, manifest)
         return confirmation
 
@@ -489,6 +505,18 @@ class GridSearchModel(Parameters):
             )
         return self._build_function(config, input_shape)
 
+    def callbacks(self, config: dict[str, Any]) -> Sequence[keras.callbacks.Callback]:
+        """The Keras callbacks of a training, such as ``ReduceLROnPlateau``, new ones each time; none unless overridden.
+
+        They get ``model``, ``params`` and ``logs`` as ``model.fit`` gives them. Numbers that they add to ``logs`` are
+        recorded. Their code is part of what results depend on. raygrid stops early, keeps the best weights, writes
+        checkpoints and TensorBoard logs itself: Keras' own callbacks for these do not run.
+
+        Args:
+            config: the whole config of a point.
+        """
+        return []
+
     # The pattern's methods: places to override
 
     def _get_artifacts(self) -> ModelArtifacts:
@@ -536,14 +564,14 @@ class GridSearchModel(Parameters):
     ) -> Outcome:
         """Searches a grid on Ray Tune: ``(best_config, best_model, best_metrics)``. ``run``: what ``fit`` prepared."""
         run = run or self._unpublished_run(X_train, X_val, self._space().grid(param_grid))
-        return search_grid(run, self._bare_builder(), self._options())
+        return search_grid(run, self._bare_definition(run.callbacks), self._options(run.callbacks))
 
     def _train_single(
         self, X_train: Any, X_val: Any, config: Mapping[str, Any], *, run: SearchRun | None = None
     ) -> Outcome:
         """Trains one config in this process, without Ray: ``(best_config, best_model, best_metrics)``."""
         run = run or self._unpublished_run(X_train, X_val, Request(config=self._normalize_config(config)))
-        return train_config(run, self._bare_builder(), self._options())
+        return train_config(run, self._bare_definition(run.callbacks), self._options(run.callbacks))
 
     def _iter_param_grid(self, grid: Mapping[str, Sequence[Any]]) -> Iterator[Config]:
         """Every combination of a grid's values: names sorted, the last name varying fastest."""
@@ -607,9 +635,13 @@ class GridSearchModel(Parameters):
             for name, value in vars(self).items()
             if name not in _BASE_ATTRIBUTES and not name.startswith("fitted_")
         }
+        digest = builder_digest(builder, own)
+        if self._build_function is not None and self._has_callbacks:
+            # The function is not of the class, whose callbacks are trained with.
+            digest = with_callbacks(digest, type(self))
         return Identity(
             data={**data.digests(self.scaler_kind), **self.extra_digests()},
-            code={"name": describe_code(builder), "digest": builder_digest(builder, own)},
+            code={"name": describe_code(builder), "digest": digest},
             settings={
                 "seed": self.seed,
                 "scaler": scaler_setting(self.scaler_kind),
@@ -699,9 +731,10 @@ class GridSearchModel(Parameters):
         """What ``fit`` and ``plan`` are given, checked; before anything starts."""
         set_verbosity(self.verbose)
         check_backend()
+        self._checked_callbacks(options.callbacks)
         asked, paths = self._space().asked(param_grid, model_config), self._get_artifacts()
         checked = self.checked_data(X_train, X_val, **data, kept={} if options.reset else published_names(paths))
-        return FitCall(self, paths, checked, self.identity_of(checked), asked, options)
+        return FitCall(self, paths, checked, self._identity(checked, options.callbacks), asked, options)
 
     def _search(self, run: SearchRun) -> Outcome:
         """Trains what is asked for, by the method that a subclass may override."""
@@ -726,7 +759,8 @@ class GridSearchModel(Parameters):
     def _unpublished_run(self, X_train: object, X_val: object, request: Request) -> SearchRun:
         data, paths = self.checked_data(X_train, X_val), self._get_artifacts()
         make_folder(paths.runs_dir)
-        call = FitCall(self, paths, data, self.identity_of(data), request, CallOptions())
+        self._checked_callbacks(None)
+        call = FitCall(self, paths, data, self._identity(data, None), request, CallOptions())
         call.check(request)
         return call.run(Task(request, None, current_experiment(paths)), begin=True)
 
@@ -752,24 +786,47 @@ class GridSearchModel(Parameters):
             lambda holder: log.warning("%s trains under the prefix %r; waiting for it.", holder, self.cache_prefix),
         )
 
-    def _options(self) -> SearchOptions:
-        module = sys.modules.get(getattr(self._build_function or type(self), "__module__", ""))
+    @property
+    def _has_callbacks(self) -> bool:
+        """Whether there are callbacks of the model's own."""
+        return getattr(self.callbacks, "__func__", None) is not GridSearchModel.callbacks
+
+    def _checked_callbacks(self, given: object) -> CallbacksFunction | None:
+        """What ``fit`` was given as ``callbacks``, checked; the model's own as well."""
+        if self._has_callbacks:
+            callbacks_function(f"{type(self).__name__}.callbacks", self.callbacks)
+        return callbacks_function("callbacks", given)
+
+    def _identity(self, data: TrainingData, callbacks: CallbacksFunction | None) -> Identity:
+        """``identity_of`` the data, with the function that ``fit`` was given."""
+        identity = self.identity_of(data)
+        return identity if callbacks is None else identity.with_code(with_callbacks(identity.code["digest"], callbacks))
+
+    def _options(self, callbacks: CallbacksFunction | None = None) -> SearchOptions:
+        homes = (getattr(code, "__module__", "") for code in (self._build_function or type(self), callbacks))
+        modules = dict.fromkeys(sys.modules.get(home or "") for home in homes)
         return SearchOptions(
             resources=self.resources,
             address=self.address,
-            user_modules=() if module is None else (module,),
+            user_modules=tuple(module for module in modules if module is not None),
             progress=self.progress or LogProgress(),
             verbose=self.verbose > 1,
         )
 
-    def _bare_builder(self) -> Builder:
-        """The builder without results, displays or live models, which must not travel to workers."""
-        if self._build_function is not None:
-            return self._build_function
+    def _bare_definition(self, callbacks: CallbacksFunction | None) -> ModelDefinition:
+        """What the model defines, without results, displays or live models, which must not travel to workers.
+
+        Args:
+            callbacks: those that ``fit`` was given in place of the model's own.
+        """
         bare = copy.copy(self)
         for name in _STATE_ATTRIBUTES:
             setattr(bare, name, None)
-        return bare.build_model
+        if callbacks is None and self._has_callbacks:
+            callbacks = bare.callbacks
+        elif isinstance(callbacks, MethodType) and callbacks.__self__ is self:
+            callbacks = MethodType(callbacks.__func__, bare)
+        return ModelDefinition(self._build_function or bare.build_model, callbacks)
 
 
 def _new_manifest(outcome: Outcome) -> Manifest:
@@ -790,11 +847,14 @@ def _new_manifest(outcome: Outcome) -> Manifest:
     )
 
 
-def _call_options(reset_experiment: object, retry_failed: object, accept_code_change: object) -> CallOptions:
+def _call_options(
+    reset_experiment: object, retry_failed: object, accept_code_change: object, callbacks: object
+) -> CallOptions:
     return CallOptions(
         flag("reset_experiment", reset_experiment),
         flag("retry_failed", retry_failed),
         flag("accept_code_change", accept_code_change),
+        callbacks_function("callbacks", callbacks),
     )
 
 

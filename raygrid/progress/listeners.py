@@ -136,6 +136,12 @@ def tell_trained_apart(reason: str) -> None:
     log.info("Points that differ only in epochs or patience are trained one by one, not all in one: %s.", reason)
 
 
+@functools.cache
+def tell_left_out(text: str) -> None:
+    """Says, once, which callbacks do not run, and what raygrid does in their place."""
+    log.warning("%s", text)
+
+
 def set_verbosity(verbose: int) -> None:
     """Sets the level of the log ``raygrid``, and gives it an output if the program has set up none."""
     log.setLevel(logging.WARNING if verbose <= 0 else logging.INFO if verbose == 1 else logging.DEBUG)

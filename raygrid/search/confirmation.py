@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raygrid.base.types import Builder
+from raygrid.base.types import ModelDefinition
 from raygrid.base.wording import counted
 from raygrid.errors import MissingArtifactError
 from raygrid.grid.plan import Plan, Point
@@ -117,14 +117,14 @@ class Confirmation:
 
 
 def confirm_winner(
-    run: SearchRun, winner_key: str, build: Builder, options: SearchOptions, seeds: int, within: float
+    run: SearchRun, winner_key: str, definition: ModelDefinition, options: SearchOptions, seeds: int, within: float
 ) -> Confirmation:
     """Trains the winner and the points close to it with further seeds; what is trained already is not trained again.
 
     Args:
         run: the search whose winner is published.
         winner_key: the winner's key.
-        build: the builder.
+        definition: what the user's model defines.
         options: how trials are run.
         seeds: how many further seeds.
         within: how close to the winner's ``val_loss`` a point must be, as a fraction of it.
@@ -147,7 +147,7 @@ def confirm_winner(
     points = [point for seed in further for point in run.points(seed) if point.number in wanted]
     plan = run.plan_for(points)
     with run.prepared.files():
-        records = plan.done | train_on_ray(run, plan, build, options, meanwhile=lambda: None)
+        records = plan.done | train_on_ray(run, plan, definition, options, meanwhile=lambda: None)
     return Confirmation(tuple(_contender(r, numbers[r.key], plan, records) for r in close), further)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from raygrid.base.keras_settings import KerasSettings
+from raygrid.base.types import CallbacksFunction
 from raygrid.data.prepared_data import PreparedData
 from raygrid.data.training_arrays import TrainSettings
 from raygrid.data.training_data import TrainingData
@@ -63,6 +64,7 @@ class SearchRun:
         experiment: the experiment that records belong to.
         request: what is asked for.
         retry_failed: whether points that are recorded as failed are trained again.
+        callbacks: the function that ``fit`` was given in place of the model's own; None: there is none.
 
     Attributes:
         prepared: the data as models are fed it.
@@ -77,6 +79,7 @@ class SearchRun:
         experiment: str,
         request: Request,
         retry_failed: bool = True,
+        callbacks: CallbacksFunction | None = None,
     ) -> None:
         self.paths = paths
         self.data = data
@@ -84,6 +87,7 @@ class SearchRun:
         self.experiment = experiment
         self.request = request
         self.retry_failed = retry_failed
+        self.callbacks = callbacks
         self.context = identity.context(experiment)
         self.store = PointStore(paths.points_dir, identity.code["digest"])
         self.accepted = OtherCode.nothing()

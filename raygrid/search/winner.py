@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from raygrid.base.keras_settings import workers_do_without
 from raygrid.base.memory import available_memory, data_shortage
 from raygrid.base.stop_signals import search_stopped, sigterm_as_interrupt
-from raygrid.base.types import Array, Builder, wants_training_data
+from raygrid.base.types import Array, ModelDefinition
 from raygrid.base.wording import counted
 from raygrid.data.prepared_data import COPIES_HERE
 from raygrid.data.training_arrays import TrainingArrays
@@ -39,7 +39,7 @@ log = logging.getLogger("raygrid")
 _CORRECT_THE_CAUSE = "\nCorrect in the model's code, the data or the grid what the cause names, and train again."
 
 # Trains a plan's trials; gives the records of what was trained, by key.
-Train = Callable[[SearchRun, Plan, Builder, SearchOptions], dict[str, PointRecord]]
+Train = Callable[[SearchRun, Plan, ModelDefinition, SearchOptions], dict[str, PointRecord]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Outcome:
         }
 
 
-def search_grid(run: SearchRun, build: Builder, options: SearchOptions) -> Outcome:
+def search_grid(run: SearchRun, definition: ModelDefinition, options: SearchOptions) -> Outcome:
     """Trains the grid's missing points on Ray Tune and rebuilds the best of all its points.
 
     Raises:
@@ -87,29 +87,29 @@ def search_grid(run: SearchRun, build: Builder, options: SearchOptions) -> Outco
     missing = workers_do_without()
     if missing:
         log.warning("Trials run in processes of their own, without what this one has set: %s.", ", ".join(missing))
-    return _find_winner(run, build, options, train_on_ray)
+    return _find_winner(run, definition, options, train_on_ray)
 
 
-def train_config(run: SearchRun, build: Builder, options: SearchOptions) -> Outcome:
+def train_config(run: SearchRun, definition: ModelDefinition, options: SearchOptions) -> Outcome:
     """Trains the one config in this process, without Ray, unless it is recorded already, and rebuilds its model.
 
     Raises:
         AllTrialsFailedError: it has no usable result.
     """
-    return _find_winner(run, build, options, train_here)
+    return _find_winner(run, definition, options, train_here)
 
 
 def train_on_ray(
     run: SearchRun,
     plan: Plan,
-    build: Builder,
+    definition: ModelDefinition,
     options: SearchOptions,
     meanwhile: Callable[[], None] = load_tensorflow,
 ) -> dict[str, PointRecord]:
     """Trains the plan's trials on Ray Tune; the records of what was trained, by key.
 
     Args:
-        run, plan, build, options: what is trained, and how.
+        run, plan, definition, options: what is trained, and how.
         meanwhile: called while Ray starts; what rebuilds a winner needs TensorFlow in this process too.
 
     Raises:
@@ -121,29 +121,31 @@ def train_on_ray(
         from raygrid.tuning.driver import run_search
         from raygrid.tuning.trial import TrainingJob
 
-        training = TrainingJob(build, run.context, run.settings, run.store, run.checkpoints)
+        training = TrainingJob(definition, run.context, run.settings, run.store, run.checkpoints)
         return run_search(plan, training, run.prepared, run.paths.tune_dir.resolve(), options, listener, meanwhile)
 
 
-def train_here(run: SearchRun, plan: Plan, build: Builder, options: SearchOptions) -> dict[str, PointRecord]:
+def train_here(
+    run: SearchRun, plan: Plan, definition: ModelDefinition, options: SearchOptions
+) -> dict[str, PointRecord]:
     """The same in this process, one trial after the other."""
     if not plan.trials:
         return {}
     with _told(run, plan, options.progress) as listener:
         data, limit_gb = run.prepared, options.resources.memory_gb
         arrays = data.arrays(data_shortage(data.bytes, COPIES_HERE, available_memory(), limit_gb))
-        trained = (_train_here(run, build, trial, arrays, listener) for trial in plan.trials)
+        trained = (_train_here(run, definition, trial, arrays, listener) for trial in plan.trials)
         return {key: record for records in trained for key, record in records}
 
 
-def _find_winner(run: SearchRun, build: Builder, options: SearchOptions, train: Train) -> Outcome:
+def _find_winner(run: SearchRun, definition: ModelDefinition, options: SearchOptions, train: Train) -> Outcome:
     with run.prepared.files():
-        number, record, weights = _train_and_pick(run, lambda plan: train(run, plan, build, options))
+        number, record, weights = _train_and_pick(run, lambda plan: train(run, plan, definition, options))
         load_tensorflow()
         from raygrid.training.rebuild import rebuild_winner
 
-        arrays = run.prepared.validation_arrays(options.resources.memory_gb, wants_training_data(build))
-        model, data = rebuild_winner(build, record, weights, arrays, run.settings, run.paths.model_path)
+        arrays = run.prepared.validation_arrays(options.resources.memory_gb, definition.wants_training_data)
+        model, data = rebuild_winner(definition, record, weights, arrays, run.settings, run.paths.model_path)
     return Outcome(run, number, record, model, data)
 
 
@@ -218,7 +220,7 @@ def _told(run: SearchRun, plan: Plan, progress: SearchListener) -> Iterator[Sear
 
 @quiet_tensorflow()
 def _train_here(
-    run: SearchRun, build: Builder, trial: PlannedTrial, arrays: TrainingArrays, listener: SearchListener
+    run: SearchRun, definition: ModelDefinition, trial: PlannedTrial, arrays: TrainingArrays, listener: SearchListener
 ) -> list[tuple[str, PointRecord]]:
     load_tensorflow()
     from raygrid.training.point_group import TrainedPoint
@@ -246,7 +248,7 @@ def _train_here(
         listener.point_started(point)
     with user_state_kept():
         train_points(
-            build,
+            definition,
             trial.points,
             run.context,
             arrays,

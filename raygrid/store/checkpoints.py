@@ -63,6 +63,7 @@ class Checkpoint:
         best_epoch: the best finite epoch so far, from 1.
         best_weights: those of that epoch, in the order of ``model.get_weights()``; empty where there is none.
         seconds: how long it has trained.
+        callbacks: the states of the user's callbacks, in their order.
     """
 
     way: str
@@ -72,6 +73,7 @@ class Checkpoint:
     best_epoch: int | None
     best_weights: Sequence[Array]
     seconds: float
+    callbacks: Sequence[Mapping[str, Any]] = ()
 
     def serves(self, point: Point) -> bool:
         """Whether ``point``, of the same training, can go on from here: the weights kept are also its best so far."""
@@ -151,6 +153,7 @@ def _packed(checkpoint: Checkpoint) -> list[Array]:
         "digests": [digest_array(array) for array in arrays],
         "best_epoch": checkpoint.best_epoch,
         "seconds": checkpoint.seconds,
+        "callbacks": [dict(state) for state in checkpoint.callbacks],
     }
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     return [text, *arrays]
@@ -171,4 +174,5 @@ def _unpacked(arrays: Sequence[Array]) -> Checkpoint:
         best_epoch=about["best_epoch"],
         best_weights=arrays[end:],
         seconds=about.get("seconds", 0.0),
+        callbacks=about.get("callbacks", ()),
     )

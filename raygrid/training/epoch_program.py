@@ -35,9 +35,8 @@ def why_not(model: keras.Model) -> str | None:
     What is known to mean the same in a graph is allowed; everything else is left to ``model.fit``.
     """
     cls = type(model).__name__
-    for name in _OF_KERAS:
-        # Also where it was set on the instance.
-        if getattr(getattr(model, name), "__func__", None) is not getattr(keras.Model, name):
+    for name, method in methods_of_fit(model).items():
+        if method is not getattr(keras.Model, name):
             return f"{cls} has its own {name}"
     for metric in all_metrics(model):
         # It may clear lists, files or counters; the reset of Keras' own metrics only assigns variables.
@@ -56,6 +55,12 @@ def why_not(model: keras.Model) -> str | None:
     if keras.config.max_epochs() is not None or keras.config.max_steps_per_epoch() is not None:
         return "Keras limits epochs or steps (keras.config.set_max_epochs, set_max_steps_per_epoch)"
     return None
+
+
+def methods_of_fit(model: keras.Model) -> dict[str, Any]:
+    """The functions that ``fit`` is made of or calls in Python at every epoch, as this model has them."""
+    # Also where one was set on the instance.
+    return {name: getattr(getattr(model, name), "__func__", None) for name in _OF_KERAS}
 
 
 def all_metrics(model: keras.Model) -> list[keras.Metric]:

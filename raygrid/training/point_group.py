@@ -41,17 +41,33 @@ class PointGroup:
         base: what the records of all of them say.
         on_epoch: called after every epoch with the points that trained it, its number (from 1) and its metrics.
         on_finished: called with each point the moment it is finished.
+        finish_at_end: whether points are finished by ``end`` alone: what runs after the last epoch may still fail.
 
     Attributes:
         caller_error: what ``on_finished`` raised, such as that a disk is full: no fault of the training.
     """
 
-    def __init__(self, points: Sequence[Point], base: PointRecord, on_epoch: OnEpoch, on_finished: OnFinished) -> None:
-        self._training = [_Member(point, base) for point in points]
+    def __init__(
+        self,
+        points: Sequence[Point],
+        base: PointRecord,
+        on_epoch: OnEpoch,
+        on_finished: OnFinished,
+        *,
+        finish_at_end: bool = False,
+    ) -> None:
+        self._points, self._base = points, base
+        self._finish_at_end = finish_at_end
         self._on_epoch = on_epoch
         self._on_finished = on_finished
         self.caller_error: BaseException | None = None
         self._begin = time.monotonic()
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forgets all epochs: the training begins with its first one. No point may be finished yet."""
+        self._training = [_Member(point, self._base) for point in self._points]
+        self._ended = False
         self._rows: list[dict[str, float]] = []
         # The best epoch of all that still train is the same, since they have seen the same epochs.
         self._best = EarlyStop(None)
@@ -66,10 +82,18 @@ class PointGroup:
     @property
     def ended(self) -> bool:
         """Whether no point trains any more."""
-        return not self._training
+        return self._ended or not self._training
 
     def take(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> bool:
         """Takes the metrics of ``epoch`` (from 1); returns whether no point trains any more."""
+        return self.tell(epoch, self.measure(model, epoch, logs))
+
+    def measure(self, model: keras.Model, epoch: int, logs: Mapping[str, Any]) -> dict[str, float]:
+        """The metrics of ``epoch`` (from 1) as numbers; keeps the weights that gave them, if they are the best so far.
+
+        Raises:
+            BuilderError: there is no ``val_loss`` among them.
+        """
         row = {name: float(value) for name, value in logs.items()}
         if "val_loss" not in row:
             raise BuilderError(
@@ -81,15 +105,16 @@ class PointGroup:
         better, _ = self._best.update(epoch, row["val_loss"])
         if better:
             self._best_weights = [tf.identity(variable.value) for variable in model.weights]
-        self._tell(epoch, row)
-        return self.ended
+        return row
 
     def end(self, error: str | None) -> None:
         """The training is over for those that still took part."""
         for member in self._training:
             self._finish(member, error)
 
-    def checkpoint(self, way: str, built_for: Point, variables: Sequence[Array]) -> Checkpoint:
+    def checkpoint(
+        self, way: str, built_for: Point, variables: Sequence[Array], callbacks: Sequence[Mapping[str, Any]] = ()
+    ) -> Checkpoint:
         """How far the training is after the last epoch; for the arguments see ``Checkpoint``."""
         return Checkpoint(
             way=way,
@@ -99,6 +124,7 @@ class PointGroup:
             best_epoch=self._best.best_epoch,
             best_weights=values_of(self._best_weights),
             seconds=time.monotonic() - self._begin,
+            callbacks=callbacks,
         )
 
     def replay(self, checkpoint: Checkpoint) -> None:
@@ -107,17 +133,22 @@ class PointGroup:
         self._best_weights = [tf.convert_to_tensor(weight) for weight in checkpoint.best_weights]
         for epoch, row in enumerate(checkpoint.rows, start=1):
             self._best.update(epoch, row["val_loss"])
-            self._tell(epoch, dict(row))
+            self.tell(epoch, dict(row))
 
-    def _tell(self, epoch: int, row: dict[str, float]) -> None:
+    def tell(self, epoch: int, row: dict[str, float]) -> bool:
+        """Tells the points and the listeners of the metrics of ``epoch``; returns whether no point trains any more."""
         self._rows.append(row)
         points = [member.point for member in self._training]
         ended = [member for member in self._training if member.take(epoch, row)]
         if points:
             self._on_epoch(points, epoch, {name: finite_or_none(value) for name, value in row.items()})
+        if self._finish_at_end:
+            self._ended = len(ended) == len(points)
+            return self.ended
         for member in ended:
             self._training.remove(member)
             self._finish(member, None)
+        return self.ended
 
     def _finish(self, member: _Member, error: str | None) -> None:
         result = member.result(error, self._rows, self._best_weights, time.monotonic() - self._begin)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from raygrid.base.keras_settings import KerasSettings
-from raygrid.base.types import Array, Builder
+from raygrid.base.types import Array, Builder, ModelDefinition
 from raygrid.data.structures import Tree
 from raygrid.data.training_arrays import InputSpec, TrainingArrays, TrainSettings
 from raygrid.errors import RaygridError, RebuildError
@@ -52,7 +52,7 @@ def built_as_trained(
 
 @quiet_tensorflow()
 def rebuild_winner(
-    build: Builder,
+    definition: ModelDefinition,
     record: PointRecord,
     weights: Sequence[Array],
     arrays: TrainingArrays,
@@ -71,7 +71,8 @@ def rebuild_winner(
 
         def fresh() -> keras.Model:
             begin_session(record.seed, settings.dtype_policy)
-            return built_model(build, record.config, arrays.inputs(record.config, settings), arrays.x_train)
+            inputs = arrays.inputs(record.config, settings)
+            return built_model(definition.build, record.config, inputs, arrays.x_train)
 
         try:
             model = fresh()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +15,7 @@ from raygrid.grid.plan import Point
 from raygrid.store.checkpoints import Checkpoint, Checkpoints
 from raygrid.training.point_group import PointGroup
 from raygrid.training.training_state import HiddenStateError, assign, fits, state_variables, values_of
+from raygrid.training.user_callbacks import put_states, states_of
 
 log = logging.getLogger("raygrid")
 
@@ -47,20 +48,30 @@ class Resumption:
         self._why_not: str | None = None
         self._last = time.monotonic()
         self._warned = False
+        self._callbacks: Sequence[keras.callbacks.Callback] = ()
+        self._states: Sequence[Mapping[str, Any]] = ()
 
-    def begin(self, way: str, model: keras.Model, functions: Callable[[], Sequence[Any]]) -> int:
+    def begin(
+        self,
+        way: str,
+        model: keras.Model,
+        functions: Callable[[], Sequence[Any]],
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> int:
         """Gives ``model`` the values of the checkpoint and the points its epochs, where the training stays the same.
 
         Args:
             way: how epochs are run.
             model: with its initial values; its variables are changed only where the checkpoint is taken.
             functions: gives the concrete functions that an epoch is made of.
+            callbacks: those of the user, whose states are known.
 
         Returns:
             How many epochs are done.
         """
         self._way, self._last = way, time.monotonic()
         self._find_state, self._state = lambda: state_variables(model, functions()), None
+        self._callbacks, self._states = callbacks, ()
         found, self.found = self.found, None
         if found is None or found.way != way:
             return 0
@@ -70,17 +81,24 @@ class Resumption:
             return 0
         # Without a finite epoch there are no best weights yet.
         weights = [v.value for v in model.weights] if found.best_epoch is not None else []
-        if not fits(state, found.variables) or not fits(weights, found.best_weights):
+        same_callbacks = len(found.callbacks) == len(callbacks)
+        if not same_callbacks or not fits(state, found.variables) or not fits(weights, found.best_weights):
             log.warning("A checkpoint does not fit the model that build_model gives now; the training begins anew.")
             return 0
         assign(state, found.variables)
+        self._states = found.callbacks
         self._group.replay(found)
         log.info("A training goes on from its checkpoint, after epoch %d.", len(found.rows))
         return len(found.rows)
 
+    def callbacks_begun(self) -> None:
+        """Gives the callbacks, which have begun a training, their states of the checkpoint."""
+        if self._states:
+            put_states(self._callbacks, self._states)
+
     def impossible(self, reason: str) -> None:
         """The training cannot go on from a checkpoint, and writes none."""
-        self._why_not = reason
+        self._why_not, self.found = reason, None
 
     def epoch_ended(self) -> None:
         """Writes a checkpoint if the last one is long enough ago. A training never fails for want of one."""
@@ -116,7 +134,9 @@ class Resumption:
 
     def _write(self, checkpoints: Checkpoints, state: list[tf.Variable]) -> None:
         try:
-            checkpoints.write(self._key, self._group.checkpoint(self._way, self._point, values_of(state)))
+            checkpoints.write(
+                self._key, self._group.checkpoint(self._way, self._point, values_of(state), states_of(self._callbacks))
+            )
         except (OSError, MemoryError) as error:
             if not self._warned:
                 log.warning("No checkpoint could be written (%s); the training goes on without.", error)

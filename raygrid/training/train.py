@@ -19,17 +19,18 @@ import tensorflow as tf
 
 from raygrid.base.keras_settings import KerasSettings
 from raygrid.base.once import first_time
-from raygrid.base.types import Builder, wants_training_data
+from raygrid.base.types import Builder, ModelDefinition, wants_training_data
 from raygrid.data.structures import Tree, map_leaves
 from raygrid.data.texts import in_memory
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import BuilderError
 from raygrid.grid.plan import Point
 from raygrid.grid.records import PointRecord
-from raygrid.progress.listeners import tell_trained_apart
+from raygrid.progress.listeners import tell_left_out, tell_trained_apart
 from raygrid.store.checkpoints import Checkpoints, stops_of, training_key
 from raygrid.training.batches import Items, train_items, val_items, validation_data
 from raygrid.training.custom_gradients import release_custom_gradients
+from raygrid.training.epoch_hooks import NeedsFitError, train_with_callbacks, with_listeners
 from raygrid.training.epoch_program import EpochProgram, step_functions, why_not
 from raygrid.training.keras_internals import outside_eager_execution
 from raygrid.training.point_group import OnEpoch, OnFinished, PointGroup
@@ -37,6 +38,12 @@ from raygrid.training.publishable import publishable_model
 from raygrid.training.resuming import Resumption
 from raygrid.training.shared_training import StopsMatterError, built_whatever_the_stops
 from raygrid.training.traced_programs import TracedPrograms
+from raygrid.training.user_callbacks import (
+    change_the_rate_alone,
+    new_callbacks,
+    why_unknown_state,
+    why_within_epochs,
+)
 
 log = logging.getLogger("raygrid")
 
@@ -46,7 +53,7 @@ _IN_GRAPH, _BY_FIT = "graph", "fit"
 
 
 def train_points(
-    build: Builder,
+    definition: ModelDefinition,
     points: Sequence[Point],
     context: str,
     arrays: TrainingArrays,
@@ -58,16 +65,17 @@ def train_points(
     programs: TracedPrograms | None = None,
     checkpoints: Checkpoints | None = None,
     on_apart: Callable[[str], None] = tell_trained_apart,
+    on_left_out: Callable[[str], None] = tell_left_out,
 ) -> None:
     """Trains points that differ only in when to stop: clears the session, seeds, builds, trains once, to the longest.
 
     Each point has its own stop and its own best weights, exactly as if it were trained alone. Where a config's
     ``epochs`` or ``patience`` may have an effect on the epochs themselves (see ``built_whatever_the_stops``), they are
-    different trainings, and trained one by one. What the builder does wrong is recorded and never raised; what
-    ``on_finished`` raises comes out.
+    different trainings, and trained one by one. What the builder or a callback does wrong is recorded and never raised;
+    what ``on_finished`` raises comes out.
 
     Args:
-        build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
+        definition: what the user's model defines.
         points: configs that differ in ``STOP_KEYS`` alone, of one seed.
         context: digest for the records.
         arrays: float32 arrays in the units that the model sees.
@@ -79,11 +87,12 @@ def train_points(
         checkpoints: where a long training leaves how far it is, and finds it; the one of this training is removed once
             all its points are finished. None: there are none.
         on_apart: called with the reason where points are trained one by one.
+        on_left_out: called with a text for people where callbacks do not run.
     """
 
     def train(some: Sequence[Point]) -> None:
         train_points(
-            build,
+            definition,
             some,
             context,
             arrays,
@@ -94,6 +103,7 @@ def train_points(
             programs=programs,
             checkpoints=checkpoints,
             on_apart=on_apart,
+            on_left_out=on_left_out,
         )
 
     def train_apart(reason: str) -> None:
@@ -101,6 +111,9 @@ def train_points(
         for point in points:
             train([point])
 
+    if len(points) > 1 and definition.callbacks is not None:
+        train_apart("callbacks are told the number of epochs, and may stop a training")
+        return
     apply_keras_settings(settings.keras)
     key = training_key(context, points[0])
     found = None if checkpoints is None else checkpoints.read(key)
@@ -122,18 +135,21 @@ def train_points(
         threads=tf.config.threading.get_intra_op_parallelism_threads(),
         trained_with=longest.key if len(points) > 1 else None,
     )
-    group = PointGroup(points, base, on_epoch, on_finished)
+    group = PointGroup(points, base, on_epoch, on_finished, finish_at_end=definition.callbacks is not None)
     shared = len(points) > 1
     if not served:
         found = None
     of_another_stop = found is not None and found.stops != stops_of(longest)
+    if of_another_stop and definition.callbacks is not None:
+        # What gives the callbacks may have read from the config when to stop.
+        found, of_another_stop = None, False
     resumption = Resumption(checkpoints, key, found, longest, group)
     error: str | None = None
     programs = TracedPrograms() if programs is None else programs
 
     def built(config: Mapping[str, Any]) -> keras.Model:
         begin_session(longest.seed, settings.dtype_policy, keep_programs=len(programs) > 0)
-        return build_checked(build, config, arrays.inputs(config, settings).shape, arrays.x_train)
+        return build_checked(definition.build, config, arrays.inputs(config, settings).shape, arrays.x_train)
 
     def new_model() -> keras.Model:
         if not shared and (resumption.found is None or not of_another_stop):
@@ -147,8 +163,11 @@ def train_points(
             resumption.found = None
             return built(dict(longest.config))
 
+    def callbacks() -> list[keras.callbacks.Callback]:
+        return new_callbacks(definition.callbacks, longest.config, on_left_out)
+
     try:
-        _train(new_model, longest, arrays, settings, group, programs, resumption)
+        _train(new_model, callbacks, longest, arrays, settings, group, programs, resumption)
     except StopsMatterError as stops_matter:
         train_apart(str(stops_matter))
         return
@@ -230,6 +249,7 @@ def build_checked(
 
 def _train(
     new_model: Callable[[], keras.Model],
+    callbacks_of_user: Callable[[], list[keras.callbacks.Callback]],
     point: Point,
     arrays: TrainingArrays,
     settings: TrainSettings,
@@ -238,54 +258,118 @@ def _train(
     resumption: Resumption,
 ) -> None:
     model = publishable_model(new_model, point.config, arrays, settings)
+    callbacks = callbacks_of_user()
     reason = None if arrays.folder is None else f"the data is read from files in {arrays.folder}"
-    program = None
+    of_callbacks = why_within_epochs(callbacks)
     try:
         own_reason = why_not(model)
-        if own_reason is None and reason is None:
-            program = programs.program(model, arrays, point.config, settings)
     except Exception as error:
-        log.debug("An epoch could not be traced.", exc_info=True)
-        own_reason = f"its epoch cannot be traced ({next(iter(str(error).splitlines()), type(error).__name__)})"
-        # The trace may have left its marks on the model.
-        model = new_model()
-    if program is not None:
-        _train_in_graph(program, point, group, resumption)
-        return
-    slower = f"Epochs run through model.fit, which is slower: {reason or own_reason}."
+        own_reason = _untraceable(error)
+    if own_reason is None and reason is None and of_callbacks is None:
+        if change_the_rate_alone(callbacks):
+            program: EpochProgram | None = None
+            try:
+                program = programs.program(model, arrays, point.config, settings)
+            except Exception as error:
+                own_reason = _untraceable(error)
+            if program is not None:
+                _train_in_graph(program, callbacks, point, arrays, settings, group, resumption)
+                return
+        else:
+            try:
+                _train_in_own_graph(model, callbacks, point, arrays, settings, group, resumption)
+                return
+            except NeedsFitError as error:
+                of_callbacks = str(error)
+                group.begin_anew()
+        # The trace, or a callback, may have left its marks on the model.
+        model, callbacks = new_model(), callbacks_of_user()
+    slower = f"Epochs run through model.fit, which is slower: {reason or own_reason or of_callbacks}."
     if first_time(slower):
         log.info("%s", slower)
     train, val = train_items(arrays, point.config, settings), val_items(arrays, point.config, settings)
     done = 0
-    if own_reason is not None:
-        resumption.impossible(own_reason)
+    unknown = own_reason or why_unknown_state(callbacks)
+    if unknown is not None:
+        resumption.impossible(unknown)
     else:
 
         def begin() -> int:
             return resumption.begin(
-                _BY_FIT, model, lambda: step_functions(model, train, val, point.config["batch_size"])
+                _BY_FIT, model, lambda: step_functions(model, train, val, point.config["batch_size"]), callbacks
             )
 
         wanted = resumption.found is not None
         done = begin()
         if wanted and not done:
             # Looking at its steps may have left marks on it as well.
-            model = new_model()
+            model, callbacks = new_model(), callbacks_of_user()
             begin()
     if not group.ended:
-        _train_with_fit(model, point, train, arrays, settings, group, resumption, done)
+        _train_with_fit(model, callbacks, point, train, arrays, settings, group, resumption, done)
 
 
-def _train_in_graph(program: EpochProgram, point: Point, group: PointGroup, resumption: Resumption) -> None:
-    done = resumption.begin(_IN_GRAPH, program.model, lambda: [program.function])
+def _untraceable(error: Exception) -> str:
+    log.debug("An epoch could not be traced.", exc_info=True)
+    return f"its epoch cannot be traced ({next(iter(str(error).splitlines()), type(error).__name__)})"
+
+
+def _train_in_graph(
+    program: EpochProgram,
+    callbacks: Sequence[keras.callbacks.Callback],
+    point: Point,
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+    group: PointGroup,
+    resumption: Resumption,
+) -> None:
+    """Trains with a program that may serve other models as well."""
+    unknown = why_unknown_state(callbacks)
+    if unknown is not None:
+        resumption.impossible(unknown)
+    done = resumption.begin(_IN_GRAPH, program.model, lambda: [program.function], callbacks)
+    if callbacks:
+        steps = train_items(arrays, point.config, settings).steps(point.config["batch_size"])
+        listening = with_listeners(callbacks, group, resumption)
+        train_with_callbacks(program.model, lambda: program, callbacks, listening, point, steps, done)
+        return
     for epoch in range(done, point.config["epochs"]):
         if group.ended or group.take(program.model, epoch + 1, program.run(point.seed, epoch)):
             return
         resumption.epoch_ended()
 
 
+def _train_in_own_graph(
+    model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback],
+    point: Point,
+    arrays: TrainingArrays,
+    settings: TrainSettings,
+    group: PointGroup,
+    resumption: Resumption,
+) -> None:
+    """Trains with callbacks that may change anything of the model: it is in the trace, which serves no other model.
+
+    Raises:
+        NeedsFitError: only ``model.fit`` can train it.
+    """
+    resumption.impossible(why_unknown_state(callbacks) or "its callbacks may change it")
+    train, val = train_items(arrays, point.config, settings), val_items(arrays, point.config, settings)
+    batch_size = point.config["batch_size"]
+
+    def program() -> EpochProgram:
+        try:
+            return EpochProgram(model, train, val, batch_size, settings.shuffle)
+        except Exception as error:
+            raise NeedsFitError(_untraceable(error)) from error
+
+    listening = with_listeners(callbacks, group, resumption)
+    train_with_callbacks(model, program, callbacks, listening, point, train.steps(batch_size), 0)
+
+
 def _train_with_fit(
     model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback],
     point: Point,
     train: Items,
     arrays: TrainingArrays,
@@ -304,22 +388,7 @@ def _train_with_fit(
         epochs=epochs,
         validation_data=validation_data(arrays, point.config, settings),
         validation_batch_size=batch_size,
-        callbacks=[_GroupCallback(group, resumption)],
+        callbacks=with_listeners(callbacks, group, resumption),
         shuffle=False,
         verbose=0,
     )
-
-
-class _GroupCallback(keras.callbacks.Callback):
-    """Lets the points of a training hear of ``model.fit``, and stop it."""
-
-    def __init__(self, group: PointGroup, resumption: Resumption) -> None:
-        super().__init__()
-        self._group = group
-        self._resumption = resumption
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        if self._group.take(self.model, epoch + 1, logs or {}):
-            self.model.stop_training = True
-        else:
-            self._resumption.epoch_ended()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raygrid.base.types import Builder
+from raygrid.base.types import ModelDefinition
 from raygrid.data.mapped_arrays import open_array_files
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.grid.plan import Point, trainings
@@ -35,14 +35,14 @@ class TrainingJob:
     """What all trainings of a search share, beside the data.
 
     Attributes:
-        build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
+        definition: what the user's model defines.
         context: digest for the records.
         settings: shuffling and dtype policy.
         store: where the driver records what trials report; all nodes of a cluster must see it.
         checkpoints: where trainings leave how far they are; all nodes of a cluster must see it.
     """
 
-    build: Builder
+    definition: ModelDefinition
     context: str
     settings: TrainSettings
     store: PointStore
@@ -112,7 +112,7 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | P
     training = job.training
     for points in trainings(unrecorded(decode_points(config["points"]), training.store)):
         train_points(
-            training.build,
+            training.definition,
             points,
             training.context,
             kept_arrays(job.search, data),
@@ -123,6 +123,7 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | P
             programs=_programs_of_this_worker(),
             checkpoints=training.checkpoints,
             on_apart=report.trained_apart,
+            on_left_out=report.left_out,
         )
 
 
@@ -156,12 +157,16 @@ class _Report:
         self._keys: list[str] = []
         self._first_epoch = 1
         self._epochs: list[dict[str, float | None]] = []
-        self._trained_apart: str | None = None
+        self._told: dict[str, str] = {}
         self._last = time.monotonic()
 
     def trained_apart(self, reason: str) -> None:
         """Takes why points are trained one by one, for the next report."""
-        self._trained_apart = reason
+        self._told["trained_apart"] = reason
+
+    def left_out(self, text: str) -> None:
+        """Takes which callbacks are left out, for the next report."""
+        self._told["left_out"] = text
 
     def worker_is_ready(self) -> None:
         """Reports that this worker is about to run code of the user's."""
@@ -199,9 +204,8 @@ class _Report:
         if not self._epochs and not message:
             return
         epochs = {"keys": self._keys, "first_epoch": self._first_epoch, "epochs": self._epochs}
-        apart = {} if self._trained_apart is None else {"trained_apart": self._trained_apart}
-        tune.report({**epochs, **apart, **message}, checkpoint=checkpoint)
-        self._trained_apart = None
+        tune.report({**epochs, **self._told, **message}, checkpoint=checkpoint)
+        self._told = {}
         self._epochs = []
         self._last = time.monotonic()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from raygrid.base.types import ModelDefinition
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.grid.plan import Point
 
@@ -24,7 +25,7 @@ def train_point(
 
     finished: list[Any] = []
     train_points(
-        build,
+        ModelDefinition(build),
         [point],
         context,
         arrays,

@@ -117,3 +117,32 @@ def steps(step_log: str | Path) -> list[tuple[int, tuple[int, float], int]]:
     # The last line may be half written.
     lines = [line.split() for line in text[: text.rfind("\n") + 1].splitlines()]
     return [(int(pid), (int(units), float(rate)), int(step)) for pid, units, rate, step in lines]
+
+
+def falling_rate(config: dict[str, Any], factor: float = 0.5) -> list[Any]:
+    """Callbacks that multiply the learning rate by ``factor`` after each epoch."""
+    import keras
+
+    return [keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * factor if epoch else rate)]
+
+
+def noted_rates(config: dict[str, Any]) -> list[Any]:
+    """The same by a callback of ones own, which notes the rate, beside one that raygrid does the work of."""
+    import keras
+
+    class NotedRate(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            logs["rate_now"] = float(self.model.optimizer.learning_rate)
+            self.model.optimizer.learning_rate = logs["rate_now"] / 2
+
+    return [NotedRate(), keras.callbacks.EarlyStopping(patience=0)]
+
+
+class CallbackModel(SmallModel):
+    """``SmallModel`` with a learning rate that falls."""
+
+    def callbacks(self, config: dict[str, Any]) -> list[Any]:
+        return falling_rate(config)
+
+    def twice_as_fast(self, config: dict[str, Any]) -> list[Any]:
+        return falling_rate(config, 0.25)

@@ -41,7 +41,6 @@ def folder(tmp_path: Path) -> Any:
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("callbacks", "raygrid stops early by itself"),
         ("class_weight", r"MLPClassifier(class_weight=...), or pass the weight of each row as sample_weight"),
         ("validation_data", "pass its two parts: X_val=..., y_val=..."),
         ("objective", "the point with the lowest val_loss is chosen."),
@@ -67,11 +66,9 @@ def test_an_unknown_keyword_is_answered_with_what_to_do(folder: Path, name: str,
 
 def test_all_unknown_keywords_are_named_at_once_and_by_every_method(folder: Path) -> None:
     for method in ("fit", "plan", "confirm"):
-        message = refused(SmallModel(folder), X, method=method, callbacks=[], validation_data=(X, Y))
+        message = refused(SmallModel(folder), X, method=method, initial_epoch=3, validation_data=(X, Y))
         assert [line.partition(":")[0] for line in message.splitlines()] == [
-            f"{method} has no argument callbacks, validation_data",
-            "  callbacks",
-            "  validation_data",
+            f"{method} has no argument initial_epoch",
         ]
     assert "plan(..., model_config={...})" in refused(SmallModel(folder), X, method="plan", scoring="r2")
     # What other methods pass to the checks of the data is no argument of theirs.
@@ -82,7 +79,7 @@ def test_all_unknown_keywords_are_named_at_once_and_by_every_method(folder: Path
         AutoencoderDetector(folder), X, quantile=0.9
     )
     message = refused(AutoencoderResidualRegressor(folder), X, method="train_autoencoder", callbacks=[])
-    assert message.startswith("train_autoencoder has no argument callbacks: raygrid stops early")
+    assert message.startswith("train_autoencoder has no argument callbacks: it trains two models")
     assert "setting of the model: AutoencoderResidualRegressor(..., seed=...)" in refused(
         AutoencoderResidualRegressor(folder), X, seed=1
     )
@@ -165,7 +162,7 @@ def test_a_model_with_targets_says_how_to_pass_them(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "advice"),
     [
-        ({"callbacks": []}, "Autoencoder has no setting callbacks: raygrid stops early by itself"),
+        ({"callbacks": []}, "Autoencoder has no setting callbacks: it is an argument of fit: fit(..., callbacks=...)."),
         (
             {"latent_dim": 8},
             "latent_dim: it is a hyperparameter, which belongs in the grid, such as {'latent_dim'",
@@ -180,3 +177,57 @@ def test_an_unknown_setting_is_answered_with_what_would_be_meant(
 ) -> None:
     with pytest.raises(ArgumentError, match=re.escape(advice)):
         Autoencoder(tmp_path, **settings)
+
+
+# Callbacks
+
+
+def a_callback() -> Any:
+    import keras
+
+    return keras.callbacks.ReduceLROnPlateau()
+
+
+class WithList(SmallModel):
+    callbacks = [1]  # type: ignore[assignment]  # noqa: RUF012
+
+
+FIX = "Pass a function that makes new ones for each point: callbacks=lambda config: [...]."
+
+
+@pytest.mark.parametrize("method", ["fit", "plan", "confirm"])
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (lambda: a_callback(), "callbacks holds instances (ReduceLROnPlateau), which the points of a grid"),
+        (
+            lambda: [a_callback()],
+            "callbacks holds instances (ReduceLROnPlateau), which the points of a grid",
+        ),
+        (lambda: type(a_callback()), "callbacks is the class ReduceLROnPlateau, not a function of a config."),
+        (list, "callbacks is [], not a function of a config."),
+        (lambda: "plateau", "callbacks is 'plateau', not a function of a config."),
+        (lambda: list.append, "callbacks takes (self, object, /), and is called with one argument"),
+        (lambda: lambda: [], "callbacks takes (), and is called with one argument, the config of a point"),
+    ],
+)
+def test_callbacks_that_are_no_function_of_a_config_are_refused(
+    folder: Path, method: str, given: Any, told: str
+) -> None:
+    message = refused(SmallModel(folder), X, method=method, callbacks=given())
+    assert message.startswith(told)
+    assert message.endswith(FIX)
+
+
+def test_callbacks_of_a_class_must_be_a_method(folder: Path) -> None:
+    for method in ("fit", "plan", "confirm"):
+        assert refused(WithList(folder), X, method=method) == (
+            "WithList.callbacks is [1], not a function of a config. Define a method in its place: "
+            "def callbacks(self, config): return [...]."
+        )
+
+
+def test_the_teacher_and_student_say_where_callbacks_go(folder: Path) -> None:
+    for method in ("fit", "plan", "confirm", "train_autoencoder"):
+        message = refused(AutoencoderResidualRegressor(folder), X, method=method, callbacks=lambda config: [])
+        assert message.startswith(f"{method} has no argument callbacks: it trains two models, without callbacks.")

@@ -19,6 +19,7 @@ from architectures import branched, nadam, normalised, of_own_making, recurrent,
 from small_models import WIDTH, SmallModel, dense_model, small_rows
 
 from raygrid.base import once
+from raygrid.base.types import ModelDefinition
 from raygrid.data.mapped_arrays import Fed, open_array_files, write_array_files
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.grid.plan import Point
@@ -61,6 +62,11 @@ class Training:
         return {key: _bits(trained) for key, trained in self.ended.items()}
 
 
+def defined(build: Any) -> ModelDefinition:
+    """A builder function, or what a model defines."""
+    return build if isinstance(build, ModelDefinition) else ModelDefinition(build)
+
+
 def _bits(trained: Any) -> Any:
     record = replace(trained.record, seconds=0.0, trained_with=None)
     return record, None if trained.weights is None else [(w.dtype, w.tobytes()) for w in trained.weights]
@@ -87,7 +93,7 @@ def train(
         on_epoch(epoch)
 
     train_points(
-        build,
+        defined(build),
         points,
         context,
         arrays,
@@ -117,7 +123,7 @@ def cut_short(build: Any, points: Sequence[Point], checkpoints: Checkpoints, aft
 
     with pytest.raises(Cut):
         train_points(
-            build,
+            defined(build),
             points,
             how.pop("context", "c"),
             how.pop("arrays", ARRAYS),
@@ -441,7 +447,7 @@ def test_what_keeps_a_point_from_being_recorded_is_raised_and_not_taken_for_its_
         raise OSError(errno.ENOSPC, "no room for the record")
 
     with pytest.raises(OSError, match="no room for the record"):
-        train_points(dense_model, [point(epochs=1)], "c", ARRAYS, SETTINGS, device="CPU", on_finished=full)
+        train_points(defined(dense_model), [point(epochs=1)], "c", ARRAYS, SETTINGS, device="CPU", on_finished=full)
 
 
 # The file

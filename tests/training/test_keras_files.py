@@ -13,6 +13,7 @@ from one_training import train_point
 from small_models import WIDTH, dense_model, small_rows
 
 from raygrid import GridSearchModel
+from raygrid.base.types import ModelDefinition
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import CorruptArtifactError, CustomObjectError, RebuildError
 from raygrid.grid.plan import Point
@@ -86,7 +87,7 @@ def trained(build: Callable[..., Any]) -> Any:
 def rebuilt(build: Callable[..., Any], point: Any) -> tuple[Any, bytes]:
     from raygrid.training.rebuild import rebuild_winner
 
-    return rebuild_winner(build, point.record, point.weights, ARRAYS, TrainSettings(), SOURCE)
+    return rebuild_winner(ModelDefinition(build), point.record, point.weights, ARRAYS, TrainSettings(), SOURCE)
 
 
 def same(one: list[np.ndarray[Any, Any]], other: list[np.ndarray[Any, Any]]) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from architectures import falling_by_epochs
 from small_models import WIDTH, dense_model, small_rows
 
+from raygrid.base.types import ModelDefinition
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.grid.plan import Point, make_plan
 
@@ -36,7 +37,14 @@ def train(asked: list[Point], build: Any = dense_model, programs: Any = None) ->
 
     finished: list[Any] = []
     train_points(
-        build, asked, "c", arrays(), TrainSettings(), device="CPU", on_finished=finished.append, programs=programs
+        ModelDefinition(build),
+        asked,
+        "c",
+        arrays(),
+        TrainSettings(),
+        device="CPU",
+        on_finished=finished.append,
+        programs=programs,
     )
     return {trained.record.key: trained for trained in finished}
 

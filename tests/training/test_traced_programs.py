@@ -12,6 +12,7 @@ import pytest
 from architectures import branched, chain, normalised, recurrent
 from small_models import WIDTH, dense_model, small_rows
 
+from raygrid.base.types import ModelDefinition
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.grid.plan import Point
 
@@ -28,7 +29,10 @@ def train(
     point = Point(0, {**CONFIG, "learning_rate": learning_rate, **config}, seed, f"{learning_rate} {seed}")
     finished: list[Any] = []
     settings = TrainSettings(dtype_policy=policy)
-    train_points(build, [point], "c", ARRAYS, settings, device="CPU", on_finished=finished.append, programs=programs)
+    definition = ModelDefinition(build)
+    train_points(
+        definition, [point], "c", ARRAYS, settings, device="CPU", on_finished=finished.append, programs=programs
+    )
     assert finished[0].record.status == "done", finished[0].record.error
     return finished[0]
 
