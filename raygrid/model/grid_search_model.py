@@ -33,6 +33,7 @@ from raygrid.grid.request import Request
 from raygrid.grid.space import SearchSpace
 from raygrid.grid.values import DEFAULT_MAX_POINTS, Config, iter_param_grid
 from raygrid.identity.code_digest import builder_digest, describe_code
+from raygrid.identity.files import depended_files, file_patterns
 from raygrid.identity.identity import Identity, installed_versions
 from raygrid.model.fit_arguments import explains_arguments, explains_settings
 from raygrid.model.fit_call import CallOptions, FitCall, published_names
@@ -76,6 +77,8 @@ class GridSearchModel(Parameters):
     - ``USES_TARGETS``: True: ``y_train`` is needed; False: it is refused; None: both work.
     - ``WINDOWED``: True: the model learns to reproduce windows of ``config["window"]`` rows, ``config["stride"]`` rows
       apart; ``input_shape`` is then ``(window, features)``.
+    - ``depends_on``: the files that ``build_model`` reads, such as weights of a pre-trained part; see the argument. In
+      ``build_model``, ``self.depends_on`` holds them as absolute paths, in this order.
 
     Instance attributes that a subclass adds count as code, since ``build_model`` may read them: another value makes the
     saved model stale. Those whose names begin with ``fitted_`` do not.
@@ -103,6 +106,10 @@ class GridSearchModel(Parameters):
         lock_timeout_s: how long to wait for another process that trains under the same prefix, in seconds; None: until
             it is done.
         progress: hears of the search while it runs; None writes lines to the log ``raygrid``.
+        depends_on: paths of the files that ``build_model`` reads, also patterns such as ``weights/*.h5``; None: those
+            of the class. A relative one begins in the working folder of the moment when the object is made. Results
+            depend on what is in the files, not on where they lie; nodes of a cluster that do not have them get them, at
+            the same paths.
 
     Raises:
         PrefixError, ArgumentError: an argument that cannot be right.
@@ -118,6 +125,7 @@ class GridSearchModel(Parameters):
     EXTRA_ARTIFACTS: ClassVar[tuple[str, ...]] = ()
     # What a built-in model predicts of the embedded data.
     EMBEDDED_TARGETS: ClassVar[tuple[str, ...]] = ()
+    depends_on: Sequence[str | Path] = ()
 
     @explains_settings
     def __init__(
@@ -137,6 +145,7 @@ class GridSearchModel(Parameters):
         max_points: int = DEFAULT_MAX_POINTS,
         lock_timeout_s: float | None = None,
         progress: SearchListener | None = None,
+        depends_on: Sequence[str | Path] | None = None,
     ) -> None:
         if build_model is not None and not callable(build_model):
             raise ArgumentError(f"build_model is {build_model!r}; it must be a function of config and input_shape.")
@@ -156,6 +165,7 @@ class GridSearchModel(Parameters):
             None if lock_timeout_s is None else number_from_0("lock_timeout_s", lock_timeout_s, "seconds, or None")
         )
         self.progress = None if progress is None else instance("progress", progress, SearchListener)
+        self.depends_on = file_patterns("depends_on", type(self).depends_on if depends_on is None else depends_on)
         self._build_function = build_model
         self._published: PublishedModel | None = None
 
@@ -238,6 +248,7 @@ class GridSearchModel(Parameters):
         )
         paths, task = call.paths, call.task()
         if task.cached is not None and task.loads:
+            call.remember_files()
             return self._load_from_cache(paths, task.cached)
         failed = task.failed
         with self._locked(paths):
@@ -585,7 +596,20 @@ class GridSearchModel(Parameters):
                 "dtype_policy": self.dtype_policy or global_dtype_policy(),
                 **keras_settings().to_json(),
             },
+            files=self.files_read(),
         )
+
+    def files_read(self, verify: bool = False) -> dict[str, dict[str, Any]]:
+        """Digest, size and path of each file that ``depends_on`` names, see ``depended_files``.
+
+        Args:
+            verify: whether each is read, also where it looks as it did when it was read before.
+
+        Raises:
+            ArgumentError: there is no such file, or it cannot be read.
+        """
+        patterns = file_patterns("depends_on", self.depends_on)
+        return depended_files(patterns, verify, self._get_artifacts().digests_path)
 
     def take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         """Takes the published files over: sets ``best_config``, ``best_model`` and ``best_metrics``."""
