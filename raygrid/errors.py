@@ -44,6 +44,8 @@ PYTHON: Mapping[str, str] = {
     "another_prefix": "another cache_prefix",
     "load": "load()",
     "shuffle_split": "shuffle_split=True",
+    "drop_missing": 'fit(..., missing="drop")',
+    "drop_missing_of_file": 'read_data(..., missing="drop")',
 }
 # Where a saved file is not what it was.
 RESTORE = "Put the file back from a copy, or $train_anew to train anew."

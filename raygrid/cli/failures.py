@@ -20,6 +20,8 @@ COMMAND = {
     "another_prefix": "another --prefix",
     "load": "load() in Python",
     "shuffle_split": "--shuffle-split",
+    "drop_missing": "--missing drop",
+    "drop_missing_of_file": "--missing drop",
 }
 
 

@@ -156,6 +156,7 @@ def prepare_data(
     seed: int = 0,
     targets_are_labels: bool | None = None,
     kept: Mapping[str, Sequence[str]] | None = None,
+    in_series: bool = False,
 ) -> TrainingData:
     """Check all data of a call to ``fit``, and split it where no validation data is given.
 
@@ -177,6 +178,7 @@ def prepare_data(
         targets_are_labels: what is known of the targets, see `target_classes`.
         kept: ``"x_train"`` and ``"y_train"`` to the names of the columns of a published model. The same names in
             another order are put in that order, and an array without names takes them over.
+        in_series: whether rows follow each other also where there are no run ids.
 
     Raises:
         ArgumentError: arguments that contradict each other.
@@ -186,7 +188,7 @@ def prepare_data(
     _check_pairs(X_val, y_train, y_val, sample_weight, val_sample_weight)
     _check_shuffle_split(flag("shuffle_split", shuffle_split), X_val, run_ids)
     check_row_labels("X_train", X_train, y_train=y_train, sample_weight=sample_weight, run_ids=run_ids)
-    kept, missing = kept or {}, MissingValues()
+    kept, missing = kept or {}, MissingValues("$drop_missing", in_series or run_ids is not None)
     x, names = _named("X_train", X_train, as_features("X_train", X_train, missing), kept.get("x_train"))
     y, target_names = None, None
     if y_train is not None:

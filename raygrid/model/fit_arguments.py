@@ -71,7 +71,7 @@ def explains_arguments(method: Callable[P, R]) -> Callable[P, R]:
     parameters = inspect.signature(method).parameters
     known = set(parameters)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        known |= {*inspect.signature(prepare_data).parameters} - {"seed", "targets_are_labels", "kept"}
+        known |= {*inspect.signature(prepare_data).parameters} - {"seed", "targets_are_labels", "kept", "in_series"}
 
     @functools.wraps(method)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:

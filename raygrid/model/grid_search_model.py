@@ -26,6 +26,7 @@ from raygrid.base.arguments import (
 from raygrid.base.files import decode_json, encode_json, make_folder
 from raygrid.base.keras_settings import global_dtype_policy, keras_settings
 from raygrid.base.types import Array, Builder
+from raygrid.data.dropped_rows import DROP, ERROR, check_missing, drop_missing
 from raygrid.data.scaler import check_scaler_kind
 from raygrid.data.training_data import TrainingData, prepare_data
 from raygrid.errors import AllTrialsFailedError, ArgumentError, BuilderError, MissingArtifactError, NotFittedError
@@ -188,6 +189,7 @@ class GridSearchModel(Parameters):
         val_run_ids: object = None,
         validation_split: float = 0.2,
         shuffle_split: bool = False,
+        missing: str = ERROR,
         retry_failed: bool = True,
         accept_code_change: bool = False,
     ) -> keras.Model:
@@ -212,6 +214,9 @@ class GridSearchModel(Parameters):
             validation_split: the fraction of rows, from the end, that is held out where ``X_val`` is None.
             shuffle_split: hold out rows that are drawn by the model's seed instead of the last ones. Where targets are
                 labels (whole numbers that each come often, truth values, one-hot rows), each class gives its share.
+            missing: ``"error"``: missing, masked and infinite values are refused, with their counts; ``"drop"``: rows
+                that have one in any of the arrays are left out of all of them, and one line of the log says how many.
+                Rows from within a run are never dropped.
             retry_failed: whether points of the grid that failed before are tried again, also where a model is
                 published; it stays as it is where they fail again. False: they are left, and it is loaded.
             accept_code_change: take over points, and a published model, that differ in the code of ``build_model``
@@ -245,6 +250,7 @@ class GridSearchModel(Parameters):
             val_run_ids=val_run_ids,
             validation_split=validation_split,
             shuffle_split=shuffle_split,
+            missing=missing,
         )
         paths, task = call.paths, call.task()
         if task.cached is not None and task.loads:
@@ -282,6 +288,7 @@ class GridSearchModel(Parameters):
         model_config: Mapping[str, Any] | None = None,
         reset_experiment: bool = False,
         *,
+        missing: str = ERROR,
         retry_failed: bool = True,
         accept_code_change: bool = False,
         **data: Any,
@@ -292,18 +299,25 @@ class GridSearchModel(Parameters):
             What ``fit`` raises before it trains, such as StaleCacheError and CorruptArtifactError.
         """
         options = _call_options(reset_experiment, retry_failed, accept_code_change)
-        return self._call(options, param_grid, model_config, X_train, X_val, **data).plan()
+        return self._call(options, param_grid, model_config, X_train, X_val, missing=missing, **data).plan()
 
     @explains_arguments
     def confirm(
-        self, X_train: object, X_val: object = None, *, seeds: int = 3, within: float = 0.05, **data: Any
+        self,
+        X_train: object,
+        X_val: object = None,
+        *,
+        seeds: int = 3,
+        within: float = 0.05,
+        missing: str = ERROR,
+        **data: Any,
     ) -> Confirmation:
         """Trains the winner, and the points close to it, with further seeds, and says whether the winner stands.
 
         Nothing is published; what is trained is recorded, so that asking again costs nothing.
 
         Args:
-            X_train, X_val, data: as for the ``fit`` whose winner is published.
+            X_train, X_val, missing, data: as for the ``fit`` whose winner is published.
             seeds: how many further seeds.
             within: how close to the winner's ``val_loss`` a point must be, as a fraction of it.
 
@@ -314,7 +328,7 @@ class GridSearchModel(Parameters):
         seeds = whole_number("seeds", seeds, 1)
         within = number_from_0("within", within, "a fraction of the winner's val_loss, 0 or more, such as 0.05")
         paths = self._get_artifacts()
-        checked = self.checked_data(X_train, X_val, **data, kept=published_names(paths))
+        checked = self._checked_rows(missing, published_names(paths), X_train=X_train, X_val=X_val, **data)
         identity = self.identity_of(checked)
         cached = self._read_cached(paths)
         require_current(paths, cached, identity)
@@ -563,7 +577,14 @@ class GridSearchModel(Parameters):
                 f"shuffle_split draws single rows, and {type(self).__name__} learns windows of rows in order. Leave "
                 "shuffle_split out, or pass whole runs for validation as X_val and val_run_ids."
             )
-        data = prepare_data(X_train, X_val, seed=self.seed, targets_are_labels=self._targets_are_labels(), **others)
+        data = prepare_data(
+            X_train,
+            X_val,
+            seed=self.seed,
+            targets_are_labels=self._targets_are_labels(),
+            in_series=self.WINDOWED,
+            **others,
+        )
         if self.USES_TARGETS is False and data.supervised:
             raise ArgumentError(f"{type(self).__name__} learns to reproduce its inputs; leave y_train and y_val out.")
         if self.USES_TARGETS is True and not data.supervised:
@@ -684,14 +705,22 @@ class GridSearchModel(Parameters):
         model_config: Mapping[str, Any] | None,
         X_train: object,
         X_val: object,
+        missing: str = ERROR,
         **data: Any,
     ) -> FitCall:
         """What ``fit`` and ``plan`` are given, checked; before anything starts."""
         set_verbosity(self.verbose)
         check_backend()
         asked, paths = self._space().asked(param_grid, model_config), self._get_artifacts()
-        checked = self.checked_data(X_train, X_val, **data, kept={} if options.reset else published_names(paths))
+        kept = {} if options.reset else published_names(paths)
+        checked = self._checked_rows(missing, kept, X_train=X_train, X_val=X_val, **data)
         return FitCall(self, paths, checked, self.identity_of(checked), asked, options)
+
+    def _checked_rows(self, missing: str, kept: Mapping[str, Sequence[str]], **data: Any) -> TrainingData:
+        """The data of a call, checked, without the rows that are to be dropped."""
+        if check_missing(missing) == DROP:
+            data = drop_missing(data, self.WINDOWED)
+        return self.checked_data(**data, kept=kept)
 
     def _search(self, run: SearchRun) -> Outcome:
         """Trains what is asked for, by the method that a subclass may override."""

@@ -66,12 +66,31 @@ class NormalisedAsInInference(SmallModel):
     def build_model(self, config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
         import keras
 
-        inputs = keras.Input(input_shape)
-        hidden = keras.layers.Dense(8, "relu")(inputs)
-        normalised = keras.layers.BatchNormalization(name="normalised")(hidden, training=False)
-        model = keras.Model(inputs, keras.layers.Dense(input_shape[0])(normalised))
+        class Normalised(keras.Model):
+            def __init__(self, **settings: Any) -> None:
+                super().__init__(**settings)
+                self.hidden = keras.layers.Dense(8, "relu")
+                self.normalised = keras.layers.BatchNormalization()
+                self.out = keras.layers.Dense(WIDTH)
+
+            def call(self, inputs: Any) -> Any:
+                return self.out(self.normalised(self.hidden(inputs), training=False))
+
+        model = Normalised()
         model.compile(keras.optimizers.Adam(0.01), loss="mse")
         return model
+
+
+def normalised_as_in_inference(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
+    """The same where the layers are called one by one."""
+    import keras
+
+    inputs = keras.Input(input_shape)
+    hidden = keras.layers.Dense(8, "relu")(inputs)
+    normalised = keras.layers.BatchNormalization(name="normalised")(hidden, training=False)
+    model = keras.Model(inputs, keras.layers.Dense(input_shape[0])(normalised))
+    model.compile(keras.optimizers.Adam(0.01), loss="mse")
+    return model
 
 
 class FromApplications(GridSearchModel):
