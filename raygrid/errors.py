@@ -68,6 +68,8 @@ PYTHON: Mapping[str, str] = {
     "gpus_per_trial": "gpus_per_trial",
     "address": "address=...",
     "model_dir": "model_dir",
+    "drop_missing": 'fit(..., missing="drop")',
+    "drop_missing_of_file": 'read_data(..., missing="drop")',
 }
 # Where a saved file is not what it was.
 RESTORE = "Put the file back from a copy, or $train_anew to train anew."

@@ -54,13 +54,14 @@ class SearchData:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-def load_file(path: Path, columns: Columns, layout: Mapping[str, Any]) -> SearchData:
+def load_file(path: Path, columns: Columns, layout: Mapping[str, Any], windowed: bool = False) -> SearchData:
     """The columns of a file.
 
     Args:
         path: of the file.
         columns: which are asked for.
-        layout: what is said about a CSV file, as keywords of ``read_data``.
+        layout: what is said about the file, as keywords of ``read_data``.
+        windowed: whether rows follow each other, also where no column of run ids is named.
 
     Raises:
         DataError: it cannot be read, or a column is not there or not numeric.
@@ -78,6 +79,7 @@ def load_file(path: Path, columns: Columns, layout: Mapping[str, Any]) -> Search
         features=columns.features,
         target=None if columns.target_is_label or not target else target,
         labels=labels or None,
+        in_series=[columns.runs] if columns.runs else [] if windowed else None,
         **layout,
     )
     y: Array | NamedArray | None = data.labels[target[0]] if columns.target_is_label and target else data.y

@@ -44,6 +44,8 @@ COMMAND = {
     "gpus_per_trial": "--gpus-per-trial",
     "address": "--address",
     "model_dir": "--model-dir",
+    "drop_missing": "--missing drop",
+    "drop_missing_of_file": "--missing drop",
 }
 
 

@@ -73,6 +73,13 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="What stands for a missing value in a CSV file. Default: NA, nan, null, ? and the like.",
 )
 @click.option(
+    "--missing",
+    type=click.Choice(["error", "drop"]),
+    default="error",
+    show_default=True,
+    help="What to do about rows of --data with missing values: refuse them, or leave them out.",
+)
+@click.option(
     "--model", default="autoencoder", show_default=True, help="A built-in model, or package.module:Class of your own."
 )
 @click.option("--grid", type=LocalPath(folder=False), help="The grid: a JSON, YAML or TOML file.")
@@ -122,6 +129,7 @@ def search(
     decimal: str | None,
     encoding: str | None,
     missing_values: list[str] | None,
+    missing: str,
     model: str,
     grid: Path | None,
     settings: tuple[str, ...],
@@ -181,7 +189,7 @@ def search(
     asked = Asked(None if file is None else read_mapping(file), parse_settings(settings), single=config is not None)
     layout = {"delimiter": delimiter, "decimal": decimal, "encoding": encoding, "missing_values": missing_values}
     said = {name: value for name, value in layout.items() if value is not None}
-    arrays = _load(found, model, data, features, target, runs, said).arguments()
+    arrays = _load(found, model, data, features, target, runs, said, missing).arguments()
     if shuffle_split:
         arrays["shuffle_split"] = True
     workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
@@ -214,6 +222,7 @@ def _load(
     target: list[str] | None,
     runs: str | None,
     layout: dict[str, Any],
+    missing: str,
 ) -> SearchData:
     from raygrid.cli.data import Columns, load_embedded, load_file
     from raygrid.errors import ArgumentError
@@ -228,9 +237,10 @@ def _load(
         raise ArgumentError(
             f"{options}: this describes a CSV file, and no file is given.", remedy="Name one with --data."
         )
+    windowed = getattr(found, "WINDOWED", False)
     if data is None:
-        return load_embedded(columns, windowed=getattr(found, "WINDOWED", False))
-    return load_file(data, columns, layout)
+        return load_embedded(columns, windowed=windowed)
+    return load_file(data, columns, {**layout, "missing": missing}, windowed=windowed)
 
 
 def _make_model(found: Any, model_dir: Path, prefix: str, **settings: Any) -> Any:

@@ -69,6 +69,8 @@ def show(model_dir: Path, prefix: str) -> None:
     arrays = manifest.depends_on.get("data", {})
     _echo_block("columns", {n: ", ".join(a["names"]) for n, a in arrays.items() if "names" in a})
     _echo_block("data", {n: f"{'x'.join(map(str, a['shape']))}  digest {a['digest'][:12]}" for n, a in arrays.items()})
+    files = manifest.depends_on.get("files", {}).values()
+    _echo_block("files", {f["path"]: f"{counted(f['size'], 'byte')}  digest {f['digest'][:12]}" for f in files})
 
 
 def _echo_block(title: str, values: Mapping[str, object]) -> None:

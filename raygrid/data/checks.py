@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +27,15 @@ from raygrid.data.unsupported_data import refuse_unsupported
 from raygrid.errors import DataError, DataTypeError
 
 _SHAPES_IN_MESSAGE = 3
+_VALUES_IN_MESSAGE = 3
+# Among so many rows, the values that a message shows are looked for.
+_ROWS_LOOKED_AT = 10_000
 _NUMERIC_KINDS = "biuf"
 _ENCODE_LABELS = "Encode labels as integers, for example with classes, y = np.unique(y, return_inverse=True)."
+_LEAVE_OUT_OR_ENCODE = (
+    "Leave these columns out, for example with X.drop(columns=[...]). Or encode them as numbers, such as one column of "
+    "0 and 1 per value (pandas.get_dummies). A model of your own takes them as they are: pass dict(X), a dict of columns."
+)
 _FIX_BY_KIND = {
     "c": "Pass the real and the imaginary part as two features.",
     "M": "Pass the time since a start as a number, for example (t - t[0]) / np.timedelta64(1, 's').",
@@ -41,6 +48,7 @@ class _Columns:
     """A table seen as columns, so that a mixed one is never copied as a whole into a wider type.
 
     Attributes:
+        examples: gives some values of a column as they are.
         whole: gives the table as the one array that it is; None where its columns are of several types, or not
             numpy's.
     """
@@ -50,6 +58,7 @@ class _Columns:
     kinds: tuple[str, ...]
     rows: int
     read: Callable[[int], Array]
+    examples: Callable[[int], Iterable[Any]]
     whole: Callable[[], Array] | None = None
 
 
@@ -80,7 +89,7 @@ def as_features(name: str, value: object, missing: MissingValues | None = None, 
             source = _numeric_array(name, value, "Convert the values to numbers, or leave them out.", found)
             dtype, labels = str(source.dtype), value.names if isinstance(value, NamedArray) else None
         else:
-            _check_column_kinds(name, columns, "Convert these columns to numbers, or leave them out.")
+            _check_column_kinds(name, columns, _LEAVE_OUT_OR_ENCODE)
             dtype, labels = _dtypes_of(columns), columns.labels
             _check_feature_shape(name, (columns.rows, len(columns.labels)), dtype, axes)
             source = _joined(name, columns)
@@ -231,6 +240,17 @@ def require_some_weight(name: str, weights: Array) -> None:
         )
 
 
+def such_as(values: Iterable[Any]) -> str:
+    """``, such as 'on', 'off'``: the first few different ones of ``values``; nothing where there are none."""
+    shown: dict[str, None] = {}
+    for value in values:
+        if value is not None:
+            shown[repr(value if isinstance(value, str | bytes) else str(value))] = None
+        if len(shown) == _VALUES_IN_MESSAGE:
+            break
+    return f", such as {', '.join(shown)}" if shown else ""
+
+
 def is_numeric_arrow_type(arrow_type: Any) -> bool:
     """Whether a column of this ``pyarrow.DataType`` can be a feature.
 
@@ -254,6 +274,7 @@ def _columns_of(value: object) -> _Columns | None:
             kinds=tuple(dtype.kind for dtype in frame.dtypes),
             rows=len(frame),
             read=lambda i: _pandas_column(frame.iloc[:, i]),
+            examples=lambda i: frame.iloc[:_ROWS_LOOKED_AT, i].dropna(),
             whole=frame.to_numpy if _is_one_array(frame.dtypes) else None,
         )
     pyarrow = sys.modules.get("pyarrow")
@@ -266,6 +287,7 @@ def _columns_of(value: object) -> _Columns | None:
             kinds=tuple("f" if is_numeric_arrow_type(type_) else "O" for type_ in types),
             rows=frame.num_rows,
             read=lambda i: _arrow_column(frame.column(i)),
+            examples=lambda i: frame.column(i).slice(0, _ROWS_LOOKED_AT).to_pylist(),
         )
     return None
 
@@ -349,8 +371,8 @@ def _is_exact(column: Array, dtype: np.dtype[Any]) -> bool:
 
 def _check_column_kinds(name: str, columns: _Columns, fix: str) -> None:
     wrong = [
-        f"{label!r} ({dtype})"
-        for label, dtype, kind in zip(columns.labels, columns.dtypes, columns.kinds, strict=True)
+        f"{label!r} ({dtype}{such_as(columns.examples(i))})"
+        for i, (label, dtype, kind) in enumerate(zip(columns.labels, columns.dtypes, columns.kinds, strict=True))
         if kind not in _NUMERIC_KINDS
     ]
     if wrong:

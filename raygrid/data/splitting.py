@@ -76,7 +76,7 @@ def split_shuffled(held_out: float, seed: int, classes: Array | None, *arrays: A
     parts: dict[int, tuple[Array, Array]] = {}
     for array in arrays:
         if id(array) not in parts:
-            parts[id(array)] = (_take_rows(array, train), _take_rows(array, val))
+            parts[id(array)] = (take_rows(array, train), take_rows(array, val))
     return [parts[id(array)] for array in arrays]
 
 
@@ -118,7 +118,8 @@ def _drawn(count: int, rows: int, seed: int, classes: Array | None) -> Array:
     return order[grouped[rank < np.repeat(wanted, sizes)]]
 
 
-def _take_rows(array: Array, rows: Array) -> Array:
+def take_rows(array: Array, rows: Array) -> Array:
+    """The rows of ``array`` with the numbers ``rows``: a copy, which is an unnamed file where ``array`` is mapped."""
     if not is_mapped(array):
         return array[rows]
     # What is mapped from a file stays in one, since it may be larger than the memory.

@@ -228,6 +228,7 @@ def prepare_data(
     kept: Mapping[str, Sequence[str]] | None = None,
     single_array: bool = False,
     validation_data: object = None,
+    in_series: bool = False,
 ) -> TrainingData:
     """Check all data of a call to ``fit``, and split it where no validation data is given.
 
@@ -252,24 +253,25 @@ def prepare_data(
         single_array: whether inputs and targets are an array of numbers each, and structures and texts are refused.
         validation_data: ``(X_val, y_val)`` or ``(X_val, y_val, val_sample_weight)`` instead of these, as in
             ``model.fit``.
+        in_series: whether rows follow each other also where there are no run ids.
 
     Raises:
         ArgumentError: arguments that contradict each other.
         DataError: see the functions named above; or training and validation data do not fit together.
     """
     validation_split = check_validation_split(validation_split)
-    X_train, y_train, sample_weight = unpacked("X_train", X_train, y_train, sample_weight)
-    if validation_data is not None:
-        X_val, y_val, val_sample_weight = _validation_parts(validation_data, X_val, y_val, val_sample_weight)
-    elif X_val is not None:
-        X_val, y_val, val_sample_weight = unpacked("X_val", X_val, y_val, val_sample_weight)
+    given_together = {"X_train": X_train, "y_train": y_train, "sample_weight": sample_weight}
+    validation = {"X_val": X_val, "y_val": y_val, "val_sample_weight": val_sample_weight}
+    apart = data_apart({**given_together, **validation, "validation_data": validation_data})
+    X_train, y_train, sample_weight = (apart[name] for name in given_together)
+    X_val, y_val, val_sample_weight = (apart[name] for name in validation)
     _check_pairs(X_val, y_train, y_val, sample_weight, val_sample_weight)
     _check_shuffle_split(flag("shuffle_split", shuffle_split), X_val, run_ids)
     given = _Given(
         "X_train",
         X_train,
         {"y_train": y_train, "sample_weight": sample_weight, "run_ids": run_ids},
-        MissingValues(),
+        MissingValues("$drop_missing", in_series or run_ids is not None),
         single_array,
     )
     names: dict[str, Names] = {}
@@ -321,6 +323,23 @@ def unpacked(name: str, x: object, y: object, weight: object) -> tuple[object, o
             remedy="Pass several inputs of a model as a list or a dict.",
         )
     return (x[0], x[1], x[2] if len(x) == 3 else weight)
+
+
+def data_apart(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of ``fit`` with inputs, targets and weights each by its own name, however they were passed.
+
+    Raises:
+        ArgumentError: the same is given twice, or is no pair of inputs and targets.
+    """
+    apart = {name: value for name, value in data.items() if name != "validation_data"}
+    for x, y, w in (("X_train", "y_train", "sample_weight"), ("X_val", "y_val", "val_sample_weight")):
+        given = (apart.get(x), apart.get(y), apart.get(w))
+        if x == "X_val" and data.get("validation_data") is not None:
+            parts = _validation_parts(data["validation_data"], *given)
+        else:
+            parts = unpacked(x, *given)
+        apart |= dict(zip((x, y, w), parts, strict=True))
+    return apart
 
 
 def _validation_parts(value: object, *others: object) -> tuple[object, object, object]:

@@ -6,9 +6,10 @@ only ``raygrid.zoo`` is followed, because raygrid's training rules have a versio
 built-in models only what builds them. What counts of a function is described in
 :mod:`raygrid.identity.code_source`.
 
-What is not seen: files and environment variables that the builder reads; settings within objects of packages other
-than Keras (such an object at module level counts by its type; made inside a function, its text counts), and within
-layers and models of Keras; names that are made up at run time (``globals()[name]``).
+What is not seen: files that the builder reads, where ``depends_on`` does not name them, and environment variables;
+settings within objects of packages other than Keras (such an object at module level counts by its type; made inside a
+function, its text counts), and within layers and models of Keras; names that are made up at run time
+(``globals()[name]``).
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ CODE_FORMAT = "raygrid-code-1"
 
 #: Class attributes that are resolved into each config before its key is made: growing them changes no point.
 _RESOLVED_DEFAULTS = ("DEFAULT_CONFIG", "DEFAULT_PARAM_GRID")
+#: Class attributes of models that count otherwise: of files, what is in them, wherever they lie.
+_COUNTED_APART = (*_RESOLVED_DEFAULTS, "depends_on")
 
 _VALUES_BY_REPR = (
     *(range, bytearray, array.array, Decimal, Fraction, np.dtype),
@@ -269,7 +272,7 @@ class _Walker:
         members = {
             name: member
             for name, member in vars(cls).items()
-            if not _is_noise(name, member) and not (name in _RESOLVED_DEFAULTS and is_model_class(cls))
+            if not _is_noise(name, member) and not (name in _COUNTED_APART and is_model_class(cls))
         }
         if issubclass(cls, enum.Enum):
             members = {name: member for name, member in members.items() if isinstance(member, FunctionType)}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raygrid import __version__
 from raygrid.base.fingerprint import digest_json
+from raygrid.base.wording import counted
 from raygrid.data.column_names import names_differ
 from raygrid.data.training_arrays import TRAINING_RULES
 
@@ -27,15 +28,19 @@ class Identity:
             that have some. Names change no result, so they are in no key.
         code: name and digest of the builder.
         settings: seed, scaler, shuffling, dtype policy.
+        files: digest, size and path of each file that the builder reads, see ``depended_files``. Where it lies changes
+            no result, so the path is in no key.
     """
 
     data: dict[str, dict[str, Any]]
     code: dict[str, str]
     settings: dict[str, Any]
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the manifest."""
-        return {"data": self.data, "code": self.code, "settings": self.settings, "rules": TRAINING_RULES}
+        files = {"files": self.files} if self.files else {}
+        return {"data": self.data, "code": self.code, "settings": self.settings, **files, "rules": TRAINING_RULES}
 
     def context(self, experiment: str) -> str:
         """The digest of all that a point's key holds but its config and seed.
@@ -43,8 +48,11 @@ class Identity:
         The name of the builder is not in it: a class that was only moved or renamed gives the same results. Nor is
         the seed, which belongs to the point.
         """
+        # Without files, it is what it was before there could be any.
+        files = {"files": {part: _content(entry) for part, entry in self.files.items()}} if self.files else {}
         return digest_json(
             {
+                **files,
                 "data": {name: _what_counts(name, entry) for name, entry in self.data.items()},
                 "code": self.code["digest"],
                 "settings": {name: value for name, value in self.settings.items() if name != "seed"},
@@ -81,6 +89,7 @@ class Identity:
                 f"code: was {old_code.get('name')} ({_short(old_code.get('digest'))}), "
                 f"now {self.code['name']} ({_short(self.code['digest'])})"
             )
+        lines += _different_files(saved.get("files", {}), self.files)
         old_settings = saved.get("settings", {})
         for name in sorted({*self.settings, *old_settings}):
             if old_settings.get(name) != self.settings.get(name):
@@ -116,6 +125,25 @@ def _what_counts(name: str, entry: Mapping[str, Any]) -> list[Any]:
     """Of an array's entry what a result depends on: the digest of inputs does not say whether they are integers."""
     counts, dtype = [entry["digest"], entry["shape"]], entry.get("dtype", "float32")
     return [*counts, dtype] if dtype != "float32" and name.startswith("x_") else counts
+
+
+def _different_files(before: Mapping[str, Any], today: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for part in sorted({*before, *today}):
+        old, new = before.get(part), today.get(part)
+        if old is None or new is None or _content(old) != _content(new):
+            path = (new or old or {})["path"]
+            moved = f"{old['path']}, " if old is not None and old["path"] != path else ""
+            lines.append(f"file {path}: was {moved}{_file_text(old)}, now {_file_text(new)}")
+    return lines
+
+
+def _content(entry: Mapping[str, Any]) -> list[Any]:
+    return [entry["digest"], entry["size"]]
+
+
+def _file_text(entry: Mapping[str, Any] | None) -> str:
+    return "absent" if entry is None else f"{counted(entry['size'], 'byte')} {_short(entry['digest'])}"
 
 
 def _array_text(name: str, entry: Mapping[str, Any] | None) -> str:

@@ -63,6 +63,10 @@ class _Model(Protocol):
     def fit(self, X_train: object, X_val: object = None) -> object: ...
 
 
+# Of the arguments of prepare_data, those that are no user's.
+_OF_THE_MODEL = {"seed", "targets_are_labels", "kept", "single_array", "in_series"}
+
+
 def explains_arguments(method: Callable[P, R]) -> Callable[P, R]:
     """``method``, a method such as ``fit`` whose first arguments are ``X_train``, ``X_val`` and a grid, with checks.
 
@@ -72,7 +76,7 @@ def explains_arguments(method: Callable[P, R]) -> Callable[P, R]:
     parameters = inspect.signature(method).parameters
     known = set(parameters)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        known |= {*inspect.signature(prepare_data).parameters} - {"seed", "targets_are_labels", "kept", "single_array"}
+        known |= {*inspect.signature(prepare_data).parameters} - _OF_THE_MODEL
 
     @functools.wraps(method)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -13,6 +13,7 @@ from raygrid.data.training_data import TrainingData
 from raygrid.data.windows import check_window_configs
 from raygrid.errors import ArgumentError
 from raygrid.grid.request import Request
+from raygrid.identity.files import remember_digests
 from raygrid.identity.identity import Identity
 from raygrid.model.fit_plan import FitPlan, Task
 from raygrid.search.run import SearchRun
@@ -105,12 +106,32 @@ class FitCall:
             begin: whether it begins now, and a reset with it; otherwise nothing is written.
         """
         experiment = task.experiment
+        if begin:
+            self._require_same_files()
         if begin and self.options.reset:
             experiment = begin_reset(self.paths, asked_digest(self.identity, task.request))
         options, request = self.options, task.request
         return SearchRun(
             self.paths, self.data, self.identity, experiment, request, options.retry_failed, options.callbacks
         )
+
+    def remember_files(self) -> None:
+        """Keeps the digests of files, so that the next call need not read them."""
+        remember_digests(self.paths.digests_path, [entry["path"] for entry in self.identity.files.values()])
+
+    def _require_same_files(self) -> None:
+        """Reads the files that the model depends on once more: a search may have waited for hours for the lock.
+
+        Raises:
+            ArgumentError: one holds something else than when the call began.
+        """
+        today = self.model.files_read(verify=True)
+        for part in {**self.identity.files, **today}:
+            before, now = self.identity.files.get(part), today.get(part)
+            if before is None or now is None or before["digest"] != now["digest"]:
+                path = (now or before or {})["path"]
+                raise ArgumentError(f"{path} was changed since this call began.", remedy="Call it again.")
+        self.remember_files()
 
     def plan(self) -> FitPlan:
         """What ``fit`` would do; writes nothing."""

@@ -27,13 +27,15 @@ from raygrid.base.arguments import (
 from raygrid.base.files import decode_json, encode_json, make_folder
 from raygrid.base.keras_settings import global_dtype_policy, keras_settings
 from raygrid.base.types import Builder, CallbacksFunction, ModelDefinition
+from raygrid.data.dropped_rows import DROP, ERROR, check_missing, drop_missing
 from raygrid.data.scaling import ScalerSetting, scaler_setting
-from raygrid.data.training_data import TrainingData, prepare_data
+from raygrid.data.training_data import TrainingData, data_apart, prepare_data
 from raygrid.errors import AllTrialsFailedError, ArgumentError, BuilderError, MissingArtifactError, NotFittedError
 from raygrid.grid.request import Request
 from raygrid.grid.space import SearchSpace
 from raygrid.grid.values import DEFAULT_MAX_POINTS, Config, iter_param_grid
 from raygrid.identity.code_digest import builder_digest, describe_code, with_callbacks
+from raygrid.identity.files import depended_files, file_patterns
 from raygrid.identity.identity import Identity, installed_versions
 from raygrid.model.fit_arguments import callbacks_function, explains_arguments, explains_settings
 from raygrid.model.fit_call import CallOptions, FitCall, published_names
@@ -77,6 +79,8 @@ class GridSearchModel(Parameters):
     - ``USES_TARGETS``: True: ``y_train`` is needed; False: it is refused; None: both work.
     - ``WINDOWED``: True: the model learns to reproduce windows of ``config["window"]`` rows, ``config["stride"]`` rows
       apart; ``input_shape`` is then ``(window, features)``.
+    - ``depends_on``: the files that ``build_model`` reads, such as weights of a pre-trained part; see the argument. In
+      ``build_model``, ``self.depends_on`` holds them as absolute paths, in this order.
 
     Instance attributes that a subclass adds count as code, since ``build_model`` may read them: another value makes the
     saved model stale. Those whose names begin with ``fitted_`` do not.
@@ -104,6 +108,10 @@ class GridSearchModel(Parameters):
         lock_timeout_s: how long to wait for another process that trains under the same prefix, in seconds; None: until
             it is done.
         progress: hears of the search while it runs; None writes lines to the log ``raygrid``.
+        depends_on: paths of the files that ``build_model`` reads, also patterns such as ``weights/*.h5``; None: those
+            of the class. A relative one begins in the working folder of the moment when the object is made. Results
+            depend on what is in the files, not on where they lie; nodes of a cluster that do not have them get them, at
+            the same paths.
 
     Raises:
         PrefixError, ArgumentError: an argument that cannot be right.
@@ -120,6 +128,7 @@ class GridSearchModel(Parameters):
     SINGLE_ARRAY: ClassVar[bool] = False
     # What a built-in model predicts of the embedded data.
     EMBEDDED_TARGETS: ClassVar[tuple[str, ...]] = ()
+    depends_on: Sequence[str | Path] = ()
 
     @explains_settings
     def __init__(
@@ -139,6 +148,7 @@ class GridSearchModel(Parameters):
         max_points: int = DEFAULT_MAX_POINTS,
         lock_timeout_s: float | None = None,
         progress: SearchListener | None = None,
+        depends_on: Sequence[str | Path] | None = None,
     ) -> None:
         if build_model is not None and not callable(build_model):
             raise ArgumentError(
@@ -161,6 +171,7 @@ class GridSearchModel(Parameters):
             None if lock_timeout_s is None else number_from_0("lock_timeout_s", lock_timeout_s, "seconds, or None")
         )
         self.progress = None if progress is None else instance("progress", progress, SearchListener)
+        self.depends_on = file_patterns("depends_on", type(self).depends_on if depends_on is None else depends_on)
         self._build_function = build_model
         self._published: PublishedModel | None = None
 
@@ -185,6 +196,7 @@ class GridSearchModel(Parameters):
         validation_split: float = 0.2,
         shuffle_split: bool = False,
         callbacks: Callable[[Config], Sequence[keras.callbacks.Callback]] | None = None,
+        missing: str = ERROR,
         retry_failed: bool = True,
         accept_code_change: bool = False,
     ) -> keras.Model:
@@ -215,6 +227,9 @@ class GridSearchModel(Parameters):
             callbacks: a function that gives new Keras callbacks for the config of a point, such as ``lambda config:
                 [keras.callbacks.ReduceLROnPlateau(patience=config["wait"])]``; it takes the place of the class' own
                 method, see there. None: that method.
+            missing: ``"error"``: missing, masked and infinite values are refused, with their counts; ``"drop"``: rows
+                that have one in any of the arrays are left out of all of them, and one line of the log says how many.
+                Rows from within a run are never dropped.
             retry_failed: whether points of the grid that failed before are tried again, also where a model is
                 published; it stays as it is where they fail again. False: they are left, and it is loaded.
             accept_code_change: take over points, and a published model, that differ in the code of ``build_model`` or
@@ -250,9 +265,11 @@ class GridSearchModel(Parameters):
             validation_data=validation_data,
             validation_split=validation_split,
             shuffle_split=shuffle_split,
+            missing=missing,
         )
         paths, task = call.paths, call.task()
         if task.cached is not None and task.loads:
+            call.remember_files()
             return self._load_from_cache(paths, task.cached)
         failed = task.failed
         with self._locked(paths):
@@ -287,6 +304,7 @@ class GridSearchModel(Parameters):
         reset_experiment: bool = False,
         *,
         callbacks: Callable[[Config], Sequence[keras.callbacks.Callback]] | None = None,
+        missing: str = ERROR,
         retry_failed: bool = True,
         accept_code_change: bool = False,
         **data: Any,
@@ -297,7 +315,7 @@ class GridSearchModel(Parameters):
             What ``fit`` raises before it trains, such as StaleCacheError and CorruptArtifactError.
         """
         options = _call_options(reset_experiment, retry_failed, accept_code_change, callbacks)
-        return self._call(options, param_grid, model_config, X_train, X_val, **data).plan()
+        return self._call(options, param_grid, model_config, X_train, X_val, missing=missing, **data).plan()
 
     @explains_arguments
     def confirm(
@@ -308,6 +326,7 @@ class GridSearchModel(Parameters):
         callbacks: Callable[[Config], Sequence[keras.callbacks.Callback]] | None = None,
         seeds: int = 3,
         within: float = 0.05,
+        missing: str = ERROR,
         **data: Any,
     ) -> Confirmation:
         """Trains the winner, and the points close to it, with further seeds, and says whether the winner stands.
@@ -315,7 +334,7 @@ class GridSearchModel(Parameters):
         Nothing is published; what is trained is recorded, so that asking again costs nothing.
 
         Args:
-            X_train, X_val, callbacks, data: as for the ``fit`` whose winner is published.
+            X_train, X_val, callbacks, missing, data: as for the ``fit`` whose winner is published.
             seeds: how many further seeds.
             within: how close to the winner's ``val_loss`` a point must be, as a fraction of it.
 
@@ -328,7 +347,7 @@ class GridSearchModel(Parameters):
         within = number_from_0("within", within, "a fraction of the winner's val_loss, 0 or more, such as 0.05")
         given = self._checked_callbacks(callbacks)
         paths = self._get_artifacts()
-        checked = self.checked_data(X_train, X_val, **data, kept=published_names(paths))
+        checked = self._checked_rows(missing, published_names(paths), X_train=X_train, X_val=X_val, **data)
         identity = self._identity(checked, given)
         cached = self._read_cached(paths)
         require_current(paths, cached, identity)
@@ -491,7 +510,7 @@ class GridSearchModel(Parameters):
 
         Args:
             config: the whole config of a point.
-            input_shape: shape of one row of ``X_train``, such as ``(52,)``; of several inputs a dict or tuple of shapes.
+            input_shape: shape of one row of ``X_train``, such as ``(52,)``; of several inputs, a dict or tuple of them.
 
         With a third argument, ``build_model(self, config, input_shape, X_train=None)``, it is given the training inputs
         as the model sees them, for layers that must see data before they are trained (``adapt``): numpy arrays, texts
@@ -603,6 +622,7 @@ class GridSearchModel(Parameters):
             seed=self.seed,
             targets_are_labels=self._targets_are_labels(),
             single_array=self.SINGLE_ARRAY or self.WINDOWED,
+            in_series=self.WINDOWED,
             **others,
         )
         if self.USES_TARGETS is False and data.supervised:
@@ -651,7 +671,20 @@ class GridSearchModel(Parameters):
                 "dtype_policy": self.dtype_policy or global_dtype_policy(),
                 **keras_settings().to_json(),
             },
+            files=self.files_read(),
         )
+
+    def files_read(self, verify: bool = False) -> dict[str, dict[str, Any]]:
+        """Digest, size and path of each file that ``depends_on`` names, see ``depended_files``.
+
+        Args:
+            verify: whether each is read, also where it looks as it did when it was read before.
+
+        Raises:
+            ArgumentError: there is no such file, or it cannot be read.
+        """
+        patterns = file_patterns("depends_on", self.depends_on)
+        return depended_files(patterns, verify, self._get_artifacts().digests_path)
 
     def take_cached(self, paths: ModelArtifacts, cached: CachedModel) -> keras.Model:
         """Takes the published files over: sets ``best_config``, ``best_model`` and ``best_metrics``."""
@@ -726,6 +759,7 @@ class GridSearchModel(Parameters):
         model_config: Mapping[str, Any] | None,
         X_train: object,
         X_val: object,
+        missing: str = ERROR,
         **data: Any,
     ) -> FitCall:
         """What ``fit`` and ``plan`` are given, checked; before anything starts."""
@@ -733,8 +767,15 @@ class GridSearchModel(Parameters):
         check_backend()
         self._checked_callbacks(options.callbacks)
         asked, paths = self._space().asked(param_grid, model_config), self._get_artifacts()
-        checked = self.checked_data(X_train, X_val, **data, kept={} if options.reset else published_names(paths))
+        kept = {} if options.reset else published_names(paths)
+        checked = self._checked_rows(missing, kept, X_train=X_train, X_val=X_val, **data)
         return FitCall(self, paths, checked, self._identity(checked, options.callbacks), asked, options)
+
+    def _checked_rows(self, missing: str, kept: Mapping[str, Sequence[str]], **data: Any) -> TrainingData:
+        """The data of a call, checked, without the rows that are to be dropped."""
+        if check_missing(missing) == DROP:
+            data = drop_missing(data_apart(data), self.WINDOWED)
+        return self.checked_data(**data, kept=kept)
 
     def _search(self, run: SearchRun) -> Outcome:
         """Trains what is asked for, by the method that a subclass may override."""

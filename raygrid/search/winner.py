@@ -121,7 +121,7 @@ def train_on_ray(
         from raygrid.tuning.driver import run_search
         from raygrid.tuning.trial import TrainingJob
 
-        training = TrainingJob(definition, run.context, run.settings, run.store, run.checkpoints)
+        training = TrainingJob(definition, run.context, run.settings, run.store, run.checkpoints, run.identity.files)
         return run_search(plan, training, run.prepared, run.paths.tune_dir.resolve(), options, listener, meanwhile)
 
 

@@ -40,7 +40,8 @@ class Manifest:
     Attributes:
         generation: the folder under ``generations`` that raygrid loads from.
         files: name of each file in the generation, and beside the manifest, to its size and digest.
-        depends_on: what the result depends on: digests and shapes of the data, digest of the builder, settings.
+        depends_on: what the result depends on: digests and shapes of the data, digest of the builder, settings, and
+            digests, sizes and paths of files that the builder reads.
         request: what was asked for: ``{"grid": ...}`` or ``{"config": ...}``.
         experiment: the experiment that the records belong to; a reset begins a new one.
         context: digest that the records of the same data, code, settings and experiment share.
@@ -166,6 +167,10 @@ def _check_depends_on(value: dict[str, Any]) -> None:
             raise ValueError(f"the names of the data {name!r} are not one text for each column")
     if not all(isinstance(text, str) for text in code.values()):
         raise ValueError("the code's name or digest is not text")
+    for part, entry in value.get("files", {}).items():
+        texts = isinstance(entry["digest"], str) and isinstance(entry["path"], str)
+        if not texts or type(entry["size"]) is not int:
+            raise ValueError(f"the entry of the file {part!r} is not a digest, a size and a path")
     if type(settings.get("seed", 0)) is not int:
         raise ValueError("the seed is not a whole number")
 

@@ -128,6 +128,11 @@ class ModelArtifacts:
         return self.runs_dir / "data"
 
     @property
+    def digests_path(self) -> Path:
+        """Digests of files that models depend on, so that they are not read again at each call."""
+        return self.runs_dir / "file_digests.json"
+
+    @property
     def folders(self) -> tuple[Path, ...]:
         """All folders of the prefix."""
         results = (self.points_dir, self.generations_dir, self.tensorboard_dir)

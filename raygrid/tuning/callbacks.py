@@ -13,7 +13,7 @@ from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
 from raygrid.base.stop_signals import HeldBack
-from raygrid.errors import AllTrialsFailedError
+from raygrid.errors import AllTrialsFailedError, ClusterError
 from raygrid.grid.plan import Plan, Point, trainings
 from raygrid.grid.records import PointRecord
 from raygrid.progress.listeners import SearchListener, tell_left_out, tell_trained_apart
@@ -26,6 +26,11 @@ from raygrid.tuning.worker_memory import WorkerGrowth
 # How long the workers that Ray killed are waited for to say so.
 _DEAD_ANSWER_S = 2.0
 
+_SAME_FILES = (
+    "raygrid carries a file to a node where nothing is at its path, and replaces none. Remove the other file there, or "
+    "put the same one at this path on all nodes; what was finished is kept."
+)
+
 
 class ToldToStopError(Exception):
     """Ends Tune's loop where the search is told to stop; nobody but the driver sees it."""
@@ -35,7 +40,7 @@ class RecordingCallback(Callback):
     """Records every finished point the moment its trial reports it.
 
     An error while recording (a full disk) ends the search: going on would lose what is trained. So does a fault of
-    every worker.
+    every worker, and a node with another file than the builder has to read.
 
     Attributes:
         records: what was recorded, by key, without the histories: those of many points take hundreds of MB.
@@ -76,6 +81,8 @@ class RecordingCallback(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         self.startup.worker_is_ready()
+        if "obstacle" in result and self.recording_error is None:
+            self.recording_error = ClusterError(f"{result['obstacle']}.", remedy=_SAME_FILES)
         if "keys" not in result:
             return
         if "trained_apart" in result:

@@ -22,6 +22,7 @@ from raygrid.grid.plan import Plan, PlannedTrial, bundled
 from raygrid.grid.records import PointRecord
 from raygrid.progress.listeners import SearchListener
 from raygrid.progress.remedies import MEMORY_REMEDY, out_of_memory_alone
+from raygrid.tuning.carried_files import carried_files
 from raygrid.tuning.nodes import nodes_alive, nodes_to_come
 from raygrid.tuning.options import SearchOptions
 from raygrid.tuning.resources import TrialResources, resolve, shortage_on_a_node
@@ -72,7 +73,8 @@ def run_search(
     Raises:
         SearchInterrupted, KeyboardInterrupt: it was stopped (Ctrl-C, SIGTERM); what was finished is recorded.
         OSError: a record could not be written.
-        ResourceError, ClusterError: see ``resolve`` and ``RaySession``.
+        ResourceError, ClusterError: see ``resolve`` and ``RaySession``; or a node has another file than the builder has
+            to read.
     """
     # What a killed search left there; nothing in it is needed to go on.
     shutil.rmtree(tune_dir, ignore_errors=True)
@@ -84,12 +86,14 @@ def run_search(
         meanwhile()
         session.wait()
         nodes = nodes_alive()
-        granted = resolve(options.resources, nodes, nodes_to_come())
+        to_come = nodes_to_come()
+        granted = resolve(options.resources, nodes, to_come)
         check_shared_folder(tune_dir)
         if granted.concurrent is not None:
             plan = replace(plan, trials=bundled(plan.trials, granted.concurrent))
         shared = _shared(data.arrays(shortage_on_a_node(options.resources, granted, nodes, data.bytes)))
-        job = TrialJob(secrets.token_hex(6), training, granted.cpus, granted.gpus, verbose)
+        files = carried_files(training.files, elsewhere=len(nodes) > 1 or len(to_come) > 0)
+        job = TrialJob(secrets.token_hex(6), training, granted.cpus, granted.gpus, verbose, files)
         return run_trials(plan, job, shared, granted, tune_dir, listener)
 
 

@@ -8,8 +8,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from raygrid.grid.plan import Point, trainings
 from raygrid.grid.records import tuples
 from raygrid.store.checkpoints import Checkpoints
 from raygrid.store.points import PointStore, write_weights
+from raygrid.tuning.carried_files import CarriedFile, obstacle
 from raygrid.tuning.worker_memory import private_bytes
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class TrainingJob:
         settings: shuffling and dtype policy.
         store: where the driver records what trials report; all nodes of a cluster must see it.
         checkpoints: where trainings leave how far they are; all nodes of a cluster must see it.
+        files: what the builder reads, see ``depended_files``.
     """
 
     definition: ModelDefinition
@@ -47,6 +49,7 @@ class TrainingJob:
     settings: TrainSettings
     store: PointStore
     checkpoints: Checkpoints
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class TrialJob:
         cpus: intra-op threads.
         gpus: GPUs granted to a trial.
         verbose: whether TensorFlow's own messages are to be seen.
+        files: what the builder reads.
     """
 
     search: str
@@ -66,6 +70,7 @@ class TrialJob:
     cpus: int
     gpus: float
     verbose: bool = False
+    files: tuple[CarriedFile, ...] = ()
 
 
 def encode_points(points: tuple[Point, ...]) -> str:
@@ -107,6 +112,10 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | P
     report = _Report()
     if job.search not in _kept:
         # The first trial of the search here: nothing that could keep a worker from starting is left.
+        found = obstacle(job.files)
+        if found is not None:
+            report.search_cannot_go_on(found)
+            return
         kept_arrays(job.search, data)
         report.worker_is_ready()
     training = job.training
@@ -173,6 +182,12 @@ class _Report:
         from ray import tune
 
         tune.report({"ready": True})
+
+    def search_cannot_go_on(self, obstacle: str) -> None:
+        """Reports what is wrong with this node, so that no point can be trained as it should be."""
+        from ray import tune
+
+        tune.report({"obstacle": obstacle})
 
     def add_epoch(self, points: Sequence[Point], epoch: int, logs: dict[str, float | None]) -> None:
         """Takes an epoch's metrics, and reports if the last report is long enough ago."""

@@ -151,9 +151,11 @@ def _is_missing(value: object) -> bool:
 
 
 def _missing(name: str, count: int) -> DataError:
+    # What is measured is not dropped.
+    drops = "" if name == "y" else " $drop_missing drops them."
     return DataError(
         f"{name} has {counted(count, 'missing label')}.",
-        remedy="Drop these rows, or give them a label of their own.",
+        remedy=f"Drop these rows, or give them a label of their own.{drops}",
     )
 
 

@@ -14,6 +14,8 @@ from raygrid.base.fingerprint import digest_array, digest_json
 from raygrid.base.types import Array, Float32Array
 from raygrid.base.wording import counted
 from raygrid.data.column_names import NamedArray, in_order, names_of
+from raygrid.data.dropped_rows import DROP, ERROR, check_missing, drop_missing
+from raygrid.data.missing_values import MissingValues
 from raygrid.data.training_data import as_features, as_targets
 from raygrid.errors import (
     PYTHON,
@@ -102,6 +104,7 @@ class AutoencoderResidualRegressor(Parameters):
         reset_autoencoder: bool = False,
         *,
         shuffle_split: bool = False,
+        missing: str = ERROR,
         retry_failed: bool = True,
         accept_code_change: bool = False,
     ) -> keras.Model:
@@ -116,6 +119,7 @@ class AutoencoderResidualRegressor(Parameters):
             autoencoder_config: a single config, trained in this process.
             reset_autoencoder: train anew, ignoring all earlier results.
             shuffle_split: where ``X_val`` is None, hold out a fifth that is drawn by the seed instead.
+            missing: what to do about rows with missing values, see ``GridSearchModel.fit``.
             retry_failed: whether points that failed before are tried again, see ``GridSearchModel.fit``.
             accept_code_change: as for ``GridSearchModel.fit``.
 
@@ -125,7 +129,7 @@ class AutoencoderResidualRegressor(Parameters):
         Raises:
             As ``GridSearchModel.fit``.
         """
-        data = _inputs(X_train, X_val, shuffle_split)
+        data = _inputs(X_train, X_val, shuffle_split, missing)
         with _speaking_of_the_teacher():
             model = self._autoencoder.fit(
                 **data,
@@ -149,6 +153,7 @@ class AutoencoderResidualRegressor(Parameters):
         reset_experiment: bool = False,
         *,
         shuffle_split: bool = False,
+        missing: str = ERROR,
         retry_failed: bool = True,
         accept_code_change: bool = False,
     ) -> keras.Model:
@@ -164,6 +169,7 @@ class AutoencoderResidualRegressor(Parameters):
             model_config: a single config, trained in this process.
             reset_experiment: train the student anew, ignoring all its earlier results; the teacher stays.
             shuffle_split: as for the teacher.
+            missing: as for the teacher.
             retry_failed: whether points that failed before are tried again, see ``GridSearchModel.fit``.
             accept_code_change: as for ``GridSearchModel.fit``; of the teacher, too, where it is loaded here.
 
@@ -176,7 +182,7 @@ class AutoencoderResidualRegressor(Parameters):
                 published teacher is.
             And as ``GridSearchModel.fit``.
         """
-        data = self._student_data(X_train, X_val, shuffle_split, accept_code_change)
+        data = self._student_data(X_train, X_val, shuffle_split, missing, accept_code_change)
         with self._telling_of_another_teacher():
             return self._regressor.fit(
                 **data,
@@ -197,6 +203,7 @@ class AutoencoderResidualRegressor(Parameters):
         reset_experiment: bool = False,
         *,
         shuffle_split: bool = False,
+        missing: str = ERROR,
         retry_failed: bool = True,
         accept_code_change: bool = False,
     ) -> FitPlan:
@@ -208,7 +215,7 @@ class AutoencoderResidualRegressor(Parameters):
         Raises:
             What ``fit`` raises before it trains.
         """
-        data = self._student_data(X_train, X_val, shuffle_split)
+        data = self._student_data(X_train, X_val, shuffle_split, missing)
         with self._telling_of_another_teacher():
             return self._regressor.plan(
                 **data,
@@ -228,9 +235,10 @@ class AutoencoderResidualRegressor(Parameters):
         seeds: int = 3,
         within: float = 0.05,
         shuffle_split: bool = False,
+        missing: str = ERROR,
     ) -> Confirmation:
         """Whether the winning student stands with further seeds; see ``GridSearchModel.confirm``."""
-        data = self._student_data(X_train, X_val, shuffle_split)
+        data = self._student_data(X_train, X_val, shuffle_split, missing)
         return self._regressor.confirm(**data, seeds=seeds, within=within)
 
     @classmethod
@@ -381,10 +389,10 @@ class AutoencoderResidualRegressor(Parameters):
         return ResidualStudent(self.model_dir, f"{self.cache_prefix}_regressor", self.verbose, **self._settings)
 
     def _student_data(
-        self, X_train: object, X_val: object, shuffle_split: bool, accept_code_change: bool = False
+        self, X_train: object, X_val: object, shuffle_split: bool, missing: str, accept_code_change: bool = False
     ) -> dict[str, Any]:
         """What the student is fitted on, as keywords; the teacher is loaded where there is none yet."""
-        data = _inputs(X_train, X_val, shuffle_split)
+        data = _inputs(X_train, X_val, shuffle_split, missing)
         if self._autoencoder.best_model is None:
             self._load_teacher(data, accept_code_change)
         for name in ("X_train", "X_val"):
@@ -445,8 +453,11 @@ class AutoencoderResidualRegressor(Parameters):
         )
 
 
-def _inputs(X_train: object, X_val: object, shuffle_split: bool) -> dict[str, Any]:
-    """The inputs of both models as keywords of ``fit``."""
+def _inputs(X_train: object, X_val: object, shuffle_split: bool, missing: str) -> dict[str, Any]:
+    """The inputs of both models as keywords of ``fit``, without the rows that are to be dropped."""
+    if check_missing(missing) == DROP:
+        kept = drop_missing({"X_train": X_train, "X_val": X_val})
+        X_train, X_val = kept["X_train"], kept["X_val"]
     return {
         "X_train": _rows("X_train", X_train),
         "X_val": None if X_val is None else _rows("X_val", X_val),
@@ -460,7 +471,10 @@ def _rows(name: str, value: object, model: GridSearchModel | None = None) -> Nam
     if model is not None:
         # Refuses other columns by the name that the caller knows.
         model.published.order_of(value, name)
-    x = as_features(name, value)
+    # What is measured is not dropped.
+    missing = MissingValues("$drop_missing" if model is None else None)
+    x = as_features(name, value, missing)
+    missing.require_none()
     if x.ndim != 2:
         raise DataError(
             f"{name} has shape {x.shape}; it must be (rows, features).",

@@ -145,6 +145,11 @@ VIEWS = ("results", "show", "clean", "tensorboard")
         (["search", "--data", "table.csv", "--encoding", "ebcdic"], "encoding is 'ebcdic', which Python does not know"),
         (["search", "--data", "table.csv", "--delimiter", "tab"], "columns that are not numeric: 'a,b,c,kind' (string"),
         (["search", "--data", "table.csv", "--features", "a,b,c", "--missing-values", "1"], "'b' (7), column 'c' (10)"),
+        (
+            ["search", "--data", "table.csv", "--features", "a,c", "--missing-values", "1"],
+            "before training. --missing drop drops them and leaves 10 of 20 rows to train on.",
+        ),
+        (["search", "--missing", "fill"], "'fill' is not one of 'error', 'drop'"),
         (["search", "--model", "mlp-classifier", "--data", "table.csv"], "Name its column with --target NAME"),
         (["results", "--prefix", "../x"], "the prefix '../x'"),
         (["show", "--prefix", "CON"], "the prefix 'CON'"),
@@ -373,6 +378,27 @@ def test_the_prefix_is_the_name_of_the_model(command: Command, monkeypatch: pyte
         assert command("search", *arguments).code == 2
     assert command("search", "--prefix", "mine").code == 2
     assert seen == ["autoencoder", "detector", "autoencoder", "mine"]
+
+
+def test_rows_with_missing_values_are_left_out_of_a_file_where_that_is_asked(command: Command, folder: Path) -> None:
+    rows = [f"{i},{i % 3},{'s' if i < 10 else 't'}" for i in range(40)]
+    rows[5], rows[10], rows[39] = ",1,s", "10,,t", "39,,t"
+    write(folder, "holed.csv", "\n".join(["a,b,run", *rows]) + "\n")
+    asked = ["search", "--data", "holed.csv", "--features", "a,b", "--plan"]
+    ended = command(*asked, "--missing", "drop", "--set", "latent_dim=[2,3]")
+    assert ended.code == 0, ended.err
+    said = " ".join(ended.err.split())
+    assert "left out: 3 of 40 rows of" in said and "column 'a' of holed.csv (1), column 'b' of holed.csv (2)." in said
+    assert "--missing drop drops them and leaves 37 of 40 rows to train on." in command(*asked).err
+    # In a series, only the ends of its runs can be left out.
+    windows = [*asked, "--model", "conv-autoencoder", "--set", "window=[4]", "--missing", "drop"]
+    for by_run in ([], ["--run-column", "run"]):
+        ended = command(*windows, *by_run)
+        assert ended.code == 2 and "holed.csv has missing values in row 5, within a run" in ended.err
+    rows[5] = "5,1,s"
+    write(folder, "holed.csv", "\n".join(["a,b,run", *rows]) + "\n")
+    assert command(*windows, "--run-column", "run").code == 0
+    assert "in row 10, within a run" in command(*windows).err
 
 
 def test_a_class_and_a_function_of_ones_own_lie_in_the_working_folder(command: Command, folder: Path) -> None:

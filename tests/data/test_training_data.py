@@ -296,7 +296,8 @@ def test_everything_that_is_missing_in_a_call_is_told_at_once() -> None:
         "column 0 (1); X_val (shape (4, 3), dtype float32) holds 1 value that is missing, NaN or infinite: "
         "column 'q' (1); y_val (shape (4,), dtype float64) holds 2 values that are masked: column 0 (2); "
         "val_sample_weight (shape (4,), dtype float64) holds 1 value that is missing, NaN or infinite: column 0 (1). "
-        "Drop the rows, or fill the values, before training."
+        'Drop the rows, or fill the values, before training. fit(..., missing="drop") drops them and leaves 6 of 10 '
+        "rows to train on and 1 of 4 rows to validate with."
     )
 
 

@@ -56,9 +56,12 @@ def test_f31_what_is_not_finite_is_counted_by_column(
         message = refused_by_fit(tmp_path, DataError, **given_, **asked)
         shape = given_[name].shape
         values = "1 value that is" if count == 1 else f"{count} values that are"
+        rows = shape[0]
+        left = f"{rows - count} of {rows} rows to {'validate with' if 'val' in name else 'train on'}"
         assert message == (
             f"{name} (shape {shape}, dtype float64) holds {values} missing, NaN or infinite: {columns}. "
-            "Drop the rows, or fill the values, before training."
+            f'Drop the rows, or fill the values, before training. fit(..., missing="drop") drops them and leaves '
+            f"{left}."
         )
     assert issubclass(DataError, ValueError)
 

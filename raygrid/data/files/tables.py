@@ -10,7 +10,7 @@ import logging
 import os
 import struct
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,14 @@ from raygrid.base.arguments import local_path
 from raygrid.base.memory import require_memory
 from raygrid.base.types import Array
 from raygrid.base.wording import counted
-from raygrid.data.checks import as_features, as_targets, is_numeric_arrow_type
+from raygrid.data.checks import as_features, as_targets, is_numeric_arrow_type, such_as
+from raygrid.data.dropped_rows import DROP, ERROR, check_missing, rows_to_keep, without_rows
 from raygrid.data.files.arrow_sizes import decoded_bytes
 from raygrid.data.files.csv_files import CsvFile
 from raygrid.data.files.csv_layout import CsvOptions, is_number
 from raygrid.data.files.numpy_files import read_npy, read_npz
 from raygrid.data.index_columns import NO_INDEX, is_nameless, pandas_index, row_numbers
-from raygrid.data.missing_values import MissingValues
+from raygrid.data.missing_values import TRAINING, VALIDATION, MissingValues
 from raygrid.errors import WRITE_AGAIN, ArgumentError, DataError, DataTypeError, literal
 
 _LOG = logging.getLogger("raygrid")
@@ -54,6 +55,12 @@ _MAX_PARQUET_FOOTER_BYTES = 256 * 2**20
 _NAMES_IN_MESSAGE = 20
 _VALUES_IN_MESSAGE = 3
 _CHOOSE = "choose columns with $features"
+_ENCODE = (
+    "write a file with numbers in their place, such as one column of 0 and 1 per value (pandas.get_dummies), or whole "
+    "numbers for an Embedding in a model of your own"
+)
+# Among so many rows, the values that a message shows are looked for.
+_ROWS_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +97,27 @@ class _Columns:
         return [*(self.features or []), *self.targets, *self.labels]
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """What is done about rows with missing values, see ``read_data``."""
+
+    drop: bool
+    in_series: tuple[str, ...] | None
+
+    def kept_of(self, file: Path, part: int, arrays: Mapping[str, Any], runs: Any = None) -> dict[str, Any]:
+        """``arrays``, which belong to the same rows, without those that are to be dropped."""
+        what = str(file) if part == TRAINING else f"the validation data of {file}"
+        found = rows_to_keep(arrays, runs, self.in_series is not None, what) if self.drop else None
+        if found is None:
+            return dict(arrays)
+        found.say(what)
+        return {name: without_rows(value, found.rows) for name, value in arrays.items()}
+
+    def missing_values(self) -> MissingValues:
+        """What looks at the arrays."""
+        return MissingValues("$drop_missing_of_file", self.in_series is not None)
+
+
 def read_data(
     path: str | os.PathLike[str],
     *,
@@ -100,6 +128,8 @@ def read_data(
     decimal: str | None = None,
     encoding: str | None = None,
     missing_values: Sequence[str] | None = None,
+    missing: str = ERROR,
+    in_series: Sequence[str] | None = None,
 ) -> DataFile:
     """Read a data file, chosen by its suffix.
 
@@ -118,6 +148,10 @@ def read_data(
             that, cp1252. What was found out and is not comma, point and UTF-8 is said in one line of the log.
         missing_values: texts that stand for a missing value in a CSV file, beside an empty one. None: ``NA``, ``nan``,
             ``null`` and the like; in columns of numbers also ``?``, ``-``, ``.`` and ``none``.
+        missing: ``"error"``: missing values are refused, with their counts; ``"drop"``: rows that have one in any of
+            the columns are left out, and one line of the log says how many.
+        in_series: where rows follow each other, the column among ``labels`` that says which run a row belongs to, or
+            none for a single run; no row is dropped from within a run then. None: each row is by itself.
 
     Raises:
         DataTypeError: a column or array that is not numeric.
@@ -128,6 +162,7 @@ def read_data(
     """
     options = CsvOptions(delimiter, decimal, encoding, _texts(missing_values))
     options.check()
+    rows = _Rows(check_missing(missing) == DROP, None if in_series is None else tuple(in_series))
     # The address of a store would be read as a path below this folder.
     local_path("path", path)
     file = Path(path).expanduser()
@@ -142,13 +177,13 @@ def read_data(
             remedy="Leave them out.",
         )
     if suffix not in _NUMPY:
-        return _read_columns(file, suffix, _Columns(features, target or [], labels or []), options)
+        return _read_columns(file, suffix, _Columns(features, target or [], labels or []), options, rows)
     if features or target or labels:
         raise ArgumentError(
             f"{file}: a {suffix} file has no column names to choose by.",
             remedy="Leave $columns out, store y as an array named 'y' in an .npz file, or use Parquet or CSV.",
         )
-    return _read_npy(file) if suffix == ".npy" else _read_npz(file)
+    return _read_npy(file, rows) if suffix == ".npy" else _read_npz(file, rows)
 
 
 def _check_file(file: Path, suffix: str) -> None:
@@ -192,7 +227,7 @@ def _texts(values: Sequence[str] | None) -> tuple[str, ...] | None:
     return values if values is None or isinstance(values, str) else tuple(values)  # type: ignore[return-value]
 
 
-def _read_columns(file: Path, suffix: str, asked: _Columns, options: CsvOptions) -> DataFile:
+def _read_columns(file: Path, suffix: str, asked: _Columns, options: CsvOptions, rows: _Rows) -> DataFile:
     import pyarrow as pa  # slow to import, and not needed for numpy files
 
     try:
@@ -214,7 +249,8 @@ def _read_columns(file: Path, suffix: str, asked: _Columns, options: CsvOptions)
         _refuse_row_numbers(file, table, names)
     # What was asked for is data, also if pandas used it as an index.
     table = table.replace_schema_metadata(NO_INDEX)
-    missing = MissingValues()
+    table = _without_missing(file, table, [*names, *chosen.targets, *chosen.labels], rows)
+    missing = rows.missing_values()
     X = as_features(f"X of {file.name}", table.select(names), missing)
     labels = {name: _as_labels(file, name, table.column(name)) for name in chosen.labels}
     y = None
@@ -225,6 +261,11 @@ def _read_columns(file: Path, suffix: str, asked: _Columns, options: CsvOptions)
     return DataFile(X, y, feature_names=tuple(names), labels=labels)
 
 
+def _without_missing(file: Path, table: Any, names: list[str], rows: _Rows) -> Any:
+    runs = next((table.column(name) for name in rows.in_series or ()), None)
+    return rows.kept_of(file, TRAINING, {file.name: table.select(names)}, runs)[file.name]
+
+
 def _as_labels(file: Path, name: str, column: Any) -> Array:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -232,7 +273,7 @@ def _as_labels(file: Path, name: str, column: Any) -> Array:
     if column.null_count:
         raise DataError(
             f"{file}: column {name!r} has {counted(column.null_count, 'missing value')}.",
-            remedy="Fill them, or drop the rows.",
+            remedy="Fill them, or drop the rows; $drop_missing_of_file does.",
         )
     if pa.types.is_nested(column.type):
         raise DataTypeError(
@@ -251,7 +292,7 @@ def _read_csv(file: Path, asked: _Columns, options: CsvOptions) -> tuple[Any, _C
     source = CsvFile(file, options)
     chosen = _choose(file, source.names, asked)
     table = source.read([*(chosen.features or []), *chosen.targets], chosen.labels, _VALUE_BYTES)
-    _check_numeric(file, table, chosen, source.decimal)
+    _check_numeric(file, table.schema, chosen, lambda name: _not_numbers(table.column(name), source.decimal))
     return table, chosen
 
 
@@ -269,7 +310,7 @@ def _read_parquet(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
     # Labels stay in the form in which a file repeats one text at no cost.
     with pq.ParquetFile(file, read_dictionary=asked.labels) as parquet:
         chosen = _choose(file, parquet.schema_arrow.names, asked, parquet.schema_arrow.metadata)
-        _check_numeric(file, parquet.schema_arrow.empty_table(), chosen)
+        _check_numeric(file, parquet.schema_arrow, chosen, lambda name: _first_of_parquet(parquet, name))
         require_memory(file, _parquet_rows(parquet, set(chosen.names)) * len(chosen.names) * _VALUE_BYTES)
         return parquet.read(columns=chosen.names), chosen
 
@@ -297,7 +338,7 @@ def _read_ipc(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
         # A file is a stream between its first bytes and its list of batches, which shows here that it is whole.
         reader = pa.ipc.open_file(stream) if is_file else pa.ipc.open_stream(stream)
         chosen = _choose(file, reader.schema.names, asked, reader.schema.metadata)
-        _check_numeric(file, reader.schema.empty_table(), chosen)
+        _check_numeric(file, reader.schema, chosen, lambda name: _first_of_ipc(reader, name))
         start = 8 if is_file else 0
         table_bytes, rows = decoded_bytes(file, start)
         require_memory(file, table_bytes + rows * _ARRAY_BYTES * len(chosen.names))
@@ -371,15 +412,28 @@ def _refuse_row_numbers(file: Path, table: Any, features: list[str]) -> None:
         )
 
 
-def _check_numeric(file: Path, table: Any, chosen: _Columns, decimal: str = ".") -> None:
+def _check_numeric(file: Path, schema: Any, chosen: _Columns, values: Callable[[str], Iterable[Any]]) -> None:
+    """Refuses columns that are not numeric.
+
+    Args:
+        file: it appears in the message.
+        schema: of the file, in Arrow.
+        chosen: the columns to look at.
+        values: gives values of a column that make it something other than numbers.
+
+    Raises:
+        DataTypeError: names the columns, with values of each, and says what to do.
+    """
     features, targets = chosen.features or [], chosen.targets
-    wrong = [name for name in features + targets if not is_numeric_arrow_type(table.schema.field(name).type)]
+    wrong = [name for name in features + targets if not is_numeric_arrow_type(schema.field(name).type)]
     if not wrong:
         return
-    described = [f"{name!r} ({table.schema.field(name).type}{_examples(table, name, decimal)})" for name in wrong]
+    shown = wrong[:_NAMES_IN_MESSAGE]
+    described = [f"{name!r} ({schema.field(name).type}{such_as(values(name))})" for name in shown]
+    described += [repr(name) for name in wrong[_NAMES_IN_MESSAGE:]]
     fixes = []
     if any(name in features for name in wrong):
-        fixes.append("Convert features to numbers, or choose columns with $features.")
+        fixes.append(f"Leave them out: {_CHOOSE}. Or encode them: {_ENCODE}.")
     if any(name in targets for name in wrong):
         fixes.append(
             "Encode a target of labels as integers, for example with classes, y = np.unique(y, return_inverse=True)."
@@ -387,30 +441,42 @@ def _check_numeric(file: Path, table: Any, chosen: _Columns, decimal: str = ".")
     raise DataTypeError(f"{file} has columns that are not numeric: {_first_of(described)}.", remedy=" ".join(fixes))
 
 
-def _examples(table: Any, name: str, decimal: str) -> str:
-    """The first values that made a column of a CSV file something other than numbers."""
-    found: list[str] = []
-    for value in table.column(name):
-        text = None if value.as_py() is None else str(value.as_py())
-        if text is not None and not is_number(text, decimal):
-            found.append(repr(text))
-            if len(found) == _VALUES_IN_MESSAGE:
-                break
-    return f", such as {', '.join(found)}" if found else ""
+def _not_numbers(column: Any, decimal: str) -> Iterable[str]:
+    texts = (str(value) for value in (scalar.as_py() for scalar in column) if value is not None)
+    return (text for text in texts if not is_number(text, decimal))
 
 
-def _read_npy(file: Path) -> DataFile:
-    return DataFile(as_features(f"X of {file.name}", read_npy(file)))
+def _first_of_parquet(parquet: Any, name: str) -> Iterable[Any]:
+    batch = next(parquet.iter_batches(_ROWS_LOOKED_AT, columns=[name], use_threads=False), None)
+    return () if batch is None else batch.column(0).to_pylist()
 
 
-def _read_npz(file: Path) -> DataFile:
+def _first_of_ipc(reader: Any, name: str) -> Iterable[Any]:
+    # A file knows its batches, a stream gives one after the other.
+    if hasattr(reader, "get_batch"):
+        batch = reader.get_batch(0) if reader.num_record_batches else None
+    else:
+        batch = next(iter(reader), None)
+    return () if batch is None else batch.column(name).slice(0, _ROWS_LOOKED_AT).to_pylist()
+
+
+def _read_npy(file: Path, rows: _Rows) -> DataFile:
+    arrays, missing = rows.kept_of(file, TRAINING, {"X": read_npy(file)}), rows.missing_values()
+    X = as_features(f"X of {file.name}", arrays["X"], missing)
+    missing.require_none()
+    return DataFile(X)
+
+
+def _read_npz(file: Path, rows: _Rows) -> DataFile:
     found = read_npz(file)
     names = _roles(file, list(found))
-    arrays = {role: found[name] for role, name in names.items()}
+    arrays: dict[str, Any] = {}
+    for part, roles in ((TRAINING, ("X", "y")), (VALIDATION, ("X_val", "y_val"))):
+        arrays |= rows.kept_of(file, part, {role: found[names[role]] for role in roles if role in names})
     labels = {role: f"{name} of {file.name}" for role, name in names.items()}
     if "y_val" in arrays and "X_val" not in arrays:
         raise DataError(f"{file} holds 'y_val' but no 'X_val'.", remedy="Add the features, or leave it out.")
-    missing = MissingValues()
+    missing = rows.missing_values()
     X = as_features(labels["X"], arrays["X"], missing)
     y = as_targets(labels["y"], arrays["y"], len(X), missing) if "y" in arrays else None
     X_val = as_features(labels["X_val"], arrays["X_val"], missing) if "X_val" in arrays else None
