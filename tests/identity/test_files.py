@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from raygrid.errors import ArgumentError
+from raygrid.errors import ArgumentError, CorruptArtifactError
+from raygrid.grid.request import Request
 from raygrid.identity import files
 from raygrid.identity.files import depended_files, digest_files, file_digest, file_patterns, remember_digests
 from raygrid.identity.identity import Identity
+from raygrid.store.manifest import Manifest
 
 HOUR_NS = 3600 * 10**9
 
@@ -258,3 +260,15 @@ def test_nothing_is_made_for_a_prefix_that_has_nothing_yet(tmp_path: Path, an_ho
     memory = tmp_path / "none" / "digests.json"
     remember_digests(memory, digest_files([file_of(tmp_path / "a")], False, memory))
     assert not memory.parent.exists()
+
+
+@pytest.mark.parametrize("damage", [{"digest": 1}, {"size": "7"}, {"size": True}, {"path": None}])
+def test_a_manifest_whose_files_are_damaged_is_refused(tmp_path: Path, damage: dict[str, Any]) -> None:
+    entries = depended_files([file_of(tmp_path / "a")])
+    identity = Identity({}, {"name": "m:M", "digest": "c"}, {"seed": 0}, entries)
+    manifest = Manifest("g", {}, depends_on=identity.to_json(), request=Request(config={}).to_json())
+    value = manifest.to_json()
+    assert Manifest.from_json(value, tmp_path) == manifest
+    value["depends_on"]["files"]["1"] |= damage
+    with pytest.raises(CorruptArtifactError, match="the entry of the file '1' is not a digest, a size and a path"):
+        Manifest.from_json(value, tmp_path)

@@ -42,6 +42,7 @@ def test_the_layout_of_the_files_is_the_one_that_users_know() -> None:
         "checkpoints_dir": "models/ae.v-1_x_runs/checkpoints",
         "tune_dir": "models/ae.v-1_x_runs/tune",
         "data_dir": "models/ae.v-1_x_runs/data",
+        "digests_path": "models/ae.v-1_x_runs/file_digests.json",
         "lock_path": "models/ae.v-1_x_runs/lock",
         "reset_path": "models/ae.v-1_x_runs/reset.json",
     }
