@@ -34,7 +34,7 @@ _NUMERIC_KINDS = "biuf"
 _ENCODE_LABELS = "Encode labels as integers, for example with classes, y = np.unique(y, return_inverse=True)."
 _LEAVE_OUT_OR_ENCODE = (
     "Leave these columns out, for example with X.drop(columns=[...]). Or encode them as numbers, such as one column of "
-    "0 and 1 per value (pandas.get_dummies). A model of your own takes them as they are: pass dict(X), a dict of columns."
+    "0 and 1 per value (pandas.get_dummies). A model of your own takes columns as they are: pass dict(X)."
 )
 _FIX_BY_KIND = {
     "c": "Pass the real and the imaginary part as two features.",

@@ -79,7 +79,7 @@ class MissingValues:
         """Counts missing texts by column."""
         table = by_column(array)
         absent = np.array([text is None for text in table.flat], bool).reshape(-1, table.shape[-1])
-        self._add_rows(name, absent.reshape(len(table), -1).any(axis=1))
+        self._add_rows(name, np.asarray(absent.reshape(len(table), -1).any(axis=1)))
         self._add(name, array.shape, "text", np.count_nonzero(absent, axis=0), None, "missing")
 
     def _add_rows(self, name: str, rows: Array) -> None:

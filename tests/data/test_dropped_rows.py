@@ -132,7 +132,6 @@ def test_where_nothing_is_missing_everything_is_the_very_same(caplog: pytest.Log
     [
         {"X_train": X, "y_train": np.zeros(5)},
         {"X_train": [[1.0, NAN], [2.0]]},
-        {"X_train": {"a": [NAN]}},
         {"X_train": iter([NAN])},
         {"X_train": "table.csv"},
         {"X_train": np.empty((0, 2))},
@@ -307,8 +306,8 @@ def test_a_column_of_texts_is_named_with_three_of_its_values_and_what_to_do(tmp_
         prepare_data(frames[kind]) if kind in frames else read_data(path)
     message = str(caught.value)
     assert "columns that are not numeric: 'level' (" in message
-    assert ", such as 'low', 'mid', 'high'). To fix it: leave the" in message
-    assert "encode them" in message and "Embedding in a model of your own" in message
+    assert ", such as 'low', 'mid', 'high'). Leave the" in message
+    assert "ncode them" in message and "Embedding in a model of your own" in message
 
 
 def test_nothing_is_said_at_the_level_of_progress(caplog: pytest.LogCaptureFixture) -> None:
