@@ -11,7 +11,8 @@ import numpy as np
 
 from raygrid.base.keras_settings import KerasSettings
 from raygrid.base.types import Array
-from raygrid.data.structures import Tree, map_leaves
+from raygrid.data.structures import Tree, leaves, map_leaves
+from raygrid.data.texts import TEXT
 
 # Part of every point's key. Raise it whenever a change in training.py or stopping.py may change a result.
 TRAINING_RULES = 3
@@ -74,9 +75,12 @@ class TrainingArrays:
 
 @dataclass(frozen=True)
 class RowSpec:
-    """What a model sees of an array at a time: of a row, or of a window of rows; texts are of dtype ``object``."""
+    """What a model sees of an array at a time: of a row, or of a window of rows; texts are of dtype ``object``.
 
-    shape: tuple[int, ...]
+    Of a dataset, an axis of any length is None.
+    """
+
+    shape: tuple[Any, ...]
     dtype: np.dtype[Any]
 
 
@@ -99,6 +103,12 @@ class InputSpec:
         """``shape`` as JSON values; ``from_json`` gives it back."""
         return map_leaves(lambda row: list(row.shape), self.rows)
 
+    def dtypes_json(self) -> dict[str, str]:
+        """The dtype of each leaf by its path."""
+        return {
+            path: TEXT if row.dtype == object else np.dtype(row.dtype).name for path, row in leaves(self.rows).items()
+        }
+
     @classmethod
     def from_json(cls, shape: Any, dtype_of: Callable[[str], np.dtype[Any]]) -> InputSpec:
         """What ``shape_json`` gave, with the dtype of the leaf at each path."""
@@ -106,7 +116,7 @@ class InputSpec:
         def rows(value: Any, keys: tuple[str, ...]) -> Tree:
             if isinstance(value, Mapping):
                 return {key: rows(part, (*keys, key)) for key, part in value.items()}
-            if all(type(size) is int for size in value):
+            if all(size is None or type(size) is int for size in value):
                 return RowSpec(tuple(value), dtype_of("/".join(keys)))
             return tuple(rows(part, (*keys, f"[{i}]")) for i, part in enumerate(value))
 
@@ -114,7 +124,12 @@ class InputSpec:
 
     def zeros(self) -> Tree:
         """A batch of one row of zeros, or of empty texts, which makes the variables of a model."""
-        return map_leaves(lambda row: np.full((1, *row.shape), "" if row.dtype == object else 0, row.dtype), self.rows)
+        return map_leaves(lambda row: _one_row(row), self.rows)
+
+
+def _one_row(row: RowSpec) -> Array:
+    # An axis of any length, such as that of a time series, has one step.
+    return np.full((1, *(size or 1 for size in row.shape)), "" if row.dtype == object else 0, row.dtype)
 
 
 def input_spec(x: Tree, config: Mapping[str, Any], windowed: bool) -> InputSpec:

@@ -53,6 +53,12 @@ def refuse_unsupported(name: str, value: object) -> None:
         raise DataTypeError(f"{name} is {kind}, which raygrid cannot train on.", remedy=fix.replace("{name}", name))
 
 
+def is_dataset(value: object) -> bool:
+    """Whether ``value`` is a ``tf.data.Dataset`` or a ``keras.utils.PyDataset``, which ``model.fit`` takes as well."""
+    kinds = {("tensorflow", "DatasetV2"), ("keras", "PyDataset")}
+    return any((base.__module__.partition(".")[0], base.__name__) in kinds for base in type(value).__mro__)
+
+
 def _first_keys(value: Mapping[Any, Any]) -> str:
     more = len(value) - _KEYS_IN_MESSAGE
     shown = ", ".join(repr(key) for key in itertools.islice(value, _KEYS_IN_MESSAGE))

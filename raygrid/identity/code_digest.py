@@ -102,6 +102,11 @@ def with_callbacks(digest: str, callbacks: object) -> str:
     return digest_json([digest, "callbacks", builder_digest(callbacks)])
 
 
+def with_datasets(digest: str, datasets: object) -> str:
+    """Return the digest of a builder's code together with that of the function that makes its datasets."""
+    return digest_json([digest, "datasets", builder_digest(datasets)])
+
+
 def describe_code(builder: object) -> str:
     """Return ``module:qualname`` of a builder, for messages and manifests.
 

@@ -18,6 +18,7 @@ from raygrid.base.wording import did_you_mean
 from raygrid.data.structures import is_structure
 from raygrid.data.training_data import prepare_data
 from raygrid.errors import ArgumentError
+from raygrid.model.asked_datasets import DATASET_ARGUMENTS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,7 +77,7 @@ def explains_arguments(method: Callable[P, R]) -> Callable[P, R]:
     parameters = inspect.signature(method).parameters
     known = set(parameters)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        known |= {*inspect.signature(prepare_data).parameters} - _OF_THE_MODEL
+        known |= ({*inspect.signature(prepare_data).parameters} - _OF_THE_MODEL) | {*DATASET_ARGUMENTS}
 
     @functools.wraps(method)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:

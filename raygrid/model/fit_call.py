@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from raygrid.base.fingerprint import digest_json
 from raygrid.base.types import CallbacksFunction
+from raygrid.data.dataset_source import DatasetSource
 from raygrid.data.precision import check_unscaled
 from raygrid.data.training_data import TrainingData
 from raygrid.data.windows import check_window_configs
@@ -15,6 +16,7 @@ from raygrid.errors import ArgumentError
 from raygrid.grid.request import Request
 from raygrid.identity.files import remember_digests
 from raygrid.identity.identity import Identity
+from raygrid.model.asked_datasets import try_datasets
 from raygrid.model.fit_plan import FitPlan, Task
 from raygrid.search.run import SearchRun
 from raygrid.store.paths import ModelArtifacts
@@ -60,7 +62,7 @@ class FitCall:
 
     model: GridSearchModel
     paths: ModelArtifacts
-    data: TrainingData
+    data: TrainingData | DatasetSource
     identity: Identity
     asked: Request | None
     options: CallOptions
@@ -93,6 +95,9 @@ class FitCall:
     def check(self, request: Request, warn: bool = True) -> None:
         """Refuses data that cannot be trained on, and warns of what is lost where it is cast and not scaled."""
         model, data = self.model, self.data
+        if isinstance(data, DatasetSource):
+            try_datasets(model, data, next(iter(request.configs())))
+            return
         if model.WINDOWED:
             series = {"X_train": (data.runs_train, data.rows), "X_val": (data.runs_val, data.val_rows)}
             check_window_configs(type(model).__name__, request.configs(), series)
@@ -117,7 +122,10 @@ class FitCall:
 
     def remember_files(self) -> None:
         """Keeps the digests of files, so that the next call need not read them."""
-        remember_digests(self.paths.digests_path, [entry["path"] for entry in self.identity.files.values()])
+        paths = [entry["path"] for entry in self.identity.files.values()]
+        if isinstance(self.data, DatasetSource):
+            paths += [str(file["path"]) for file in self.data.files.values()]
+        remember_digests(self.paths.digests_path, paths)
 
     def _require_same_files(self) -> None:
         """Reads the files that the model depends on once more: a search may have waited for hours for the lock.

@@ -27,6 +27,7 @@ from raygrid.base.arguments import (
 from raygrid.base.files import decode_json, encode_json, make_folder
 from raygrid.base.keras_settings import global_dtype_policy, keras_settings
 from raygrid.base.types import Builder, CallbacksFunction, ModelDefinition
+from raygrid.data.dataset_source import DatasetSource
 from raygrid.data.dropped_rows import DROP, ERROR, check_missing, drop_missing
 from raygrid.data.scaling import ScalerSetting, scaler_setting
 from raygrid.data.training_data import TrainingData, data_apart, prepare_data
@@ -34,9 +35,10 @@ from raygrid.errors import AllTrialsFailedError, ArgumentError, BuilderError, Mi
 from raygrid.grid.request import Request
 from raygrid.grid.space import SearchSpace
 from raygrid.grid.values import DEFAULT_MAX_POINTS, Config, iter_param_grid
-from raygrid.identity.code_digest import builder_digest, describe_code, with_callbacks
+from raygrid.identity.code_digest import builder_digest, describe_code, with_callbacks, with_datasets
 from raygrid.identity.files import depended_files, file_patterns
 from raygrid.identity.identity import Identity, installed_versions
+from raygrid.model.asked_datasets import DATASET_ARGUMENTS, dataset_source
 from raygrid.model.fit_arguments import callbacks_function, explains_arguments, explains_settings
 from raygrid.model.fit_call import CallOptions, FitCall, published_names
 from raygrid.model.fit_plan import FitPlan, Task
@@ -126,6 +128,7 @@ class GridSearchModel(Parameters):
     WINDOWED: ClassVar[bool] = False
     EXTRA_ARTIFACTS: ClassVar[tuple[str, ...]] = ()
     SINGLE_ARRAY: ClassVar[bool] = False
+    data_files: ClassVar[Sequence[str | Path]] = ()
     # What a built-in model predicts of the embedded data.
     EMBEDDED_TARGETS: ClassVar[tuple[str, ...]] = ()
     depends_on: Sequence[str | Path] = ()
@@ -180,7 +183,7 @@ class GridSearchModel(Parameters):
     @explains_arguments
     def fit(
         self,
-        X_train: object,
+        X_train: object = None,
         X_val: object = None,
         param_grid: Mapping[str, Any] | None = None,
         model_config: Mapping[str, Any] | None = None,
@@ -193,6 +196,11 @@ class GridSearchModel(Parameters):
         run_ids: object = None,
         val_run_ids: object = None,
         validation_data: object = None,
+        data: Callable[[Config], Any] | None = None,
+        data_files: Sequence[str | Path] | None = None,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        verify_data: bool = False,
         validation_split: float = 0.2,
         shuffle_split: bool = False,
         callbacks: Callable[[Config], Sequence[keras.callbacks.Callback]] | None = None,
@@ -221,6 +229,13 @@ class GridSearchModel(Parameters):
             run_ids: for a model of windows, the run that each row belongs to; windows do not cross runs. None: one run.
             val_run_ids: the same for ``X_val``.
             validation_data: ``(X_val, y_val)`` or ``(X_val, y_val, val_sample_weight)`` instead of these.
+            data: a function that gives ``(train, validation)`` for a config, each a ``tf.data.Dataset`` or a
+                ``keras.utils.PyDataset``, in the place of arrays and of the class' own ``datasets``; see there.
+            data_files: paths and patterns of the files that datasets are made of; what is in them counts in what makes
+                the saved model stale. None: those of the class.
+            steps_per_epoch: batches of an epoch, for a dataset without an end.
+            validation_steps: the same for validation.
+            verify_data: read all of ``data_files``, also those that look as they did when they were read before.
             validation_split: the fraction of rows, from the end, that is held out where ``X_val`` is None.
             shuffle_split: hold out rows that are drawn by the model's seed instead of the last ones. Where targets are
                 labels (whole numbers that each come often, truth values, one-hot rows), each class gives its share.
@@ -263,6 +278,11 @@ class GridSearchModel(Parameters):
             run_ids=run_ids,
             val_run_ids=val_run_ids,
             validation_data=validation_data,
+            data=data,
+            data_files=data_files,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            verify_data=verify_data,
             validation_split=validation_split,
             shuffle_split=shuffle_split,
             missing=missing,
@@ -297,7 +317,7 @@ class GridSearchModel(Parameters):
     @explains_arguments
     def plan(
         self,
-        X_train: object,
+        X_train: object = None,
         X_val: object = None,
         param_grid: Mapping[str, Any] | None = None,
         model_config: Mapping[str, Any] | None = None,
@@ -320,7 +340,7 @@ class GridSearchModel(Parameters):
     @explains_arguments
     def confirm(
         self,
-        X_train: object,
+        X_train: object = None,
         X_val: object = None,
         *,
         callbacks: Callable[[Config], Sequence[keras.callbacks.Callback]] | None = None,
@@ -360,7 +380,9 @@ class GridSearchModel(Parameters):
         with self._locked(paths):
             run = SearchRun(paths, checked, identity, manifest.experiment, Request.from_json(manifest.request))
             key = str(manifest.winner["key"])
-            confirmation = confirm_winner(run, key, self._bare_definition(given), self._options(given), seeds, within)
+            confirmation = confirm_winner(
+                run, key, self._bare_definition(given), self._options(given, checked), seeds, within
+            )
             drop_spent(paths, manifest)
         return confirmation
 
@@ -536,6 +558,24 @@ class GridSearchModel(Parameters):
         """
         return []
 
+    def datasets(self, config: dict[str, Any]) -> tuple[Any, Any]:
+        """``(train, validation)`` of a config, for data that is no array: none unless overridden.
+
+        Each is a ``tf.data.Dataset`` or a ``keras.utils.PyDataset`` of batches, as ``model.fit`` takes it. They are
+        made in each worker, once for every training, after its seeds are set; ``config["batch_size"]`` is yours to
+        read. What they depend on is this code, and the files that ``data_files`` names; of anything else that they read, such
+        as a database, raygrid notices no change. Training runs through ``model.fit``.
+
+        Args:
+            config: the whole config of a point.
+        """
+        raise NotImplementedError
+
+    @property
+    def makes_datasets(self) -> bool:
+        """Whether the class has ``datasets`` of its own."""
+        return getattr(self.datasets, "__func__", None) is not GridSearchModel.datasets
+
     # The pattern's methods: places to override
 
     def _get_artifacts(self) -> ModelArtifacts:
@@ -583,14 +623,14 @@ class GridSearchModel(Parameters):
     ) -> Outcome:
         """Searches a grid on Ray Tune: ``(best_config, best_model, best_metrics)``. ``run``: what ``fit`` prepared."""
         run = run or self._unpublished_run(X_train, X_val, self._space().grid(param_grid))
-        return search_grid(run, self._bare_definition(run.callbacks), self._options(run.callbacks))
+        return search_grid(run, self._bare_definition(run.callbacks), self._options(run.callbacks, run.data))
 
     def _train_single(
         self, X_train: Any, X_val: Any, config: Mapping[str, Any], *, run: SearchRun | None = None
     ) -> Outcome:
         """Trains one config in this process, without Ray: ``(best_config, best_model, best_metrics)``."""
         run = run or self._unpublished_run(X_train, X_val, Request(config=self._normalize_config(config)))
-        return train_config(run, self._bare_definition(run.callbacks), self._options(run.callbacks))
+        return train_config(run, self._bare_definition(run.callbacks), self._options(run.callbacks, run.data))
 
     def _iter_param_grid(self, grid: Mapping[str, Sequence[Any]]) -> Iterator[Config]:
         """Every combination of a grid's values: names sorted, the last name varying fastest."""
@@ -647,7 +687,7 @@ class GridSearchModel(Parameters):
             )
         return data
 
-    def identity_of(self, data: TrainingData) -> Identity:
+    def identity_of(self, data: TrainingData | DatasetSource) -> Identity:
         """What results depend on besides their config. Where it differs, nothing that was trained is used again."""
         builder: object = self._build_function or type(self)
         own = {
@@ -656,9 +696,11 @@ class GridSearchModel(Parameters):
             if name not in _BASE_ATTRIBUTES and not name.startswith("fitted_")
         }
         digest = builder_digest(builder, own)
-        if self._build_function is not None and self._has_callbacks:
-            # The function is not of the class, whose callbacks are trained with.
+        if self._build_function is not None and (self._has_callbacks or self.makes_datasets):
+            # The function is not of the class, whose callbacks and datasets are trained with.
             digest = with_callbacks(digest, type(self))
+        if isinstance(data, DatasetSource) and data.datasets.name == "data":
+            digest = with_datasets(digest, data.datasets.make)
         return Identity(
             data={**data.digests(self.scaler_kind), **self.extra_digests()},
             code={"name": describe_code(builder), "digest": digest},
@@ -771,11 +813,17 @@ class GridSearchModel(Parameters):
         checked = self._checked_rows(missing, kept, X_train=X_train, X_val=X_val, **data)
         return FitCall(self, paths, checked, self._identity(checked, options.callbacks), asked, options)
 
-    def _checked_rows(self, missing: str, kept: Mapping[str, Sequence[str]], **data: Any) -> TrainingData:
-        """The data of a call, checked, without the rows that are to be dropped."""
+    def _checked_rows(
+        self, missing: str, kept: Mapping[str, Sequence[str]], **given: Any
+    ) -> TrainingData | DatasetSource:
+        """The data of a call, checked, without the rows that are to be dropped; or how its datasets are made."""
+        arrays = {name: value for name, value in given.items() if name not in DATASET_ARGUMENTS}
+        source = dataset_source(self, {**arrays, "validation_split": None}, given)
+        if source is not None:
+            return source
         if check_missing(missing) == DROP:
-            data = drop_missing(data_apart(data), self.WINDOWED)
-        return self.checked_data(**data, kept=kept)
+            arrays = drop_missing(data_apart(arrays), self.WINDOWED)
+        return self.checked_data(**arrays, kept=kept)
 
     def _search(self, run: SearchRun) -> Outcome:
         """Trains what is asked for, by the method that a subclass may override."""
@@ -798,7 +846,7 @@ class GridSearchModel(Parameters):
         return cached
 
     def _unpublished_run(self, X_train: object, X_val: object, request: Request) -> SearchRun:
-        data, paths = self.checked_data(X_train, X_val), self._get_artifacts()
+        data, paths = self._checked_rows(ERROR, {}, X_train=X_train, X_val=X_val), self._get_artifacts()
         make_folder(paths.runs_dir)
         self._checked_callbacks(None)
         call = FitCall(self, paths, data, self._identity(data, None), request, CallOptions())
@@ -838,13 +886,16 @@ class GridSearchModel(Parameters):
             callbacks_function(f"{type(self).__name__}.callbacks", self.callbacks)
         return callbacks_function("callbacks", given)
 
-    def _identity(self, data: TrainingData, callbacks: CallbacksFunction | None) -> Identity:
+    def _identity(self, data: TrainingData | DatasetSource, callbacks: CallbacksFunction | None) -> Identity:
         """``identity_of`` the data, with the function that ``fit`` was given."""
         identity = self.identity_of(data)
         return identity if callbacks is None else identity.with_code(with_callbacks(identity.code["digest"], callbacks))
 
-    def _options(self, callbacks: CallbacksFunction | None = None) -> SearchOptions:
-        homes = (getattr(code, "__module__", "") for code in (self._build_function or type(self), callbacks))
+    def _options(
+        self, callbacks: CallbacksFunction | None, data: TrainingData | DatasetSource | None = None
+    ) -> SearchOptions:
+        datasets = data.datasets.make if isinstance(data, DatasetSource) else None
+        homes = (getattr(code, "__module__", "") for code in (self._build_function or type(self), callbacks, datasets))
         modules = dict.fromkeys(sys.modules.get(home or "") for home in homes)
         return SearchOptions(
             resources=self.resources,
@@ -854,15 +905,20 @@ class GridSearchModel(Parameters):
             verbose=self.verbose > 1,
         )
 
+    def bare(self) -> Self:
+        """A copy without results, displays or live models, which must not travel to workers."""
+        bare = copy.copy(self)
+        for name in _STATE_ATTRIBUTES:
+            setattr(bare, name, None)
+        return bare
+
     def _bare_definition(self, callbacks: CallbacksFunction | None) -> ModelDefinition:
-        """What the model defines, without results, displays or live models, which must not travel to workers.
+        """What the model defines, for workers.
 
         Args:
             callbacks: those that ``fit`` was given in place of the model's own.
         """
-        bare = copy.copy(self)
-        for name in _STATE_ATTRIBUTES:
-            setattr(bare, name, None)
+        bare = self.bare()
         if callbacks is None and self._has_callbacks:
             callbacks = bare.callbacks
         elif isinstance(callbacks, MethodType) and callbacks.__self__ is self:
@@ -881,7 +937,8 @@ def _new_manifest(outcome: Outcome) -> Manifest:
         context=run.context,
         winner={"key": outcome.record.key, "point": outcome.number},
         model_class=run.identity.code["name"],
-        input_shape=run.prepared.inputs(outcome.record.config).shape_json(),
+        input_shape=outcome.inputs.shape_json(),
+        input_dtypes=outcome.inputs.dtypes_json(),
         versions=installed_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         accepted_code=accepted_codes(run.recorded()),

@@ -12,6 +12,7 @@ from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.data.checks import as_features, as_input, as_sample_weights, as_targets
 from raygrid.data.column_names import column_order, in_order, names_of, put_back
+from raygrid.data.dataset_source import DATASETS
 from raygrid.data.missing_values import MissingValues
 from raygrid.data.precision import are_whole, cast, require_float32, unscaled_dtype
 from raygrid.data.row_labels import check_row_labels
@@ -20,6 +21,7 @@ from raygrid.data.structures import Tree, filled, given_structure, is_structure,
 from raygrid.data.texts import is_text
 from raygrid.data.training_arrays import RowSpec
 from raygrid.data.training_data import as_runs, row_count, unpacked
+from raygrid.data.unsupported_data import is_dataset
 from raygrid.errors import ArgumentError, DataError, DataTypeError
 from raygrid.search.run import results_of_published
 from raygrid.store.manifest import Manifest
@@ -59,6 +61,10 @@ class PublishedModel:
 
     def predict(self, X: object, run_ids: object = None) -> Any:
         """See ``GridSearchModel.predict``."""
+        if is_dataset(X):
+            self._require_unscaled("predict")
+            with quiet_tensorflow():
+                return self.keras_model.predict(X, verbose=0)
         _, output = self.inputs_and_outputs(X, run_ids)
         if self.targets_are_inputs:
             return self.as_given(X, self.scaling.unscale_inputs(output))
@@ -69,6 +75,11 @@ class PublishedModel:
     ) -> dict[str, float]:
         """See ``GridSearchModel.evaluate``."""
         model = self.keras_model
+        if is_dataset(X):
+            self._require_unscaled("evaluate")
+            with quiet_tensorflow():
+                found = model.evaluate(X, verbose=0, return_dict=True)
+            return {name: float(value) for name, value in found.items()}
         X, y, sample_weight = unpacked("X", X, y, sample_weight)
         if not isinstance(X, Mapping | tuple | list):
             check_row_labels("X", X, y=y, run_ids=run_ids, sample_weight=sample_weight)
@@ -115,6 +126,13 @@ class PublishedModel:
         record = PointStore(self.paths.points_dir).get(str(self.manifest.winner.get("key")))
         return {} if record is None else {name: list(column) for name, column in record.history.items()}
 
+    def _require_unscaled(self, method: str) -> None:
+        if self.scaling:
+            raise DataTypeError(
+                f"{method} is given a dataset, and the model was trained on arrays, which are scaled.",
+                remedy="Pass arrays in original units; or call best_model with a dataset in scaled units.",
+            )
+
     def _model_inputs(self, X: object, run_ids: object) -> tuple[Tree, Array | None]:
         """``X`` in the units that the model sees, and the number of each row's run."""
         tree, trained = given_structure("X", X), self._trained_inputs()
@@ -157,7 +175,13 @@ class PublishedModel:
     def _trained_inputs(self) -> Tree | None:
         """What a row was in training; a legacy set does not say."""
         data = self.manifest.depends_on.get("data", {})
-        return self.manifest.inputs.rows if any(name.startswith("x_train") for name in data) else None
+        known = self._of_datasets or any(name.startswith("x_train") for name in data)
+        return self.manifest.inputs.rows if known else None
+
+    @property
+    def _of_datasets(self) -> bool:
+        """Whether it was trained on datasets."""
+        return DATASETS in self.manifest.depends_on.get("data", {})
 
     def _check_shape(self, name: str, x: Array, trained: RowSpec) -> None:
         if is_text(x) != (trained.dtype == object):
@@ -167,7 +191,7 @@ class PublishedModel:
             )
         # Other axes than the last may be of any length, such as that of a time series.
         shape = trained.shape[1 if self.windowed else 0 :]
-        if x.ndim != 1 + len(shape) or (shape and x.shape[-1] != shape[-1]):
+        if x.ndim != 1 + len(shape) or (shape and shape[-1] not in (None, x.shape[-1])):
             raise DataError(
                 f"{name} has rows of shape {x.shape[1:]}, and the model was trained on rows of shape {shape}.",
                 remedy="Pass the same features, in the same order, as in training.",
@@ -294,7 +318,7 @@ class PublishedModel:
         if data is None:
             # A legacy set does not say; a model that gives back what it gets is taken for an autoencoder.
             return bool(self.keras_model.output_shape == self.keras_model.input_shape)
-        return not any(name.partition("/")[0] == "y_train" for name in data)
+        return not self._of_datasets and not any(name.partition("/")[0] == "y_train" for name in data)
 
 
 def _as_keras_gives(output: Tree) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from raygrid.base.keras_settings import KerasSettings
 from raygrid.base.types import CallbacksFunction
+from raygrid.data.dataset_source import DatasetSource, PreparedDatasets
 from raygrid.data.prepared_data import PreparedData
 from raygrid.data.training_arrays import TrainSettings
 from raygrid.data.training_data import TrainingData
@@ -74,7 +75,7 @@ class SearchRun:
     def __init__(
         self,
         paths: ModelArtifacts,
-        data: TrainingData,
+        data: TrainingData | DatasetSource,
         identity: Identity,
         experiment: str,
         request: Request,
@@ -92,7 +93,11 @@ class SearchRun:
         self.store = PointStore(paths.points_dir, identity.code["digest"])
         self.accepted = OtherCode.nothing()
         self.checkpoints = Checkpoints(paths.checkpoints_dir)
-        self.prepared = PreparedData(data, identity.settings, paths.data_dir)
+        self.prepared: PreparedData | PreparedDatasets
+        if isinstance(data, DatasetSource):
+            self.prepared = PreparedDatasets(data)
+        else:
+            self.prepared = PreparedData(data, identity.settings, paths.data_dir)
         self.settings = TrainSettings(
             shuffle=identity.settings["shuffle"],
             dtype_policy=identity.settings["dtype_policy"],

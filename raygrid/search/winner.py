@@ -15,8 +15,9 @@ from raygrid.base.memory import available_memory, data_shortage
 from raygrid.base.stop_signals import search_stopped, sigterm_as_interrupt
 from raygrid.base.types import Array, ModelDefinition
 from raygrid.base.wording import counted
+from raygrid.data.dataset_source import TrainingDatasets
 from raygrid.data.prepared_data import COPIES_HERE
-from raygrid.data.training_arrays import TrainingArrays
+from raygrid.data.training_arrays import InputSpec, TrainingArrays
 from raygrid.errors import AllTrialsFailedError, SearchInterrupted
 from raygrid.grid.error_lines import same_causes
 from raygrid.grid.plan import Plan, PlannedTrial, Point
@@ -54,6 +55,7 @@ class Outcome:
         record: its record.
         model: the model as it comes back from ``model_bytes``.
         model_bytes: the ``.keras`` file.
+        inputs: what it sees at a time.
     """
 
     run: SearchRun
@@ -61,6 +63,7 @@ class Outcome:
     record: PointRecord
     model: keras.Model
     model_bytes: bytes
+    inputs: InputSpec
 
     def __iter__(self) -> Iterator[Any]:
         yield from (self.record.config, self.model, self.metrics)
@@ -145,8 +148,8 @@ def _find_winner(run: SearchRun, definition: ModelDefinition, options: SearchOpt
         from raygrid.training.rebuild import rebuild_winner
 
         arrays = run.prepared.validation_arrays(options.resources.memory_gb, definition.wants_training_data)
-        model, data = rebuild_winner(definition, record, weights, arrays, run.settings, run.paths.model_path)
-    return Outcome(run, number, record, model, data)
+        model, data, inputs = rebuild_winner(definition, record, weights, arrays, run.settings, run.paths.model_path)
+    return Outcome(run, number, record, model, data, inputs)
 
 
 def _train_and_pick(
@@ -220,7 +223,11 @@ def _told(run: SearchRun, plan: Plan, progress: SearchListener) -> Iterator[Sear
 
 @quiet_tensorflow()
 def _train_here(
-    run: SearchRun, definition: ModelDefinition, trial: PlannedTrial, arrays: TrainingArrays, listener: SearchListener
+    run: SearchRun,
+    definition: ModelDefinition,
+    trial: PlannedTrial,
+    arrays: TrainingArrays | TrainingDatasets,
+    listener: SearchListener,
 ) -> list[tuple[str, PointRecord]]:
     load_tensorflow()
     from raygrid.training.point_group import TrainedPoint

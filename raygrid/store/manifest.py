@@ -48,6 +48,7 @@ class Manifest:
         winner: key and point number of the winning point.
         model_class: ``module:qualname`` of the class or builder.
         input_shape: shape of one row of the input, or a structure of such shapes.
+        input_dtypes: what the model was fed, by the path of each input; empty in manifests of before.
         versions: of raygrid, keras, tensorflow, ray, numpy and python.
         created: date and time in UTC, for people; nothing is decided by it.
         accepted_code: other code whose results were accepted as those of ``depends_on["code"]``: for each the digests
@@ -63,6 +64,7 @@ class Manifest:
     winner: dict[str, Any] = field(default_factory=dict)
     model_class: str = ""
     input_shape: Any = field(default_factory=list)
+    input_dtypes: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     created: str = ""
     accepted_code: list[dict[str, Any]] = field(default_factory=list)
@@ -79,7 +81,8 @@ class Manifest:
         data = self.depends_on.get("data", {})
 
         def dtype_of(path: str) -> np.dtype[Any]:
-            name = data.get(f"x_train/{path}" if path else "x_train", {}).get("dtype", "float32")
+            of_data = data.get(f"x_train/{path}" if path else "x_train", {}).get("dtype", "float32")
+            name = self.input_dtypes.get(path, of_data)
             return np.dtype(object if name == TEXT else name)
 
         return InputSpec.from_json(self.input_shape, dtype_of)
@@ -140,16 +143,23 @@ _DECIDED_BY = ("depends_on", "request", "experiment", "context", "winner")
 _FIELD_CHECKS: dict[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("experiment", "context", "model_class", "created"), _is_text),
     **dict.fromkeys(("files", "depends_on", "request", "winner"), _is_mapping),
+    "input_dtypes": lambda value: _is_mapping(value) and all(map(_is_dtype, value.values())),
     "versions": lambda value: _is_mapping(value) and all(map(_is_text, value.values())),
     "input_shape": lambda value: _is_shape(value),
     "accepted_code": lambda value: isinstance(value, list) and all(map(_is_mapping, value)),
 }
 
 
+def _is_dtype(value: Any) -> bool:
+    return _is_text(value) and (value == TEXT or np.dtype(value).kind in "biuf")
+
+
 def _is_shape(value: Any) -> bool:
     if isinstance(value, dict):
         return bool(value) and all(map(_is_shape, value.values()))
-    return isinstance(value, list) and (all(type(size) is int for size in value) or all(map(_is_shape, value)))
+    return isinstance(value, list) and (
+        all(size is None or type(size) is int for size in value) or all(map(_is_shape, value))
+    )
 
 
 def _check_depends_on(value: dict[str, Any]) -> None:

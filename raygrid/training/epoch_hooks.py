@@ -73,7 +73,7 @@ def train_with_callbacks(
     callbacks: Sequence[keras.callbacks.Callback],
     listening: Sequence[keras.callbacks.Callback],
     point: Point,
-    steps: int,
+    steps: int | None,
     done: int,
 ) -> None:
     """Trains as ``model.fit`` does, with an epoch and its validation as one graph.

@@ -7,7 +7,7 @@ evaluate. Where one of these fails, every training of the model would be in vain
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from raygrid.base.types import Array
-from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import BuilderError, CorruptArtifactError
-from raygrid.training.batches import val_items
 from raygrid.training.custom_objects import first_line
+from raygrid.training.feeds import Feed
 from raygrid.training.keras_files import complete, model_bytes, model_from_bytes
 from raygrid.training.model_structure import parts
 
@@ -33,9 +32,7 @@ _OF_THE_MACHINE = (MemoryError, OSError, tf.errors.ResourceExhaustedError)
 _checked: set[frozenset[str]] = set()
 
 
-def publishable_model(
-    new_model: Callable[[], keras.Model], config: Mapping[str, Any], arrays: TrainingArrays, settings: TrainSettings
-) -> keras.Model:
+def publishable_model(new_model: Callable[[], keras.Model], feed_of_model: Callable[[], Feed]) -> keras.Model:
     """What ``new_model`` gives, once it is known that it could be published.
 
     Models that are made of the same kinds of objects are checked once a process. What the check changes, such as the
@@ -43,9 +40,8 @@ def publishable_model(
 
     Args:
         new_model: begins a session and builds a compiled model.
-        config: the point's.
-        arrays: of which one validation batch is predicted and evaluated.
-        settings: as for the training.
+        feed_of_model: gives what the model that was built last is fed; a validation batch of it is predicted and
+            evaluated.
 
     Raises:
         BuilderError: it could not be published; says what to add.
@@ -54,7 +50,7 @@ def publishable_model(
     if not unchecked(model):
         return model
     kinds = _kinds(model)
-    _check(model, new_model, config, arrays, settings)
+    _check(model, new_model, feed_of_model())
     _checked.add(kinds)
     return new_model()
 
@@ -85,14 +81,8 @@ def _of_keras(kind: Any) -> bool:
     return str(getattr(kind, "__module__", "")).partition(".")[0] in ("keras", "tensorflow", "builtins", "numpy")
 
 
-def _check(
-    model: keras.Model,
-    new_model: Callable[[], keras.Model],
-    config: Mapping[str, Any],
-    arrays: TrainingArrays,
-    settings: TrainSettings,
-) -> None:
-    inputs = arrays.inputs(config, settings)
+def _check(model: keras.Model, new_model: Callable[[], keras.Model], feed: Feed) -> None:
+    inputs = feed.inputs
     try:
         complete(model, inputs)
     except _OF_THE_MACHINE:
@@ -123,8 +113,7 @@ def _check(
             f"build_model gives when it is called again ({first_line(error.__cause__ or error)}).",
             remedy="Make build_model depend on nothing but its arguments.",
         ) from error
-    batch = next(iter(val_items(arrays, config, settings).in_order(config["batch_size"])))
-    _check_same(model, loaded, batch)
+    _check_same(model, loaded, feed.val_batch())
 
 
 def _check_same(model: keras.Model, loaded: keras.Model, batch: tuple[tf.Tensor, ...]) -> None:

@@ -12,12 +12,13 @@ import keras
 
 from raygrid.base.keras_settings import KerasSettings
 from raygrid.base.types import Array, Builder, ModelDefinition
+from raygrid.data.dataset_source import TrainingDatasets
 from raygrid.data.structures import Tree
 from raygrid.data.training_arrays import InputSpec, TrainingArrays, TrainSettings
 from raygrid.errors import RaygridError, RebuildError
 from raygrid.grid.records import PointRecord
-from raygrid.training.batches import val_items
 from raygrid.training.custom_objects import first_line
+from raygrid.training.feeds import Feed, feed_of
 from raygrid.training.keras_files import complete, model_bytes, model_from_bytes
 from raygrid.training.publishable import unsaveable
 from raygrid.training.tensorflow_setup import quiet_tensorflow
@@ -55,11 +56,11 @@ def rebuild_winner(
     definition: ModelDefinition,
     record: PointRecord,
     weights: Sequence[Array],
-    arrays: TrainingArrays,
+    arrays: TrainingArrays | TrainingDatasets,
     settings: TrainSettings,
     source: Path,
-) -> tuple[keras.Model, bytes]:
-    """The winner's model and its ``.keras`` file, checked against the winner's ``val_loss``.
+) -> tuple[keras.Model, bytes, InputSpec]:
+    """The winner's model, its ``.keras`` file, and what it sees at a time, checked against the winner's ``val_loss``.
 
     What is checked is what the next call will load: the model as it comes back from its file.
 
@@ -69,10 +70,12 @@ def rebuild_winner(
     with user_state_kept():
         apply_keras_settings(settings.keras)
 
+        feeds: list[Feed] = []
+
         def fresh() -> keras.Model:
             begin_session(record.seed, settings.dtype_policy)
-            inputs = arrays.inputs(record.config, settings)
-            return built_model(definition.build, record.config, inputs, arrays.x_train)
+            feeds[:] = [feed_of(arrays, record.config, settings)]
+            return built_model(definition.build, record.config, feeds[0].inputs, feeds[0].x_train)
 
         try:
             model = fresh()
@@ -96,8 +99,8 @@ def rebuild_winner(
             why = unsaveable(model, error)
             raise _unpublishable(record, why.what, why.remedy) from error
         model = model_from_bytes(data, source, fresh)
-        _check_val_loss(model, record, arrays, settings)
-        return model, data
+        _check_val_loss(model, record, feeds[0])
+        return model, data, feeds[0].inputs
 
 
 def _unpublishable(record: PointRecord, why: str, remedy: str) -> RebuildError:
@@ -107,10 +110,10 @@ def _unpublishable(record: PointRecord, why: str, remedy: str) -> RebuildError:
     )
 
 
-def _check_val_loss(model: keras.Model, record: PointRecord, arrays: TrainingArrays, settings: TrainSettings) -> None:
+def _check_val_loss(model: keras.Model, record: PointRecord, feed: Feed) -> None:
     expected = record.val_loss
     assert expected is not None
-    found = val_loss(model, arrays, record.config, settings)
+    found = feed.val_loss(model)
     if _agree(found, expected):
         return
     message = (
@@ -118,7 +121,7 @@ def _check_val_loss(model: keras.Model, record: PointRecord, arrays: TrainingArr
     )
     if record.device != "CPU":
         log.warning("%s; it was trained on %s and is checked on the CPU.", message, record.device)
-    elif not _agree(val_loss(model, arrays, record.config, settings), found):
+    elif not _agree(feed.val_loss(model), found):
         log.warning(
             "%s; two evaluations of the same weights differ as well, so the model is random by nature.", message
         )
@@ -131,10 +134,3 @@ def _check_val_loss(model: keras.Model, record: PointRecord, arrays: TrainingArr
 
 def _agree(found: float, expected: float) -> bool:
     return math.isclose(found, expected, rel_tol=VAL_LOSS_TOLERANCE, abs_tol=1e-12)
-
-
-def val_loss(model: keras.Model, arrays: TrainingArrays, config: Mapping[str, Any], settings: TrainSettings) -> float:
-    """The model's loss on the validation data."""
-    batch_size = config["batch_size"]
-    batches = val_items(arrays, config, settings).in_order(batch_size)
-    return float(model.evaluate(batches, verbose=0, return_dict=True)["loss"])

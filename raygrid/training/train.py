@@ -20,6 +20,7 @@ import tensorflow as tf
 from raygrid.base.keras_settings import KerasSettings
 from raygrid.base.once import first_time
 from raygrid.base.types import Builder, ModelDefinition, wants_training_data
+from raygrid.data.dataset_source import TrainingDatasets
 from raygrid.data.structures import Tree, map_leaves
 from raygrid.data.texts import in_memory
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
@@ -28,10 +29,10 @@ from raygrid.grid.plan import Point
 from raygrid.grid.records import PointRecord
 from raygrid.progress.listeners import tell_left_out, tell_trained_apart
 from raygrid.store.checkpoints import Checkpoints, stops_of, training_key
-from raygrid.training.batches import Items, train_items, val_items, validation_data
 from raygrid.training.custom_gradients import release_custom_gradients
 from raygrid.training.epoch_hooks import NeedsFitError, train_with_callbacks, with_listeners
-from raygrid.training.epoch_program import EpochProgram, step_functions, why_not
+from raygrid.training.epoch_program import EpochProgram, why_not
+from raygrid.training.feeds import Feed, feed_of
 from raygrid.training.keras_internals import outside_eager_execution
 from raygrid.training.point_group import OnEpoch, OnFinished, PointGroup
 from raygrid.training.publishable import publishable_model
@@ -56,7 +57,7 @@ def train_points(
     definition: ModelDefinition,
     points: Sequence[Point],
     context: str,
-    arrays: TrainingArrays,
+    arrays: TrainingArrays | TrainingDatasets,
     settings: TrainSettings,
     *,
     device: str,
@@ -78,7 +79,7 @@ def train_points(
         definition: what the user's model defines.
         points: configs that differ in ``STOP_KEYS`` alone, of one seed.
         context: digest for the records.
-        arrays: float32 arrays in the units that the model sees.
+        arrays: arrays in the units that the model sees, or how a config's datasets are made.
         settings: shuffling and dtype policy.
         device: what the records say of where they were trained.
         on_epoch: called after every epoch with the points that trained it, its number (from 1) and its metrics.
@@ -114,6 +115,9 @@ def train_points(
     if len(points) > 1 and definition.callbacks is not None:
         train_apart("callbacks are told the number of epochs, and may stop a training")
         return
+    if len(points) > 1 and isinstance(arrays, TrainingDatasets):
+        train_apart("datasets may depend on when a training stops")
+        return
     apply_keras_settings(settings.keras)
     key = training_key(context, points[0])
     found = None if checkpoints is None else checkpoints.read(key)
@@ -147,9 +151,13 @@ def train_points(
     error: str | None = None
     programs = TracedPrograms() if programs is None else programs
 
+    feeds: list[Feed] = []
+
     def built(config: Mapping[str, Any]) -> keras.Model:
         begin_session(longest.seed, settings.dtype_policy, keep_programs=len(programs) > 0)
-        return build_checked(definition.build, config, arrays.inputs(config, settings).shape, arrays.x_train)
+        # Datasets are made in the session of their model, which seeds them.
+        feeds[:] = [feed_of(arrays, longest.config, settings)]
+        return build_checked(definition.build, config, feeds[0].inputs.shape, feeds[0].x_train)
 
     def new_model() -> keras.Model:
         if not shared and (resumption.found is None or not of_another_stop):
@@ -167,7 +175,7 @@ def train_points(
         return new_callbacks(definition.callbacks, longest.config, on_left_out)
 
     try:
-        _train(new_model, callbacks, longest, arrays, settings, group, programs, resumption)
+        _train(new_model, callbacks, lambda: feeds[0], longest, group, programs, resumption)
     except StopsMatterError as stops_matter:
         train_apart(str(stops_matter))
         return
@@ -250,63 +258,58 @@ def build_checked(
 def _train(
     new_model: Callable[[], keras.Model],
     callbacks_of_user: Callable[[], list[keras.callbacks.Callback]],
+    feed_of_model: Callable[[], Feed],
     point: Point,
-    arrays: TrainingArrays,
-    settings: TrainSettings,
     group: PointGroup,
     programs: TracedPrograms,
     resumption: Resumption,
 ) -> None:
-    model = publishable_model(new_model, point.config, arrays, settings)
-    callbacks = callbacks_of_user()
-    reason = None if arrays.folder is None else f"the data is read from files in {arrays.folder}"
+    model = publishable_model(new_model, feed_of_model)
+    callbacks, feed = callbacks_of_user(), feed_of_model()
     of_callbacks = why_within_epochs(callbacks)
     try:
         own_reason = why_not(model)
     except Exception as error:
         own_reason = _untraceable(error)
-    if own_reason is None and reason is None and of_callbacks is None:
+    if own_reason is None and feed.why_fit is None and of_callbacks is None:
         if change_the_rate_alone(callbacks):
             program: EpochProgram | None = None
             try:
-                program = programs.program(model, arrays, point.config, settings)
+                program = feed.program(model, programs)
             except Exception as error:
                 own_reason = _untraceable(error)
             if program is not None:
-                _train_in_graph(program, callbacks, point, arrays, settings, group, resumption)
+                _train_in_graph(program, callbacks, point, feed, group, resumption)
                 return
         else:
             try:
-                _train_in_own_graph(model, callbacks, point, arrays, settings, group, resumption)
+                _train_in_own_graph(model, callbacks, point, feed, group, resumption)
                 return
             except NeedsFitError as error:
                 of_callbacks = str(error)
                 group.begin_anew()
         # The trace, or a callback, may have left its marks on the model.
-        model, callbacks = new_model(), callbacks_of_user()
-    slower = f"Epochs run through model.fit, which is slower: {reason or own_reason or of_callbacks}."
+        model, callbacks, feed = new_model(), callbacks_of_user(), feed_of_model()
+    slower = f"Epochs run through model.fit, which is slower: {feed.why_fit or own_reason or of_callbacks}."
     if first_time(slower):
         log.info("%s", slower)
-    train, val = train_items(arrays, point.config, settings), val_items(arrays, point.config, settings)
     done = 0
-    unknown = own_reason or why_unknown_state(callbacks)
+    unknown = feed.why_no_checkpoint or own_reason or why_unknown_state(callbacks)
     if unknown is not None:
         resumption.impossible(unknown)
     else:
 
         def begin() -> int:
-            return resumption.begin(
-                _BY_FIT, model, lambda: step_functions(model, train, val, point.config["batch_size"]), callbacks
-            )
+            return resumption.begin(_BY_FIT, model, lambda: feed.step_functions(model), callbacks)
 
         wanted = resumption.found is not None
         done = begin()
         if wanted and not done:
             # Looking at its steps may have left marks on it as well.
-            model, callbacks = new_model(), callbacks_of_user()
+            model, callbacks, feed = new_model(), callbacks_of_user(), feed_of_model()
             begin()
     if not group.ended:
-        _train_with_fit(model, callbacks, point, train, arrays, settings, group, resumption, done)
+        _train_with_fit(model, callbacks, point, feed, group, resumption, done)
 
 
 def _untraceable(error: Exception) -> str:
@@ -318,8 +321,7 @@ def _train_in_graph(
     program: EpochProgram,
     callbacks: Sequence[keras.callbacks.Callback],
     point: Point,
-    arrays: TrainingArrays,
-    settings: TrainSettings,
+    feed: Feed,
     group: PointGroup,
     resumption: Resumption,
 ) -> None:
@@ -329,9 +331,8 @@ def _train_in_graph(
         resumption.impossible(unknown)
     done = resumption.begin(_IN_GRAPH, program.model, lambda: [program.function], callbacks)
     if callbacks:
-        steps = train_items(arrays, point.config, settings).steps(point.config["batch_size"])
         listening = with_listeners(callbacks, group, resumption)
-        train_with_callbacks(program.model, lambda: program, callbacks, listening, point, steps, done)
+        train_with_callbacks(program.model, lambda: program, callbacks, listening, point, feed.steps(), done)
         return
     for epoch in range(done, point.config["epochs"]):
         if group.ended or group.take(program.model, epoch + 1, program.run(point.seed, epoch)):
@@ -343,8 +344,7 @@ def _train_in_own_graph(
     model: keras.Model,
     callbacks: Sequence[keras.callbacks.Callback],
     point: Point,
-    arrays: TrainingArrays,
-    settings: TrainSettings,
+    feed: Feed,
     group: PointGroup,
     resumption: Resumption,
 ) -> None:
@@ -354,40 +354,33 @@ def _train_in_own_graph(
         NeedsFitError: only ``model.fit`` can train it.
     """
     resumption.impossible(why_unknown_state(callbacks) or "its callbacks may change it")
-    train, val = train_items(arrays, point.config, settings), val_items(arrays, point.config, settings)
-    batch_size = point.config["batch_size"]
 
     def program() -> EpochProgram:
         try:
-            return EpochProgram(model, train, val, batch_size, settings.shuffle)
+            return feed.program(model, None)
         except Exception as error:
             raise NeedsFitError(_untraceable(error)) from error
 
     listening = with_listeners(callbacks, group, resumption)
-    train_with_callbacks(model, program, callbacks, listening, point, train.steps(batch_size), 0)
+    train_with_callbacks(model, program, callbacks, listening, point, feed.steps(), 0)
 
 
 def _train_with_fit(
     model: keras.Model,
     callbacks: Sequence[keras.callbacks.Callback],
     point: Point,
-    train: Items,
-    arrays: TrainingArrays,
-    settings: TrainSettings,
+    feed: Feed,
     group: PointGroup,
     resumption: Resumption,
     done: int,
 ) -> None:
-    batch_size, epochs = point.config["batch_size"], point.config["epochs"]
     # It changes no result, and where it does not divide an epoch's steps, an epoch would take some of the next one's.
     model.steps_per_execution = 1
+    epochs = point.config["epochs"]
     model.fit(
-        train.epochs(epochs, batch_size, point.seed if settings.shuffle else None, first=done),
-        steps_per_epoch=train.steps(batch_size),
+        **feed.fit_arguments(epochs, point.seed, done),
         initial_epoch=done,
         epochs=epochs,
-        validation_data=validation_data(arrays, point.config, settings),
-        validation_batch_size=batch_size,
         callbacks=with_listeners(callbacks, group, resumption),
         shuffle=False,
         verbose=0,

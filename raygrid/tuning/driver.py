@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raygrid.base.stop_signals import HeldBack, search_stopped, signals_held_back
 from raygrid.base.wording import counted
+from raygrid.data.dataset_source import PreparedDatasets, TrainingDatasets
 from raygrid.data.prepared_data import PreparedData
 from raygrid.data.training_arrays import TrainingArrays
 from raygrid.errors import AllTrialsFailedError
@@ -50,7 +51,7 @@ TRIALS_PER_WAVE = 1000
 def run_search(
     plan: Plan,
     training: TrainingJob,
-    data: PreparedData,
+    data: PreparedData | PreparedDatasets,
     tune_dir: Path,
     options: SearchOptions,
     listener: SearchListener,
@@ -97,7 +98,7 @@ def run_search(
         return run_trials(plan, job, shared, granted, tune_dir, listener)
 
 
-def _shared(arrays: TrainingArrays) -> Any:
+def _shared(arrays: TrainingArrays | TrainingDatasets) -> Any:
     """What trials get their data from: a reference into the object store, or the folder of the files.
 
     Only this is kept, so that this process has no copy of its own while trials run.

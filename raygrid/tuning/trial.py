@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raygrid.base.types import ModelDefinition
+from raygrid.data.dataset_source import TrainingDatasets
 from raygrid.data.mapped_arrays import open_array_files
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.grid.plan import Point, trainings
@@ -84,10 +85,10 @@ def decode_points(text: str) -> tuple[Point, ...]:
 
 
 # The data of the search whose trial this worker ran last: its trials share the tensors that are made of it.
-_kept: dict[str, TrainingArrays] = {}
+_kept: dict[str, TrainingArrays | TrainingDatasets] = {}
 
 
-def kept_arrays(search: str, data: TrainingArrays | Path) -> TrainingArrays:
+def kept_arrays(search: str, data: TrainingArrays | TrainingDatasets | Path) -> TrainingArrays | TrainingDatasets:
     """The arrays of a search, the same object for all its trials in this worker; those of another search are let go.
 
     Args:
@@ -100,7 +101,7 @@ def kept_arrays(search: str, data: TrainingArrays | Path) -> TrainingArrays:
     return _kept[search]
 
 
-def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | Path) -> None:
+def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | TrainingDatasets | Path) -> None:
     """Trains the points of one trial; reports each as a tagged record, its best weights as a checkpoint of Tune's."""
     # With reused workers Tune waits this long for the last trial's thread; the default of 2 s is too short.
     os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", "60")

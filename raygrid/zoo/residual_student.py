@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from raygrid.base.fingerprint import digest_json
+from raygrid.data.dataset_source import DatasetSource
 from raygrid.data.scaling import Scaling
 from raygrid.data.training_data import TrainingData
 from raygrid.identity.identity import Identity
@@ -72,7 +73,7 @@ class ResidualStudent(GridSearchModel):
     def extra_digests(self) -> dict[str, dict[str, Any]]:
         return {} if self.fitted_teacher is None else {TEACHER: {"digest": self.fitted_teacher, "shape": []}}
 
-    def identity_of(self, data: TrainingData) -> Identity:
+    def identity_of(self, data: TrainingData | DatasetSource) -> Identity:
         identity = super().identity_of(data)
         if self.fitted_teacher is None:
             return identity

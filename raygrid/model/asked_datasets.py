@@ -1,0 +1,110 @@
+"""What a call of ``fit`` says of datasets, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from raygrid.base.arguments import flag, whole_number
+from raygrid.data.dataset_source import DatasetSource, TrainingDatasets
+from raygrid.errors import ArgumentError, BuilderError, RaygridError
+from raygrid.grid.values import Config
+from raygrid.identity.files import depended_files, file_patterns
+
+if TYPE_CHECKING:
+    from raygrid.model.grid_search_model import GridSearchModel
+
+# The arguments of ``fit`` that speak of datasets, and of no arrays.
+DATASET_ARGUMENTS = ("data", "data_files", "steps_per_epoch", "validation_steps", "verify_data")
+
+
+def dataset_source(
+    model: GridSearchModel, arrays: Mapping[str, object], given: Mapping[str, Any]
+) -> DatasetSource | None:
+    """The datasets that a call trains on; None where it trains on arrays.
+
+    Args:
+        model: whose call it is.
+        arrays: what else the call says of data, by the names of its arguments.
+        given: what it says by the names ``DATASET_ARGUMENTS``.
+
+    Raises:
+        ArgumentError: both are given; or what cannot be right.
+    """
+    own = model.makes_datasets
+    function = given.get("data")
+    if function is None and not (own and arrays.get("X_train") is None):
+        alone = next((name for name in DATASET_ARGUMENTS if given.get(name)), None)
+        if alone is not None and arrays.get("X_train") is not None:
+            raise ArgumentError(f"{alone} is given, and the data is arrays.", remedy=f"Leave {alone} out, or X_train.")
+        if arrays.get("X_train") is None:
+            raise ArgumentError(
+                f"{type(model).__name__} is given no data.",
+                remedy="Pass X_train, or data=function, or define datasets(self, config) in the class.",
+            )
+        return None
+    name = "data" if function is not None else f"{type(model).__name__}.datasets"
+    function = function if function is not None else model.bare().datasets
+    _check(model, name, function, arrays)
+    steps: dict[str, int | None] = {
+        argument: None if given.get(argument) is None else whole_number(argument, given[argument], 1)
+        for argument in ("steps_per_epoch", "validation_steps")
+    }
+    patterns = given.get("data_files")
+    patterns = file_patterns("data_files", type(model).data_files if patterns is None else patterns)
+    verify = flag("verify_data", given.get("verify_data") or False)
+    memory = model._get_artifacts().digests_path
+    files = depended_files(patterns, verify, memory, "data_files")
+    return DatasetSource(TrainingDatasets(function, name, steps["steps_per_epoch"], steps["validation_steps"]), files)
+
+
+def try_datasets(model: GridSearchModel, source: DatasetSource, config: Config) -> None:
+    """Makes the datasets of one config, before workers start; what is wrong with them is raised.
+
+    Raises:
+        BuilderError: the function failed, or gave something else.
+        DataError: they cannot be trained on.
+    """
+    from raygrid.training.tensorflow_setup import load_tensorflow, quiet_tensorflow
+
+    load_tensorflow()
+    from raygrid.data.training_arrays import TrainSettings
+    from raygrid.training.feeds import feed_of
+    from raygrid.training.user_state import user_state_kept
+
+    with quiet_tensorflow(), user_state_kept():
+        try:
+            feed_of(source.datasets, config, TrainSettings())
+        except RaygridError:
+            raise
+        except Exception as error:
+            raise BuilderError(
+                f"{source.datasets.name} failed for {config}: {type(error).__name__}: {error}.",
+                remedy="Correct it; nothing was started.",
+            ) from error
+
+
+def _check(model: GridSearchModel, name: str, function: object, arrays: Mapping[str, object]) -> None:
+    own = type(model).__name__
+    if not callable(function):
+        raise ArgumentError(
+            f"{name} is a {type(function).__name__}, which all points would share, and workers cannot be sent.",
+            remedy="Pass a function that makes the datasets for a config: data=lambda config: (train, validation).",
+        )
+    both = [argument for argument, value in arrays.items() if value is not None and value is not False]
+    if both:
+        raise ArgumentError(
+            f"{own} trains on the datasets of {name}, and {', '.join(both)} {'is' if len(both) == 1 else 'are'} given.",
+            remedy="Leave one of them out.",
+        )
+    if model.SINGLE_ARRAY or model.WINDOWED:
+        raise ArgumentError(
+            f"{own} trains on an array, and datasets are given.",
+            remedy="Pass X_train, or define a model of your own.",
+        )
+    for setting, kind in (("scaler", model.scaler_kind), ("target_scaler", model.target_scaler_kind)):
+        if kind is not None:
+            raise ArgumentError(
+                f"{setting} is {kind!r}, and datasets are not scaled.",
+                remedy=f"Pass {setting}=None, and scale in the dataset or with a Normalization layer.",
+            )
