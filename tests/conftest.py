@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # Short, since Ray's sockets lie in it and the path of a socket may have 107 characters.
 _HOME = tempfile.mkdtemp(prefix="rg-", dir="/tmp")
 _OBJECT_STORE_BYTES = 200_000_000
+_LEFT_OUT = str(ROOT / "tests" / "helpers" / "left_out")
 
 os.environ |= {
     "HOME": _HOME,
@@ -40,9 +42,12 @@ os.environ |= {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "CUDA_VISIBLE_DEVICES": "",
-    # Workers and scripts import the builders that lie in helpers, and raygrid, installed or not.
-    "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "helpers"), str(ROOT)]),
+    # Workers and scripts import the builders that lie in helpers, and raygrid, installed or not. They do without the
+    # packages in left_out, as where only raygrid's own requirements are installed.
+    "PYTHONPATH": os.pathsep.join([_LEFT_OUT, str(ROOT / "tests" / "helpers"), str(ROOT)]),
 }
+# The processes of xdist have inherited it; tests of these packages run in them.
+sys.path[:] = [path for path in sys.path if path != _LEFT_OUT]
 for _name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "KERAS_HOME"):
     os.environ.pop(_name, None)
 
