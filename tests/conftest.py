@@ -5,9 +5,11 @@ The environment is set here, before any test module is imported: Ray, Keras and 
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 # Short, since Ray's sockets lie in it and the path of a socket may have 107 characters.
 _HOME = tempfile.mkdtemp(prefix="rg-", dir="/tmp")
 _OBJECT_STORE_BYTES = 200_000_000
+_LEFT_OUT = str(ROOT / "tests" / "helpers" / "left_out")
 
 os.environ |= {
     "HOME": _HOME,
@@ -40,9 +43,12 @@ os.environ |= {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "CUDA_VISIBLE_DEVICES": "",
-    # Workers and scripts import the builders that lie in helpers, and raygrid, installed or not.
-    "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "helpers"), str(ROOT)]),
+    # Workers and scripts import the builders that lie in helpers, and raygrid, installed or not. They do without the
+    # packages in left_out, as where only raygrid's own requirements are installed.
+    "PYTHONPATH": os.pathsep.join([_LEFT_OUT, str(ROOT / "tests" / "helpers"), str(ROOT)]),
 }
+# The processes of xdist have inherited it; tests of these packages run in them.
+sys.path[:] = [path for path in sys.path if path != _LEFT_OUT]
 for _name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "KERAS_HOME"):
     os.environ.pop(_name, None)
 
@@ -61,6 +67,23 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # The longest are begun first, so that no process is left with one of them at the end.
     items.sort(key=lambda item: (item.get_closest_marker("ray") is None, item.path.parent.name != "training"))
+
+
+_IMPORTED: set[str] = set()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Once TensorFlow is imported, and once Ray is, what is there is left out of all later garbage collections.
+
+    Each training asks for one, as do Keras and Python, and going through the tests and these packages every time was a
+    third of the time that the tests of trainings took.
+    """
+    imported = {"tensorflow", "ray"} & sys.modules.keys()
+    if imported > _IMPORTED:
+        _IMPORTED.update(imported)
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_unconfigure() -> None:

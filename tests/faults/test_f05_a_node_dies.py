@@ -52,7 +52,7 @@ _SEARCH = """
         second = cluster.add_node(**node)
         killer = KillsANode()
         X, X_val = small_rows(4000), small_rows(1000, seed=1)
-        grid = {"hidden": [(3,), (4,), (5,)], "epochs": [100]}
+        grid = {"hidden": [(3,), (4,)], "epochs": [100]}
         located = Located("models", "small", 0, address=cluster.address, progress=killer)
         best = located.fit(X, X_val, param_grid=grid)
         builds = [json.loads(path.read_text()) for path in sorted(Path("builds").iterdir())]
@@ -79,7 +79,7 @@ def test_f05_the_trials_of_a_node_that_dies_run_elsewhere_and_end_as_if_nothing_
     assert nodes[0] == dead
     assert nodes[-1] != dead
     rows = pq.read_table(tmp_path / "models/small_trials.parquet").to_pylist()
-    assert [row["status"] for row in rows] == ["done"] * 3
+    assert [row["status"] for row in rows] == ["done"] * 2
     (worker,) = (row["worker"] for row in rows if row["config.hidden"] == [victim])
     assert int(worker.rpartition(":")[2]) in {pid for _, node, pid in builds if node != dead}
     for row, undisturbed in zip(rows, alone, strict=True):

@@ -13,6 +13,7 @@ from raygrid.errors import LockTimeoutError
 _SEARCH = """
     import time
     from pathlib import Path
+    from raygrid.tuning.resources import Resources
     from small_models import LoggedModel, small_rows
 
     class Held(LoggedModel):
@@ -23,20 +24,24 @@ _SEARCH = """
             return model
 
     if __name__ == "__main__":
-        model = Held("models", "small", 1, build_log={build_log!r})
+        model = Held("models", "small", 1, build_log={build_log!r}, resources=Resources(max_concurrent=1))
         model.fit(small_rows(), small_rows(60, seed=1), param_grid={{"hidden": [(3,), (4,), (5,)]}})
         print("best", model.best_config["hidden"], model.best_metrics["val_loss"])
 """
 
 
 @pytest.mark.ray
-def test_f08_one_of_two_searches_trains_and_the_other_waits_and_then_loads(tmp_path: Path) -> None:
+def test_f08_f43_one_of_two_searches_trains_and_the_other_waits_and_then_loads_also_where_no_home_folder_is_set(
+    tmp_path: Path,
+) -> None:
     build_log = tmp_path / "builds.txt"
     script = _SEARCH.format(build_log=str(build_log))
-    with started(script, tmp_path) as first:
+    # Keras would write into the home folder of the account.
+    no_home = {"HOME": None, "RAY_AUTH_MODE": None, "KERAS_HOME": str(tmp_path)}
+    with started(script, tmp_path, **no_home) as first:
         first.wait_until(build_log.exists)
         holder = f"process {first.process.pid} on "
-        with started(script, tmp_path) as second:
+        with started(script, tmp_path, **no_home) as second:
             second.wait_until(lambda: f"{holder}" in second.text())
             assert "trains under the prefix 'small'; waiting for it" in second.text()
 

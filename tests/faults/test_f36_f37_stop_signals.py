@@ -78,7 +78,9 @@ def check_stopped_in_the_middle(folder: Path, text: str) -> None:
 @pytest.mark.ray
 def test_f36_ctrl_c_ends_a_search_at_once_and_the_line_that_it_prints_goes_on_with_nothing_lost(tmp_path: Path) -> None:
     write_search(tmp_path)
-    with started_command([sys.executable, str(SCRIPT), *SEARCH, "--confirm", "1"], tmp_path) as child:
+    # One worker, since each has to import TensorFlow.
+    search = [*SEARCH, "--confirm", "1", "--max-concurrent", "1"]
+    with started_command([sys.executable, str(SCRIPT), *search], tmp_path) as child:
         child.wait_until(lambda: len(recorded(tmp_path)) == 1)
         code, seconds = stopped(child, child.press_ctrl_c)
         text = child.text()
@@ -122,9 +124,14 @@ def test_f36_ctrl_c_ends_a_search_at_once_and_the_line_that_it_prints_goes_on_wi
 
 
 @pytest.mark.ray
-def test_f37_sigterm_ends_a_search_as_ctrl_c_does(tmp_path: Path) -> None:
+def test_f37_sigterm_ends_a_search_as_ctrl_c_does_and_leaves_no_token_in_the_home_folder(tmp_path: Path) -> None:
     write_search(tmp_path)
-    with started_command([sys.executable, str(SCRIPT), *SEARCH], tmp_path) as child:
+    home = tmp_path / "home"
+    home.mkdir()
+    command = [sys.executable, str(SCRIPT), *SEARCH]
+    # Keras writes its settings into a home folder.
+    variables = {"HOME": str(home), "KERAS_HOME": str(tmp_path), "RAY_AUTH_MODE": "token"}
+    with started_command(command, tmp_path, **variables) as child:
         child.wait_until(lambda: len(recorded(tmp_path)) == 1)
         code, seconds = stopped(child, child.process.terminate)
         text = child.text()
@@ -132,6 +139,7 @@ def test_f37_sigterm_ends_a_search_as_ctrl_c_does(tmp_path: Path) -> None:
     assert seconds < LIMIT_S
     check_stopped_in_the_middle(tmp_path, text)
     assert f"To go on: {shlex.join([PYTHON, str(SCRIPT), *SEARCH])}\n" in text
+    assert [path.relative_to(home) for path in home.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.ray

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from child_processes import Child, run_script, started, started_command
+from child_processes import Child, started, started_command
 from commands import SCRIPT
 from ray_nodes import free_ports
 
@@ -73,19 +73,33 @@ def _no_such_host() -> Iterator[str]:
     yield "no-such-host.invalid:6379"
 
 
+@contextlib.contextmanager
+def _ray_on_localhost() -> Iterator[str]:
+    """The Ray of these tests. It listens on localhost alone, in place of which Ray connects to this machine's address.
+
+    What joins it under its address is refused, unless this machine has no other address.
+    """
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    assert address.startswith("127.0.0.1:")
+    yield address
+
+
 _JOIN = """
     import time
     import ray
     from raygrid.errors import ClusterError
     from raygrid.tuning.session import RaySession
 
-    start = time.monotonic()
-    try:
-        with RaySession({address!r}, (), False) as session:
-            session.wait()
-    except ClusterError as error:
-        print("refused in time:", time.monotonic() - start < 30, "started:", ray.is_initialized())
-        print(error)
+    for address in {addresses!r}:
+        start = time.monotonic()
+        try:
+            with RaySession(address, (), False) as session:
+                session.wait()
+        except ClusterError as error:
+            print("refused in time:", time.monotonic() - start < 30, "started:", ray.is_initialized())
+            print(error)
 """
 
 
@@ -95,30 +109,51 @@ _SERVERS = {
     _full_server: "there is no Ray cluster at {}: timed out. Start one with",
     _silent_server: "what listens at {} did not answer as a Ray cluster: it said nothing for 20 s",
     _web_server: "what listens at {} did not answer as a Ray cluster: ",
+    _ray_on_localhost: "what listens at {} did not answer as a Ray cluster",
 }
+# Those of a row are joined by one process, one after the other: all rows take about as long as the silent server does.
+_ROWS = [(_silent_server,), (_ray_on_localhost,), (_dead_port, _no_such_host, _full_server), (_web_server,)]
+
+
+class Join(NamedTuple):
+    """An attempt to join: the address, and the process that made it and others."""
+
+    address: str
+    child: Child
+    number: int
+    of: int
+
+    def lines(self) -> list[str]:
+        """What was printed of it."""
+        lines = self.child.text().splitlines()
+        # What Ray itself says of it does not reach the terminal.
+        assert len(lines) == 2 * self.of, lines
+        return lines[2 * self.number :][:2]
 
 
 class Refused(NamedTuple):
-    """The addresses and children of ``_JOIN``, by kind of server, and of the command, which has ended as well."""
+    """The attempts to join, by kind of server, and address and child of the command, which has ended as well."""
 
-    joins: dict[Callable[[], object], tuple[str, Child]]
+    joins: dict[Callable[[], object], Join]
     command: tuple[str, Child]
     folder: Path
 
 
 @pytest.fixture(scope="module")
-def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
+def refused(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
     folder = tmp_path_factory.mktemp("refused")
     command = [sys.executable, str(SCRIPT), "--set", "epochs=[1]", "--model-dir", "models"]
     with contextlib.ExitStack() as running:
         # All at once, since each is mostly waiting.
         joins = {}
-        for kind in _SERVERS:
-            address = running.enter_context(kind())
-            joins[kind] = address, running.enter_context(started(_JOIN.format(address=address), folder))
+        for row in _ROWS:
+            addresses = [running.enter_context(kind()) for kind in row]
+            child = running.enter_context(started(_JOIN.format(addresses=addresses), folder))
+            for number, (kind, address) in enumerate(zip(row, addresses, strict=True)):
+                joins[kind] = Join(address, child, number, len(row))
         dead = running.enter_context(_dead_port())
         searched = running.enter_context(started_command(command, folder, RAY_ADDRESS=dead))
-        for child in (*(child for _, child in joins.values()), searched):
+        for child in (*(join.child for join in joins.values()), searched):
             child.process.wait(90)
         yield Refused(joins, (dead, searched), folder)
 
@@ -127,12 +162,15 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Refused]:
 def test_f38_an_address_where_no_ray_answers_is_refused_by_name_within_30_seconds(
     refused: Refused, kind: Callable[[], object]
 ) -> None:
-    address, child = refused.joins[kind]
-    assert "refused in time: True started: False" in child.text()
-    assert _SERVERS[kind].format(address) in child.text()
-    # What Ray itself says of it does not reach the terminal.
-    assert len(child.text().splitlines()) == 2
-    assert child.processes() == []
+    from ray._private.services import node_ip_address_from_perspective
+
+    join = refused.joins[kind]
+    if kind is _ray_on_localhost and node_ip_address_from_perspective().startswith("127."):
+        pytest.skip("this machine has no other address than localhost")
+    said, error = join.lines()
+    assert said == "refused in time: True started: False"
+    assert _SERVERS[kind].format(join.address) in error
+    assert join.child.processes() == []
 
 
 def test_f38_the_command_names_the_address_and_searches_nowhere_else(refused: Refused) -> None:
@@ -170,19 +208,3 @@ def test_f38_an_address_beside_a_ray_that_this_process_has_already_is_a_warning_
             with RaySession(address, (), False) as session:
                 session.wait()
     assert caplog.messages == [f"This process has a Ray already, at {there}; address='127.0.0.1:1' is not used."]
-
-
-def test_f38_a_ray_that_ray_itself_would_not_find_under_this_address_is_refused_by_name(
-    ray_session: None, tmp_path: Path
-) -> None:
-    import ray
-    from ray._private.services import node_ip_address_from_perspective
-
-    # It listens on localhost alone, in place of which Ray puts the address of this machine when it connects.
-    address = ray.get_runtime_context().gcs_address
-    assert address.startswith("127.0.0.1:")
-    if node_ip_address_from_perspective().startswith("127."):
-        pytest.skip("this machine has no other address than localhost")
-    output = run_script(_JOIN.format(address=address), tmp_path)
-    assert "refused in time: True started: False" in output
-    assert f"what listens at {address} did not answer as a Ray cluster" in output

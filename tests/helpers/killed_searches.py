@@ -18,7 +18,7 @@ from small_models import LoggedModel, builds, small_rows
 from raygrid.tuning.resources import Resources
 
 X, X_VAL = small_rows(), small_rows(60, seed=1)
-GRID = {"hidden": [(n,) for n in range(3, 13)]}
+GRID = {"hidden": [(n,) for n in range(3, 10)]}
 POINTS = len(GRID["hidden"])
 
 _SEARCH = """
@@ -99,8 +99,9 @@ def kill_searches(folder: Path, rounds: int, seed: int) -> Kills:
 
 def same_result(model: LoggedModel, other: LoggedModel) -> bool:
     """Whether two models have the same points with the same results, and the same winner to the last bit."""
-    # The file of the builds is an attribute of the model, so keys differ; what they name does not.
-    differing = ["seconds", "worker", "key"]
+    # The file of the builds is an attribute of the model, so keys differ; what they name does not. A worker is given a
+    # number of threads, and a process that trains by itself is not.
+    differing = ["seconds", "worker", "key", "threads"]
     weights = zip(model.best_model.get_weights(), other.best_model.get_weights(), strict=True)
     return (
         model.results.drop(differing) == other.results.drop(differing)

@@ -20,6 +20,7 @@ from raygrid.search.winner import train_config
 from raygrid.store.points import PointStore
 from raygrid.store.publishing import read_manifest
 from raygrid.store.resets import begin_reset
+from raygrid.tuning.resources import Resources
 
 STANDS, CLOSE, FALLS = "stands", "too close to call", "does not stand"
 
@@ -195,7 +196,8 @@ def confirmed(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Co
     """A search of two points in this process, both of them confirmed with two seeds on Ray."""
     folder = tmp_path_factory.mktemp("confirmed")
     build_log = folder / "builds.txt"
-    model = LoggedModel(folder / "models", "small", 0, build_log=str(build_log))
+    one_worker = Resources(max_concurrent=1)
+    model = LoggedModel(folder / "models", "small", 0, build_log=str(build_log), resources=one_worker)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr("raygrid.model.grid_search_model.search_grid", train_config)
         model.fit(X, X_VAL, param_grid=GRID)

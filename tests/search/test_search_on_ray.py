@@ -28,6 +28,7 @@ from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import AllTrialsFailedError
 from raygrid.grid.plan import Point
 from raygrid.training.tensorflow_setup import prepare_worker
+from raygrid.tuning.resources import Resources
 
 pytestmark = pytest.mark.ray
 
@@ -51,8 +52,8 @@ def logged_model(folder: Path, build_log: Path, **settings: Any) -> LoggedModel:
     return LoggedModel(folder, "small", 0, build_log=str(build_log), **settings)
 
 
-def unshuffled_model(folder: Path, build_log: Path) -> LoggedModel:
-    return logged_model(folder, build_log, shuffle=False)
+def unshuffled_model(folder: Path, build_log: Path, **settings: Any) -> LoggedModel:
+    return logged_model(folder, build_log, shuffle=False, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +70,11 @@ def searched(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Sea
 
 @pytest.fixture
 def searched_copy(searched: Searched, tmp_path: Path) -> Searched:
-    """The folder of ``searched``, for a test that changes it."""
-    shutil.copytree(searched.folder, tmp_path / "models")
+    """The folder of ``searched``, for a test that changes it; one worker trains what it adds."""
+    folder = tmp_path / "models"
+    shutil.copytree(searched.folder, folder)
     return searched._replace(
-        folder=tmp_path / "models", model=unshuffled_model(tmp_path / "models", searched.build_log)
+        folder=folder, model=unshuffled_model(folder, searched.build_log, resources=Resources(max_concurrent=1))
     )
 
 
@@ -340,7 +342,8 @@ def test_a_schedule_that_reads_epochs_as_it_trains_gives_each_point_its_own_resu
     from raygrid.progress.listeners import tell_trained_apart
 
     tell_trained_apart.cache_clear()
-    model = GridSearchModel(tmp_path, "falling", build_model=falling_by_epochs)
+    one_worker = Resources(max_concurrent=1)
+    model = GridSearchModel(tmp_path, "falling", build_model=falling_by_epochs, resources=one_worker)
     caplog.set_level(logging.INFO, "raygrid")
     model.fit(X, X_VAL, param_grid={"epochs": [2, 4, 8]})
     found = {row["config.epochs"]: row["val_loss"] for row in model.results.to_pylist()}
