@@ -72,8 +72,8 @@ log = logging.getLogger("raygrid")
 class GridSearchModel(Parameters):
     """A Keras model whose hyperparameters are found by grid search, and that is loaded from its files afterwards.
 
-    Subclass it and define ``build_model(config, input_shape)``, or pass a function as ``build_model``. Class variables
-    that a subclass may set:
+    Subclass it and define ``build_model(config, input_shape)``, or pass a function as ``build_model``. A subclass may
+    also define ``callbacks(config)``, and set these class variables:
 
     - ``DEFAULT_CONFIG``: name to default value; also says which hyperparameters there are, and their types.
     - ``DEFAULT_PARAM_GRID``: what ``fit`` searches where nothing is asked.

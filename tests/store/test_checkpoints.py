@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import json
 import logging
 import resource
 import shutil
@@ -544,3 +545,26 @@ def test_what_a_killed_writer_left_is_removed_alone(checkpoints: Checkpoints) ->
     (checkpoints.folder / ".tmp-key.npz-1-0123abcd").write_bytes(b"half")
     checkpoints.remove_leftovers()
     assert [path.name for path in checkpoints.folder.iterdir()] == ["key.npz"]
+
+
+def test_a_checkpoint_of_before_callbacks_were_kept_is_read(checkpoints: Checkpoints) -> None:
+    from raygrid.store.points import read_weights, save_weights
+
+    row = {"loss": 1.0, "val_loss": 2.0}
+    kept = Checkpoint(
+        "graph", {"epochs": 6, "patience": None}, [row], [np.zeros(2)], 1, [np.ones(3)], 1.5, [{"wait": 2}]
+    )
+    checkpoints.write("key", kept)
+    read = checkpoints.read("key")
+    assert read is not None
+    assert read.callbacks == [{"wait": 2}]
+    path = checkpoints.folder / "key.npz"
+    with path.open("rb") as file:
+        text, *arrays = read_weights(file)
+    about = json.loads(text.tobytes())
+    del about["callbacks"]
+    with path.open("wb") as file:
+        save_weights(file, [np.frombuffer(json.dumps(about).encode(), np.uint8), *arrays])
+    older = checkpoints.read("key")
+    assert older is not None
+    assert (older.rows, older.seconds, tuple(older.callbacks)) == ([row], 1.5, ())

@@ -625,14 +625,23 @@ def goes_on_after(log: pytest.LogCaptureFixture) -> list[int]:
     return [int(r.args[0]) for r in log.records if r.msg.startswith("A training goes on") and isinstance(r.args, tuple)]
 
 
-@pytest.mark.parametrize("after", [2, 5])
+def restless(config: Any) -> list[Any]:
+    """Takes a loss that falls for one that gets worse, so that what it remembers matters at every epoch."""
+    from keras.callbacks import ReduceLROnPlateau
+
+    return [ReduceLROnPlateau("val_loss", factor=0.5, patience=2, cooldown=1, mode="max", min_delta=0.0)]
+
+
+@pytest.mark.parametrize("after", [2, 3, 4])
 def test_a_training_on_a_plateau_goes_on_from_its_checkpoint_to_the_last_bit(
     after: int, tmp_path: Path, log: pytest.LogCaptureFixture
 ) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints", 0.0)
-    cut_short(plateau, checkpoints, after)
-    resumed = train(plateau, checkpoints=checkpoints)
-    assert bits(resumed) == bits(train(plateau))
+    slow = {"learning_rate": 0.01}
+    cut_short(restless, checkpoints, after, **slow)
+    resumed = train(restless, config=slow, checkpoints=checkpoints)
+    assert bits(resumed) == bits(train(restless, config=slow))
+    assert len(set(resumed.record.history["learning_rate"])) == 4
     assert goes_on_after(log) == [after]
     assert not list(checkpoints.folder.iterdir())
 
@@ -641,11 +650,12 @@ def test_so_does_one_through_fit(tmp_path: Path, log: pytest.LogCaptureFixture) 
     from keras.callbacks import TerminateOnNaN
 
     def callbacks(config: Any) -> list[Any]:
-        return [TerminateOnNaN(), *plateau(config)]
+        return [TerminateOnNaN(), *restless(config)]
 
     checkpoints = Checkpoints(tmp_path / "checkpoints", 0.0)
-    cut_short(callbacks, checkpoints, 4)
-    assert bits(train(callbacks, checkpoints=checkpoints)) == bits(train(callbacks))
+    slow = {"learning_rate": 0.01}
+    cut_short(callbacks, checkpoints, 4, **slow)
+    assert bits(train(callbacks, config=slow, checkpoints=checkpoints)) == bits(train(callbacks, config=slow))
     assert goes_on_after(log) == [4]
 
 
