@@ -31,8 +31,11 @@ class AugmentedBars(GridSearchModel):
         images, lies = (np.concatenate([file[name] for file in files]) for name in ("images", "lies"))
         both = tf.data.Dataset.from_tensor_slices((images.astype("float32"), lies))
         train = both.take(320).shuffle(320, seed=1)
-        noise = lambda image, lying: (image + tf.random.normal(image.shape, stddev=config["noise"], seed=2), lying)
-        return train.map(noise).batch(config["batch_size"]), both.skip(320).batch(config["batch_size"])
+
+        def noisy(image, lying):
+            return image + tf.random.normal(image.shape, stddev=config["noise"], seed=2), lying
+
+        return train.map(noisy).batch(config["batch_size"]), both.skip(320).batch(config["batch_size"])
 
     def build_model(self, config, input_shape):
         import keras

@@ -45,7 +45,10 @@ def check_missing(value: object) -> str:
     """
     if isinstance(value, str) and value in (ERROR, DROP):
         return value
-    raise ArgumentError(f"missing is {value!r}; it must be 'error' or 'drop'.")
+    raise ArgumentError(
+        f"missing is {value!r}, and says what to do about rows with missing values.",
+        remedy="Pass 'error' to refuse them, or 'drop' to leave them out.",
+    )
 
 
 def drop_missing(data: Mapping[str, object], in_series: bool = False) -> dict[str, object]:

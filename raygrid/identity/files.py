@@ -55,7 +55,8 @@ def file_patterns(name: str, value: object) -> tuple[Path, ...]:
     """
     if isinstance(value, str | os.PathLike) or not isinstance(value, Sequence):
         raise ArgumentError(
-            f"{name} is {value!r}; it must be a list of paths of files, such as {name}=['weights/encoder.weights.h5']."
+            f"{name} is {value!r}, and no list of paths.",
+            remedy=f"Pass a list of the paths of files, such as {name}=['weights/encoder.weights.h5'].",
         )
     paths = tuple(local_path(name, each) for each in value)
     return value if isinstance(value, tuple) and value == paths else paths

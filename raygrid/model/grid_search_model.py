@@ -563,8 +563,8 @@ class GridSearchModel(Parameters):
 
         Each is a ``tf.data.Dataset`` or a ``keras.utils.PyDataset`` of batches, as ``model.fit`` takes it. They are
         made in each worker, once for every training, after its seeds are set; ``config["batch_size"]`` is yours to
-        read. What they depend on is this code, and the files that ``data_files`` names; of anything else that they read, such
-        as a database, raygrid notices no change. Training runs through ``model.fit``.
+        read. What they depend on is this code, and the files that ``data_files`` names; raygrid notices no change of
+        anything else that they read, such as a database. Training runs through ``model.fit``.
 
         Args:
             config: the whole config of a point.

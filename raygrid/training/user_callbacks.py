@@ -45,17 +45,20 @@ def new_callbacks(
     given = [] if give is None else give(dict(config))
     if not isinstance(given, list | tuple):
         raise BuilderError(
-            f"callbacks returned {type(given).__name__}, not a list of keras.callbacks.Callback; does it end with "
-            "'return [...]'?"
+            f"callbacks returned {type(given).__name__}, not a list of keras.callbacks.Callback.",
+            remedy="End it with 'return [...]'.",
         )
     for callback in given:
         if not isinstance(callback, keras.callbacks.Callback):
-            made = " (the class itself; call it to make one)" if isinstance(callback, type) else ""
-            raise BuilderError(f"callbacks returned a list with {callback!r} in it, no keras.callbacks.Callback{made}.")
+            raise BuilderError(
+                f"callbacks returned a list with {callback!r} in it, no keras.callbacks.Callback.",
+                remedy="Call the class to make one." if isinstance(callback, type) else "Leave it out.",
+            )
         if getattr(callback, "model", None) is not None:
             raise BuilderError(
                 f"callbacks returned a {type(callback).__name__} that another training has used already, and whose "
-                "state it would go on with. Make it inside the function, anew each time."
+                "state it would go on with.",
+                remedy="Make it inside the function, anew each time.",
             )
     left_out = [name for name in _IN_PLACE_OF if any(_is_exactly(name, callback) for callback in given)]
     if left_out:
