@@ -22,6 +22,26 @@ Builder = Callable[..., Any]
 CallbacksFunction = Callable[[Any], Sequence[Any]]
 
 
+# Gives the weights of classes for a config.
+ClassWeightFunction = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class FitFunctions:
+    """The functions of a config that ``fit`` was given; None: it was given none.
+
+    Attributes:
+        callbacks: in place of the model's own.
+        class_weight: see ``GridSearchModel.fit``.
+    """
+
+    callbacks: CallbacksFunction | None = None
+    class_weight: ClassWeightFunction | None = None
+
+
+NO_FUNCTIONS = FitFunctions()
+
+
 @dataclass(frozen=True)
 class ModelDefinition:
     """What a user's model defines for whoever trains it.
@@ -29,10 +49,12 @@ class ModelDefinition:
     Attributes:
         build: gives a compiled ``keras.Model`` for a config and the shape of one input row.
         callbacks: gives the callbacks of a training for its config, new ones each time; None: there are none.
+        class_weight: gives the weights of classes for a config; None: all count alike.
     """
 
     build: Builder
     callbacks: CallbacksFunction | None = None
+    class_weight: ClassWeightFunction | None = None
 
     @property
     def wants_training_data(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from raygrid.base.fingerprint import digest_json
 from raygrid.data.precision import Unscaled
 from raygrid.data.scaling import ScalerSetting, Scaling
+from raygrid.errors import ArgumentError
 
 #: Stands among the data that results depend on where it is datasets.
 DATASETS = "datasets"
@@ -27,6 +28,7 @@ class TrainingDatasets:
         name: what users call it, for messages.
         steps_per_epoch: how many batches an epoch has; None: all that there are.
         validation_steps: the same for validation.
+        class_weight: weights of classes, as ``model.fit`` takes them; None: all count alike.
         folder: there is none.
     """
 
@@ -34,7 +36,22 @@ class TrainingDatasets:
     name: str
     steps_per_epoch: int | None = None
     validation_steps: int | None = None
+    class_weight: Any = None
     folder: None = None
+
+
+def dataset_class_weight(class_weight: Any) -> Any:
+    """``class_weight`` if a dataset can be trained with it: how often a class comes is not known.
+
+    Raises:
+        ArgumentError: it is "balanced".
+    """
+    if isinstance(class_weight, str):
+        raise ArgumentError(
+            f"class_weight is {class_weight!r}, and how often each class comes in a dataset is not known.",
+            remedy="Pass a mapping of the numbers of classes to weights, such as {0: 1.0, 1: 5.0}.",
+        )
+    return class_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +79,10 @@ class DatasetSource:
 
     def digests(self, scaler: ScalerSetting = None) -> dict[str, dict[str, Any]]:
         """``{"digest", "shape"}`` of each file and of what else is no code."""
-        steps = [self.datasets.steps_per_epoch, self.datasets.validation_steps]
+        datasets = self.datasets
+        steps: list[Any] = [datasets.steps_per_epoch, datasets.validation_steps]
+        if datasets.class_weight is not None:
+            steps.append(sorted(datasets.class_weight.items()))
         files = {
             f"file {name}": {"digest": file["digest"], "shape": [file["size"]]} for name, file in self.files.items()
         }

@@ -27,6 +27,7 @@ from raygrid.data.checks import (
     as_targets,
     require_some_weight,
 )
+from raygrid.data.class_weights import checked_class_weight, class_weighted
 from raygrid.data.column_names import Names, column_order, in_order, kept_names, names_of
 from raygrid.data.missing_values import MissingValues
 from raygrid.data.precision import FLOAT32, Unscaled, unscaled_dtype
@@ -228,6 +229,7 @@ def prepare_data(
     kept: Mapping[str, Sequence[str]] | None = None,
     single_array: bool = False,
     validation_data: object = None,
+    class_weight: object = None,
     in_series: bool = False,
 ) -> TrainingData:
     """Check all data of a call to ``fit``, and split it where no validation data is given.
@@ -254,6 +256,8 @@ def prepare_data(
         validation_data: ``(X_val, y_val)`` or ``(X_val, y_val, val_sample_weight)`` instead of these, as in
             ``model.fit``.
         in_series: whether rows follow each other also where there are no run ids.
+
+        class_weight: weights of classes, which multiply those of the training rows; see `class_weighted`.
 
     Raises:
         ArgumentError: arguments that contradict each other.
@@ -285,7 +289,7 @@ def prepare_data(
                 "val_run_ids is given without X_val.", remedy="Pass X_val too, or leave val_run_ids out."
             )
         draw = _Draw(validation_split, seed if shuffle_split else None, targets_are_labels)
-        return replace(_split(draw, x, y, w, runs), names=names)
+        return _weighted(replace(_split(draw, x, y, w, runs), names=names), class_weight)
     others = {"y_val": y_val, "val_sample_weight": val_sample_weight, "val_run_ids": val_run_ids}
     held = _Given("X_val", X_val, others, given.missing, single_array)
     same_structure("X_val", held.x, "X_train", x)
@@ -304,7 +308,12 @@ def prepare_data(
         same_structure("val_sample_weight", w_val, "sample_weight", w)
     if (run_ids is None) != (val_run_ids is None):
         raise ArgumentError("run_ids and val_run_ids go together when X_val is given.", remedy="Pass both, or neither.")
-    return TrainingData(x, y, x_val, t_val, w, w_val, runs, held.runs("val_run_ids"), names)
+    return _weighted(TrainingData(x, y, x_val, t_val, w, w_val, runs, held.runs("val_run_ids"), names), class_weight)
+
+
+def _weighted(data: TrainingData, class_weight: object) -> TrainingData:
+    checked = checked_class_weight(class_weight)
+    return data if checked is None else replace(data, w_train=class_weighted(checked, data.y_train, data.w_train))
 
 
 def unpacked(name: str, x: object, y: object, weight: object) -> tuple[object, object, object]:

@@ -102,6 +102,11 @@ def with_callbacks(digest: str, callbacks: object) -> str:
     return digest_json([digest, "callbacks", builder_digest(callbacks)])
 
 
+def with_class_weight(digest: str, class_weight: object) -> str:
+    """Return the digest of a builder's code together with that of the function that gives weights of classes."""
+    return digest_json([digest, "class_weight", builder_digest(class_weight)])
+
+
 def with_datasets(digest: str, datasets: object) -> str:
     """Return the digest of a builder's code together with that of the function that makes its datasets."""
     return digest_json([digest, "datasets", builder_digest(datasets)])

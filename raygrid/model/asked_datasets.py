@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from raygrid.base.arguments import flag, whole_number
-from raygrid.data.dataset_source import DatasetSource, TrainingDatasets
+from raygrid.data.class_weights import checked_class_weight
+from raygrid.data.dataset_source import DatasetSource, TrainingDatasets, dataset_class_weight
 from raygrid.errors import ArgumentError, BuilderError, RaygridError
 from raygrid.grid.values import Config
 from raygrid.identity.files import depended_files, file_patterns
@@ -50,12 +51,15 @@ def dataset_source(
         argument: None if given.get(argument) is None else whole_number(argument, given[argument], 1)
         for argument in ("steps_per_epoch", "validation_steps")
     }
+    weights = dataset_class_weight(checked_class_weight(arrays.get("class_weight")))
     patterns = given.get("data_files")
     patterns = file_patterns("data_files", type(model).data_files if patterns is None else patterns)
     verify = flag("verify_data", given.get("verify_data") or False)
     memory = model._get_artifacts().digests_path
     files = depended_files(patterns, verify, memory, "data_files")
-    return DatasetSource(TrainingDatasets(function, name, steps["steps_per_epoch"], steps["validation_steps"]), files)
+    return DatasetSource(
+        TrainingDatasets(function, name, steps["steps_per_epoch"], steps["validation_steps"], weights), files
+    )
 
 
 def try_datasets(model: GridSearchModel, source: DatasetSource, config: Config) -> None:
@@ -91,7 +95,9 @@ def _check(model: GridSearchModel, name: str, function: object, arrays: Mapping[
             f"{name} is a {type(function).__name__}, which all points would share, and workers cannot be sent.",
             remedy="Pass a function that makes the datasets for a config: data=lambda config: (train, validation).",
         )
-    both = [argument for argument, value in arrays.items() if value is not None and value is not False]
+    both = [
+        name for name, value in arrays.items() if name != "class_weight" and value is not None and value is not False
+    ]
     if both:
         raise ArgumentError(
             f"{own} trains on the datasets of {name}, and {', '.join(both)} {'is' if len(both) == 1 else 'are'} given.",

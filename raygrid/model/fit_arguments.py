@@ -30,7 +30,6 @@ _CHOSEN_BY = (
 _ADVICE = {
     "callbacks": "it trains two models, without callbacks. raygrid stops early by itself (`patience`, in the grid), "
     "keeps the weights of the best epoch and writes TensorBoard logs. A subclass of GridSearchModel takes callbacks",
-    "class_weight": "use MLPClassifier(class_weight=...), or pass the weight of each row as sample_weight",
     "validation_batch_size": "the batch size of training is used; it changes no val_loss but by rounding",
     "steps_per_epoch": "an epoch is one pass over all rows",
     "validation_steps": "all rows of X_val are measured, after every epoch",

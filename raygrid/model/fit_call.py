@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from raygrid.base.fingerprint import digest_json
-from raygrid.base.types import CallbacksFunction
+from raygrid.base.types import NO_FUNCTIONS, FitFunctions
 from raygrid.data.dataset_source import DatasetSource
 from raygrid.data.precision import check_unscaled
 from raygrid.data.training_data import TrainingData
@@ -36,7 +36,7 @@ class CallOptions:
     reset: bool = False
     retry_failed: bool = True
     accept_code_change: bool = False
-    callbacks: CallbacksFunction | None = None
+    functions: FitFunctions = NO_FUNCTIONS
 
     def __post_init__(self) -> None:
         if self.accept_code_change and self.reset:
@@ -117,7 +117,7 @@ class FitCall:
             experiment = begin_reset(self.paths, asked_digest(self.identity, task.request))
         options, request = self.options, task.request
         return SearchRun(
-            self.paths, self.data, self.identity, experiment, request, options.retry_failed, options.callbacks
+            self.paths, self.data, self.identity, experiment, request, options.retry_failed, options.functions
         )
 
     def remember_files(self) -> None:

@@ -26,7 +26,7 @@ from raygrid.base.arguments import (
 )
 from raygrid.base.files import decode_json, encode_json, make_folder
 from raygrid.base.keras_settings import global_dtype_policy, keras_settings
-from raygrid.base.types import Builder, CallbacksFunction, ModelDefinition
+from raygrid.base.types import Builder, FitFunctions, ModelDefinition
 from raygrid.data.dataset_source import DatasetSource
 from raygrid.data.dropped_rows import DROP, ERROR, check_missing, drop_missing
 from raygrid.data.scaling import ScalerSetting, scaler_setting
@@ -35,7 +35,7 @@ from raygrid.errors import AllTrialsFailedError, ArgumentError, BuilderError, Mi
 from raygrid.grid.request import Request
 from raygrid.grid.space import SearchSpace
 from raygrid.grid.values import DEFAULT_MAX_POINTS, Config, iter_param_grid
-from raygrid.identity.code_digest import builder_digest, describe_code, with_callbacks, with_datasets
+from raygrid.identity.code_digest import builder_digest, describe_code, with_callbacks, with_class_weight, with_datasets
 from raygrid.identity.files import depended_files, file_patterns
 from raygrid.identity.identity import Identity, installed_versions
 from raygrid.model.asked_datasets import DATASET_ARGUMENTS, dataset_source
@@ -204,6 +204,7 @@ class GridSearchModel(Parameters):
         validation_split: float = 0.2,
         shuffle_split: bool = False,
         callbacks: Callable[[Config], Sequence[keras.callbacks.Callback]] | None = None,
+        class_weight: Mapping[int, float] | str | Callable[[Config], Any] | None = None,
         missing: str = ERROR,
         retry_failed: bool = True,
         accept_code_change: bool = False,
@@ -245,6 +246,9 @@ class GridSearchModel(Parameters):
             missing: ``"error"``: missing, masked and infinite values are refused, with their counts; ``"drop"``: rows
                 that have one in any of the arrays are left out of all of them, and one line of the log says how many.
                 Rows from within a run are never dropped.
+            class_weight: what a row of each class counts in training, as in ``model.fit``: a mapping of the numbers of
+                classes to weights, or ``"balanced"``; or a function that gives one for a config, to be searched over.
+                It multiplies ``sample_weight``; the validation rows all count alike.
             retry_failed: whether points of the grid that failed before are tried again, also where a model is
                 published; it stays as it is where they fail again. False: they are left, and it is loaded.
             accept_code_change: take over points, and a published model, that differ in the code of ``build_model`` or
@@ -264,7 +268,8 @@ class GridSearchModel(Parameters):
             SearchInterrupted: it was stopped; run the same again to go on.
             SystemExit: the same for SIGTERM, with the code 143, where the process has no handler for it.
         """
-        options = _call_options(reset_experiment, retry_failed, accept_code_change, callbacks)
+        functions = self._checked_functions(callbacks, class_weight)
+        options = _call_options(reset_experiment, retry_failed, accept_code_change, functions)
         call = self._call(
             options,
             param_grid,
@@ -286,6 +291,7 @@ class GridSearchModel(Parameters):
             validation_split=validation_split,
             shuffle_split=shuffle_split,
             missing=missing,
+            class_weight=_of_data(class_weight),
         )
         paths, task = call.paths, call.task()
         if task.cached is not None and task.loads:
@@ -324,6 +330,7 @@ class GridSearchModel(Parameters):
         reset_experiment: bool = False,
         *,
         callbacks: Callable[[Config], Sequence[keras.callbacks.Callback]] | None = None,
+        class_weight: Mapping[int, float] | str | Callable[[Config], Any] | None = None,
         missing: str = ERROR,
         retry_failed: bool = True,
         accept_code_change: bool = False,
@@ -334,8 +341,18 @@ class GridSearchModel(Parameters):
         Raises:
             What ``fit`` raises before it trains, such as StaleCacheError and CorruptArtifactError.
         """
-        options = _call_options(reset_experiment, retry_failed, accept_code_change, callbacks)
-        return self._call(options, param_grid, model_config, X_train, X_val, missing=missing, **data).plan()
+        functions = self._checked_functions(callbacks, class_weight)
+        options = _call_options(reset_experiment, retry_failed, accept_code_change, functions)
+        return self._call(
+            options,
+            param_grid,
+            model_config,
+            X_train,
+            X_val,
+            missing=missing,
+            class_weight=_of_data(class_weight),
+            **data,
+        ).plan()
 
     @explains_arguments
     def confirm(
@@ -344,6 +361,7 @@ class GridSearchModel(Parameters):
         X_val: object = None,
         *,
         callbacks: Callable[[Config], Sequence[keras.callbacks.Callback]] | None = None,
+        class_weight: Mapping[int, float] | str | Callable[[Config], Any] | None = None,
         seeds: int = 3,
         within: float = 0.05,
         missing: str = ERROR,
@@ -354,7 +372,7 @@ class GridSearchModel(Parameters):
         Nothing is published; what is trained is recorded, so that asking again costs nothing.
 
         Args:
-            X_train, X_val, callbacks, missing, data: as for the ``fit`` whose winner is published.
+            X_train, X_val, callbacks, class_weight, missing, data: as for the ``fit`` whose winner is published.
             seeds: how many further seeds.
             within: how close to the winner's ``val_loss`` a point must be, as a fraction of it.
 
@@ -365,9 +383,11 @@ class GridSearchModel(Parameters):
         """
         seeds = whole_number("seeds", seeds, 1)
         within = number_from_0("within", within, "a fraction of the winner's val_loss, 0 or more, such as 0.05")
-        given = self._checked_callbacks(callbacks)
+        given = self._checked_functions(callbacks, class_weight)
         paths = self._get_artifacts()
-        checked = self._checked_rows(missing, published_names(paths), X_train=X_train, X_val=X_val, **data)
+        checked = self._checked_rows(
+            missing, published_names(paths), X_train=X_train, X_val=X_val, class_weight=_of_data(class_weight), **data
+        )
         identity = self._identity(checked, given)
         cached = self._read_cached(paths)
         require_current(paths, cached, identity)
@@ -623,14 +643,14 @@ class GridSearchModel(Parameters):
     ) -> Outcome:
         """Searches a grid on Ray Tune: ``(best_config, best_model, best_metrics)``. ``run``: what ``fit`` prepared."""
         run = run or self._unpublished_run(X_train, X_val, self._space().grid(param_grid))
-        return search_grid(run, self._bare_definition(run.callbacks), self._options(run.callbacks, run.data))
+        return search_grid(run, self._bare_definition(run.functions), self._options(run.functions, run.data))
 
     def _train_single(
         self, X_train: Any, X_val: Any, config: Mapping[str, Any], *, run: SearchRun | None = None
     ) -> Outcome:
         """Trains one config in this process, without Ray: ``(best_config, best_model, best_metrics)``."""
         run = run or self._unpublished_run(X_train, X_val, Request(config=self._normalize_config(config)))
-        return train_config(run, self._bare_definition(run.callbacks), self._options(run.callbacks, run.data))
+        return train_config(run, self._bare_definition(run.functions), self._options(run.functions, run.data))
 
     def _iter_param_grid(self, grid: Mapping[str, Sequence[Any]]) -> Iterator[Config]:
         """Every combination of a grid's values: names sorted, the last name varying fastest."""
@@ -807,11 +827,10 @@ class GridSearchModel(Parameters):
         """What ``fit`` and ``plan`` are given, checked; before anything starts."""
         set_verbosity(self.verbose)
         check_backend()
-        self._checked_callbacks(options.callbacks)
         asked, paths = self._space().asked(param_grid, model_config), self._get_artifacts()
         kept = {} if options.reset else published_names(paths)
         checked = self._checked_rows(missing, kept, X_train=X_train, X_val=X_val, **data)
-        return FitCall(self, paths, checked, self._identity(checked, options.callbacks), asked, options)
+        return FitCall(self, paths, checked, self._identity(checked, options.functions), asked, options)
 
     def _checked_rows(
         self, missing: str, kept: Mapping[str, Sequence[str]], **given: Any
@@ -848,8 +867,8 @@ class GridSearchModel(Parameters):
     def _unpublished_run(self, X_train: object, X_val: object, request: Request) -> SearchRun:
         data, paths = self._checked_rows(ERROR, {}, X_train=X_train, X_val=X_val), self._get_artifacts()
         make_folder(paths.runs_dir)
-        self._checked_callbacks(None)
-        call = FitCall(self, paths, data, self._identity(data, None), request, CallOptions())
+        functions = self._checked_functions(None, None)
+        call = FitCall(self, paths, data, self._identity(data, functions), request, CallOptions())
         call.check(request)
         return call.run(Task(request, None, current_experiment(paths)), begin=True)
 
@@ -880,22 +899,26 @@ class GridSearchModel(Parameters):
         """Whether there are callbacks of the model's own."""
         return getattr(self.callbacks, "__func__", None) is not GridSearchModel.callbacks
 
-    def _checked_callbacks(self, given: object) -> CallbacksFunction | None:
-        """What ``fit`` was given as ``callbacks``, checked; the model's own as well."""
+    def _checked_functions(self, callbacks: object, class_weight: object) -> FitFunctions:
+        """The functions of a config that ``fit`` was given, checked; the model's own callbacks as well."""
         if self._has_callbacks:
             callbacks_function(f"{type(self).__name__}.callbacks", self.callbacks)
-        return callbacks_function("callbacks", given)
+        of_config = class_weight if callable(class_weight) else None
+        return FitFunctions(callbacks_function("callbacks", callbacks), of_config)
 
-    def _identity(self, data: TrainingData | DatasetSource, callbacks: CallbacksFunction | None) -> Identity:
-        """``identity_of`` the data, with the function that ``fit`` was given."""
+    def _identity(self, data: TrainingData | DatasetSource, functions: FitFunctions) -> Identity:
+        """``identity_of`` the data, with the functions that ``fit`` was given."""
         identity = self.identity_of(data)
-        return identity if callbacks is None else identity.with_code(with_callbacks(identity.code["digest"], callbacks))
+        if functions.callbacks is not None:
+            identity = identity.with_code(with_callbacks(identity.code["digest"], functions.callbacks))
+        if functions.class_weight is not None:
+            identity = identity.with_code(with_class_weight(identity.code["digest"], functions.class_weight))
+        return identity
 
-    def _options(
-        self, callbacks: CallbacksFunction | None, data: TrainingData | DatasetSource | None = None
-    ) -> SearchOptions:
+    def _options(self, functions: FitFunctions, data: TrainingData | DatasetSource | None = None) -> SearchOptions:
         datasets = data.datasets.make if isinstance(data, DatasetSource) else None
-        homes = (getattr(code, "__module__", "") for code in (self._build_function or type(self), callbacks, datasets))
+        codes = (self._build_function or type(self), functions.callbacks, functions.class_weight, datasets)
+        homes = (getattr(code, "__module__", "") for code in codes)
         modules = dict.fromkeys(sys.modules.get(home or "") for home in homes)
         return SearchOptions(
             resources=self.resources,
@@ -912,18 +935,18 @@ class GridSearchModel(Parameters):
             setattr(bare, name, None)
         return bare
 
-    def _bare_definition(self, callbacks: CallbacksFunction | None) -> ModelDefinition:
+    def _bare_definition(self, functions: FitFunctions) -> ModelDefinition:
         """What the model defines, for workers.
 
         Args:
-            callbacks: those that ``fit`` was given in place of the model's own.
+            functions: those that ``fit`` was given; callbacks take the place of the model's own.
         """
-        bare = self.bare()
+        bare, callbacks = self.bare(), functions.callbacks
         if callbacks is None and self._has_callbacks:
             callbacks = bare.callbacks
         elif isinstance(callbacks, MethodType) and callbacks.__self__ is self:
             callbacks = MethodType(callbacks.__func__, bare)
-        return ModelDefinition(self._build_function or bare.build_model, callbacks)
+        return ModelDefinition(self._build_function or bare.build_model, callbacks, functions.class_weight)
 
 
 def _new_manifest(outcome: Outcome) -> Manifest:
@@ -945,14 +968,19 @@ def _new_manifest(outcome: Outcome) -> Manifest:
     )
 
 
+def _of_data(class_weight: object) -> object:
+    """Weights of classes that are the same for all points, and so go with the data."""
+    return None if callable(class_weight) else class_weight
+
+
 def _call_options(
-    reset_experiment: object, retry_failed: object, accept_code_change: object, callbacks: object
+    reset_experiment: object, retry_failed: object, accept_code_change: object, functions: FitFunctions
 ) -> CallOptions:
     return CallOptions(
         flag("reset_experiment", reset_experiment),
         flag("retry_failed", retry_failed),
         flag("accept_code_change", accept_code_change),
-        callbacks_function("callbacks", callbacks),
+        functions,
     )
 
 

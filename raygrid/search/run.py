@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from raygrid.base.keras_settings import KerasSettings
-from raygrid.base.types import CallbacksFunction
+from raygrid.base.types import NO_FUNCTIONS, FitFunctions
 from raygrid.data.dataset_source import DatasetSource, PreparedDatasets
 from raygrid.data.prepared_data import PreparedData
 from raygrid.data.training_arrays import TrainSettings
@@ -65,7 +65,7 @@ class SearchRun:
         experiment: the experiment that records belong to.
         request: what is asked for.
         retry_failed: whether points that are recorded as failed are trained again.
-        callbacks: the function that ``fit`` was given in place of the model's own; None: there is none.
+        functions: those of a config that ``fit`` was given.
 
     Attributes:
         prepared: the data as models are fed it.
@@ -80,7 +80,7 @@ class SearchRun:
         experiment: str,
         request: Request,
         retry_failed: bool = True,
-        callbacks: CallbacksFunction | None = None,
+        functions: FitFunctions = NO_FUNCTIONS,
     ) -> None:
         self.paths = paths
         self.data = data
@@ -88,7 +88,7 @@ class SearchRun:
         self.experiment = experiment
         self.request = request
         self.retry_failed = retry_failed
-        self.callbacks = callbacks
+        self.functions = functions
         self.context = identity.context(experiment)
         self.store = PointStore(paths.points_dir, identity.code["digest"])
         self.accepted = OtherCode.nothing()

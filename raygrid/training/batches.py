@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from raygrid.base.row_blocks import row_blocks
 from raygrid.base.types import Array
+from raygrid.data.class_weights import ClassWeights, class_weighted
 from raygrid.data.structures import Tree, leaves, map_leaves
 from raygrid.data.texts import is_text
 from raygrid.data.training_arrays import TrainingArrays, TrainSettings
@@ -90,6 +91,26 @@ def validation_data(arrays: TrainingArrays, config: Mapping[str, Any], settings:
     if settings.windowed or arrays.folder is not None:
         return val_items(arrays, config, settings).in_order(config["batch_size"])
     return tuple(map_leaves(lambda leaf: _tensor(arrays, leaf), column) for column in arrays.val_columns())
+
+
+def with_class_weights(arrays: TrainingArrays, class_weight: ClassWeights) -> TrainingArrays:
+    """The same arrays with the weights of the training rows times that of the class of each; equal ones are one object.
+
+    What is not changed is shared, as tensors as well.
+
+    Raises:
+        ArgumentError, DataError: see ``class_weighted``.
+    """
+    made = _weighted.setdefault(arrays, {})
+    key = class_weight if isinstance(class_weight, str) else str(sorted(class_weight.items()))
+    if key not in made:
+        w_train = class_weighted(class_weight, arrays.y_train, arrays.w_train)
+        made[key] = replace(arrays, w_train=w_train)
+        _tensors[made[key]] = _tensors.setdefault(arrays, {})
+    return made[key]
+
+
+_weighted: WeakKeyDictionary[TrainingArrays, dict[str, TrainingArrays]] = WeakKeyDictionary()
 
 
 def as_keras_takes(tree: Tree) -> Tree:

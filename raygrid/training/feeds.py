@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
 
-from raygrid.data.dataset_source import TrainingDatasets
+from raygrid.data.class_weights import checked_class_weight
+from raygrid.data.dataset_source import TrainingDatasets, dataset_class_weight
 from raygrid.data.structures import Tree, leaf_name, leaves, map_leaves
 from raygrid.data.training_arrays import InputSpec, RowSpec, TrainingArrays, TrainSettings
 from raygrid.errors import BuilderError, DataError
-from raygrid.training.batches import train_items, val_items, validation_data
+from raygrid.training.batches import train_items, val_items, validation_data, with_class_weights
 from raygrid.training.epoch_program import EpochProgram, step_functions
 from raygrid.training.traced_programs import TracedPrograms
 
@@ -53,11 +55,27 @@ class Feed(Protocol):
         """The loss of ``model`` on the validation data."""
 
 
-def feed_of(data: TrainingArrays | TrainingDatasets, config: Config, settings: TrainSettings) -> Feed:
-    """What a training of ``config`` is fed; datasets are made here."""
+def feed_of(
+    data: TrainingArrays | TrainingDatasets, config: Config, settings: TrainSettings, class_weight: Any = None
+) -> Feed:
+    """What a training of ``config`` is fed; datasets are made here.
+
+    Args:
+        data: of the search.
+        config: the point's.
+        settings: shuffling and windows.
+        class_weight: what the user's function gave for the config; it multiplies the weights of the training rows.
+
+    Raises:
+        ArgumentError: ``class_weight`` cannot be right.
+        BuilderError, DataError: the datasets cannot be trained on.
+    """
+    weights = checked_class_weight(class_weight, "what the class_weight function gave")
     if isinstance(data, TrainingDatasets):
+        if weights is not None:
+            data = replace(data, class_weight=dataset_class_weight(weights))
         return _DatasetFeed(data, config)
-    return _ArrayFeed(data, config, settings)
+    return _ArrayFeed(data if weights is None else with_class_weights(data, weights), config, settings)
 
 
 class _ArrayFeed:
@@ -119,6 +137,7 @@ class _DatasetFeed:
                 f"{name} gave {_kind(made)}.", remedy="Return (train, validation), two datasets of the same structure."
             )
         self._train, self._val = made
+        self._class_weight = datasets.class_weight
         self._steps = (datasets.steps_per_epoch, datasets.validation_steps)
         specs = []
         names = ("steps_per_epoch", "validation_steps")
@@ -143,6 +162,7 @@ class _DatasetFeed:
             "steps_per_epoch": self._steps[0],
             "validation_data": self._val,
             "validation_steps": self._steps[1],
+            "class_weight": self._class_weight,
         }
 
     def val_batch(self) -> tuple[Any, ...]:

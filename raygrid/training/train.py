@@ -115,6 +115,9 @@ def train_points(
     if len(points) > 1 and definition.callbacks is not None:
         train_apart("callbacks are told the number of epochs, and may stop a training")
         return
+    if len(points) > 1 and definition.class_weight is not None:
+        train_apart("weights of classes may depend on when a training stops")
+        return
     if len(points) > 1 and isinstance(arrays, TrainingDatasets):
         train_apart("datasets may depend on when a training stops")
         return
@@ -152,11 +155,13 @@ def train_points(
     programs = TracedPrograms() if programs is None else programs
 
     feeds: list[Feed] = []
+    weigh = definition.class_weight
+    class_weight = None if weigh is None else weigh(dict(longest.config))
 
     def built(config: Mapping[str, Any]) -> keras.Model:
         begin_session(longest.seed, settings.dtype_policy, keep_programs=len(programs) > 0)
         # Datasets are made in the session of their model, which seeds them.
-        feeds[:] = [feed_of(arrays, longest.config, settings)]
+        feeds[:] = [feed_of(arrays, longest.config, settings, class_weight)]
         return build_checked(definition.build, config, feeds[0].inputs.shape, feeds[0].x_train)
 
     def new_model() -> keras.Model:
