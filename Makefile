@@ -79,7 +79,7 @@ stress: $(STRESS_READY)
 bench: $(BENCH_READY)
 	@$(BENCH) benchmarks/compare.py $(ARGS)
 ifeq ($(strip $(ARGS)),)
-	@for each in steady_epochs cached_reload workers noop_trials large_data worker_growth seed_spread; do $(BENCH) benchmarks/$$each.py || exit 1; done
+	@for each in steady_epochs cached_reload workers noop_trials large_data image_memory worker_growth seed_spread; do $(BENCH) benchmarks/$$each.py || exit 1; done
 endif
 
 # A stamp each, so that a search does not wait for test and lint tools, nor these for a fuzzer.

@@ -188,7 +188,6 @@ def test_the_bytes_of_the_data_are_those_that_workers_hold(tmp_path: Path) -> No
         y = given[:, 0]
         run = run_of(tmp_path, data=prepare_data(given, y_train=y, sample_weight=np.ones(50)), **settings)
         assert run.prepared.bytes == 50 * (4 * x_bytes + y_bytes + 4)
-        assert run.prepared.val_bytes == 10 * (4 * x_bytes + y_bytes + 4)
         held = run.prepared.arrays(None)
         columns = (*held.train_columns(), *held.val_columns())
         assert run.prepared.bytes == sum(column.nbytes for column in columns)

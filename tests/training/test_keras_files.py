@@ -14,12 +14,13 @@ from small_models import WIDTH, dense_model, small_rows
 
 from raygrid import GridSearchModel
 from raygrid.base.types import ModelDefinition
-from raygrid.data.training_arrays import TrainingArrays, TrainSettings
+from raygrid.data.training_arrays import InputSpec, RowSpec, TrainingArrays, TrainSettings
 from raygrid.errors import CorruptArtifactError, CustomObjectError, RebuildError
 from raygrid.grid.plan import Point
 
 X, X_VAL = small_rows(), small_rows(60, seed=1)
 ARRAYS = TrainingArrays(X, None, X_VAL, None)
+INPUTS = InputSpec(RowSpec((WIDTH,), np.dtype(np.float32)))
 CONFIG = {"hidden": (4,), "learning_rate": 0.01, "activation": "relu", "batch_size": 32, "epochs": 2, "patience": None}
 SOURCE = Path("models/small_model.keras")
 
@@ -87,7 +88,10 @@ def trained(build: Callable[..., Any]) -> Any:
 def rebuilt(build: Callable[..., Any], point: Any) -> tuple[Any, bytes]:
     from raygrid.training.rebuild import rebuild_winner
 
-    return rebuild_winner(ModelDefinition(build), point.record, point.weights, ARRAYS, TrainSettings(), SOURCE)
+    winner = rebuild_winner(ModelDefinition(build), point.record, point.weights, ARRAYS, TrainSettings(), SOURCE)
+    model, data, inputs = winner
+    assert inputs == INPUTS
+    return model, data
 
 
 def same(one: list[np.ndarray[Any, Any]], other: list[np.ndarray[Any, Any]]) -> bool:
@@ -131,7 +135,7 @@ def test_a_class_that_keras_cannot_find_is_rebuilt_with_the_builder_and_a_warnin
     model, data = rebuilt(with_own_layer, point)
     assert same(model.get_weights(), point.weights)
     caplog.clear()
-    back = model_from_bytes(data, SOURCE, lambda: built_model(with_own_layer, CONFIG, (WIDTH,), "float32"))
+    back = model_from_bytes(data, SOURCE, lambda: built_model(with_own_layer, CONFIG, INPUTS))
     assert same(back.get_weights(), point.weights)
     (warning,) = caplog.records
     assert warning.message == (
@@ -186,9 +190,9 @@ def test_weights_that_no_longer_fit_the_builder_are_an_error_naming_the_file() -
     from raygrid.training.keras_files import model_bytes, model_from_bytes
     from raygrid.training.rebuild import built_model
 
-    data = model_bytes(built_model(with_own_layer, CONFIG, (WIDTH,), "float32"))
+    data = model_bytes(built_model(with_own_layer, CONFIG, INPUTS))
     with pytest.raises(CorruptArtifactError, match="do not fit the model that build_model gives now"):
-        model_from_bytes(data, SOURCE, lambda: built_model(dense_model, CONFIG, (WIDTH,), "float32"))
+        model_from_bytes(data, SOURCE, lambda: built_model(dense_model, CONFIG, INPUTS))
 
 
 def test_a_builder_that_gives_other_shapes_than_in_the_trial_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ def trained(build: Callable[..., Any], config: dict[str, Any] = CONFIG, seed: in
 
 def checked(build: Callable[..., Any], config: dict[str, Any] = CONFIG) -> None:
     """What comes before a training alone: the model is built, and looked at where its kind is new."""
+    from raygrid.training.feeds import feed_of
     from raygrid.training.publishable import publishable_model
     from raygrid.training.train import begin_session, build_checked
 
@@ -56,7 +57,8 @@ def checked(build: Callable[..., Any], config: dict[str, Any] = CONFIG) -> None:
         begin_session(0, "float32")
         return build_checked(build, config, (WIDTH,))
 
-    assert publishable_model(new_model, config, ARRAYS, TrainSettings()).compiled
+    feed = feed_of(ARRAYS, config, TrainSettings())
+    assert publishable_model(new_model, lambda: feed).compiled
 
 
 def refused(build: Callable[..., Any]) -> str:
