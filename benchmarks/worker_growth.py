@@ -25,7 +25,8 @@ from process_tree import descendants, memory_bytes
 from reporting import RESULTS, as_list, facts, table, write
 
 ARCHITECTURES = 300
-WORKERS = 2
+DEEP_ARCHITECTURES = 30
+DEEP_BLOCKS = 60
 TARGET_BYTES = 1.5e9
 INTERVAL_S = 1.0
 PACKAGES = ("keras", "tensorflow", "ray", "numpy")
@@ -33,18 +34,37 @@ PACKAGES = ("keras", "tensorflow", "ray", "numpy")
 
 @dataclass(frozen=True)
 class Result:
-    """Memory in MB of 10**6 bytes; ``processes``: worker processes that trained, one after the other or together."""
+    """Memory in MB of 10**6 bytes; ``processes``: worker processes that trained, one after the other or together.
+
+    ``first_mb`` is the memory of the worker that grew most when its first point was recorded, ``layers`` how many blocks
+    of three layers each model has; 0: the autoencoder.
+    """
 
     trials: int
+    layers: int
     workers: int
     processes: int
+    first_mb: float
     largest_mb: float
     seconds: float
 
 
-def search(architectures: int, folder: str) -> None:
+def deep_model(config: dict[str, Any], input_shape: tuple[int, ...]) -> Any:
+    """Blocks of a dense layer, batch normalisation and dropout."""
+    import keras
+
+    layers = keras.layers
+    x = inputs = keras.Input(input_shape)
+    for _ in range(config["layers"]):
+        x = layers.Dropout(0.1)(layers.BatchNormalization()(layers.Dense(config["encoder_layers"][0], "relu")(x)))
+    model = keras.Model(inputs, layers.Dense(input_shape[0])(x))
+    model.compile(keras.optimizers.Adam(config["learning_rate"]), "mse")
+    return model
+
+
+def search(architectures: int, layers: int, workers: int, folder: str) -> None:
     """What the measured process does."""
-    from raygrid import Autoencoder, Resources
+    from raygrid import Autoencoder, GridSearchModel, Resources
     from raygrid.datasets import load_tep
 
     data = load_tep()
@@ -56,16 +76,26 @@ def search(architectures: int, folder: str) -> None:
         "learning_rate": [1e-3],
         "epochs": [1],
     }
-    resources = Resources(gpus_per_trial=0, max_concurrent=WORKERS)
-    Autoencoder(folder, "growth", 0, resources=resources).fit(data.X_train, data.X_val, param_grid=grid)
+    resources = Resources(gpus_per_trial=0, max_concurrent=workers)
+    if not layers:
+        Autoencoder(folder, "growth", 0, resources=resources).fit(data.X_train, data.X_val, param_grid=grid)
+        return
+
+    class Deep(GridSearchModel):
+        DEFAULT_CONFIG = {"encoder_layers": (8,), "learning_rate": 1e-3, "layers": layers, "batch_size": 1000}  # noqa: RUF012
+
+    grid = {"encoder_layers": [(width,) for width in range(16, 16 + architectures)], "epochs": [1]}
+    model = Deep(folder, "growth", 0, build_model=deep_model, resources=resources, scaler="standard")
+    model.fit(data.X_train, data.X_val, param_grid=grid)
 
 
-def measure(architectures: int) -> Result:
+def measure(architectures: int, layers: int, workers: int) -> Result:
     peaks: dict[int, int] = {}
+    first: dict[int, int] = {}
     with tempfile.TemporaryDirectory(prefix="raygrid-") as folder:
         begin = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, __file__, "--search", str(architectures), folder],
+            [sys.executable, __file__, "--search", str(architectures), str(layers), str(workers), folder],
             env=os.environ | {"PYTHONPATH": str(CLONE), "CUDA_VISIBLE_DEVICES": ""},
         )
         while process.poll() is None:
@@ -73,45 +103,66 @@ def measure(architectures: int) -> Result:
                 with contextlib.suppress(OSError):
                     # A worker that runs a trial is called after it; others are called ray::IDLE and the like.
                     if b"ImplicitFunc" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                        peaks[pid] = max(peaks.get(pid, 0), memory_bytes(pid).get("Pss_Anon", 0))
+                        held = memory_bytes(pid).get("Pss_Anon", 0)
+                        peaks[pid] = max(peaks.get(pid, 0), held)
+                        if any(Path(folder, "growth_runs/points").glob("*.json")):
+                            first.setdefault(pid, held)
             time.sleep(INTERVAL_S)
         if process.returncode:
             raise SystemExit(f"the search of {architectures} architectures ended with exit code {process.returncode}")
         seconds = time.perf_counter() - begin
-    return Result(architectures, WORKERS, len(peaks), round(max(peaks.values()) / 1e6), round(seconds, 1))
-
-
-def as_markdown(result: Result) -> list[str]:
-    header = ("trials", "at the same time", "worker processes", "largest worker, MB", "target: at most", "seconds")
-    row = (
-        f"{result.trials}",
-        f"{result.workers}",
-        f"{result.processes}",
-        f"{result.largest_mb:,.0f}",
-        f"{TARGET_BYTES / 1e6:,.0f}",
-        f"{result.seconds:.0f}",
+    grown = max(first, key=lambda pid: peaks[pid] - first[pid])
+    return Result(
+        architectures,
+        layers,
+        workers,
+        len(peaks),
+        round(first[grown] / 1e6),
+        round(max(peaks.values()) / 1e6),
+        round(seconds, 1),
     )
+
+
+def as_markdown(results: list[Result]) -> list[str]:
+    header = (
+        *("trials", "blocks of a model", "at the same time", "worker processes"),
+        *("MB after the first point", "largest worker, MB", "target: at most", "seconds"),
+    )
+    rows = [
+        (
+            f"{result.trials}",
+            f"{result.layers or 'autoencoder'}",
+            f"{result.workers}",
+            f"{result.processes}",
+            f"{result.first_mb:,.0f}",
+            f"{result.largest_mb:,.0f}",
+            f"{TARGET_BYTES / 1e6:,.0f}",
+            f"{result.seconds:.0f}",
+        )
+        for result in results
+    ]
     return [
         "# Workers over many architectures",
         "",
         "A search of one epoch a point, each point of another architecture.",
         "",
-        *table(header, [row]),
+        *table(header, rows),
     ]
 
 
 def main() -> None:
     if sys.argv[1:2] == ["--search"]:
-        search(int(sys.argv[2]), sys.argv[3])
+        search(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
-    parser.add_argument("--trials", type=int, default=ARCHITECTURES, help="how many architectures")
+    parser.add_argument("--trials", type=int, default=ARCHITECTURES, help="how many architectures of the autoencoder")
+    parser.add_argument("--deep-trials", type=int, default=DEEP_ARCHITECTURES, help="how many of the deep model")
     args = parser.parse_args()
-    result = measure(args.trials)
+    results = [measure(args.trials, 0, 2), measure(args.deep_trials, DEEP_BLOCKS, 1)]
     about = facts(PACKAGES)
-    values = {**about, "target_mb": TARGET_BYTES / 1e6, "result": asdict(result)}
-    write(args.out, "worker_growth", values, [*as_markdown(result), "", *as_list(about)])
+    values = {**about, "target_mb": TARGET_BYTES / 1e6, "results": [asdict(result) for result in results]}
+    write(args.out, "worker_growth", values, [*as_markdown(results), "", *as_list(about)])
 
 
 if __name__ == "__main__":

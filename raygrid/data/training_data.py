@@ -293,6 +293,8 @@ def prepare_data(
     others = {"y_val": y_val, "val_sample_weight": val_sample_weight, "val_run_ids": val_run_ids}
     held = _Given("X_val", X_val, others, given.missing, single_array)
     same_structure("X_val", held.x, "X_train", x)
+    # Other columns are refused first, whatever is in them.
+    held.check_columns(names, x)
     x_val = held.inputs(lambda path, array: _in_training_order(names, "x_train", "X_train", x, path, array))
     t_val = held.targets("y_val", lambda path, array: _in_training_order(names, "y_train", "y_train", y, path, array))
     w_val = held.weights("val_sample_weight")
@@ -396,6 +398,14 @@ class _Given:
         for path, leaf in leaves(self.x).items():
             check_row_labels(leaf_name(name, path), leaf, **beside)
         self._rows = 0
+
+    def check_columns(self, names: Mapping[str, Names], train: Tree) -> None:
+        """Requires the inputs to have the columns of the training data, in any order."""
+        like = leaves(train)
+        for path, leaf in leaves(self.x).items():
+            if like[path].ndim > 1 and not is_text(like[path]):
+                own, width = leaf_name(self.name, path), like[path].shape[-1]
+                column_order(own, names_of(own, leaf), names.get(array_name("x_train", path)), "X_train", width)
 
     def inputs(self, change: _Change) -> Tree:
         """The inputs, checked; ``change`` takes a path, the data that was passed, and the array that was made of it."""

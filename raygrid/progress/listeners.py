@@ -142,6 +142,12 @@ def tell_left_out(text: str) -> None:
     log.warning("%s", text)
 
 
+@functools.cache
+def tell_slower(text: str) -> None:
+    """Says, once, why epochs run through ``model.fit``."""
+    log.info("%s", text)
+
+
 def set_verbosity(verbose: int) -> None:
     """Sets the level of the log ``raygrid``, and gives it an output if the program has set up none."""
     log.setLevel(logging.WARNING if verbose <= 0 else logging.INFO if verbose == 1 else logging.DEBUG)

@@ -18,7 +18,6 @@ import keras
 import tensorflow as tf
 
 from raygrid.base.keras_settings import KerasSettings
-from raygrid.base.once import first_time
 from raygrid.base.types import Builder, ModelDefinition, wants_training_data
 from raygrid.data.dataset_source import TrainingDatasets
 from raygrid.data.structures import Tree, map_leaves
@@ -27,7 +26,7 @@ from raygrid.data.training_arrays import TrainingArrays, TrainSettings
 from raygrid.errors import BuilderError
 from raygrid.grid.plan import Point
 from raygrid.grid.records import PointRecord
-from raygrid.progress.listeners import tell_left_out, tell_trained_apart
+from raygrid.progress.listeners import tell_left_out, tell_slower, tell_trained_apart
 from raygrid.store.checkpoints import Checkpoints, stops_of, training_key
 from raygrid.training.custom_gradients import release_custom_gradients
 from raygrid.training.epoch_hooks import NeedsFitError, train_with_callbacks, with_listeners
@@ -67,6 +66,7 @@ def train_points(
     checkpoints: Checkpoints | None = None,
     on_apart: Callable[[str], None] = tell_trained_apart,
     on_left_out: Callable[[str], None] = tell_left_out,
+    on_slower: Callable[[str], None] = tell_slower,
 ) -> None:
     """Trains points that differ only in when to stop: clears the session, seeds, builds, trains once, to the longest.
 
@@ -89,6 +89,7 @@ def train_points(
             all its points are finished. None: there are none.
         on_apart: called with the reason where points are trained one by one.
         on_left_out: called with a text for people where callbacks do not run.
+        on_slower: called with a text for people where epochs run through ``model.fit``.
     """
 
     def train(some: Sequence[Point]) -> None:
@@ -105,6 +106,7 @@ def train_points(
             checkpoints=checkpoints,
             on_apart=on_apart,
             on_left_out=on_left_out,
+            on_slower=on_slower,
         )
 
     def train_apart(reason: str) -> None:
@@ -180,7 +182,7 @@ def train_points(
         return new_callbacks(definition.callbacks, longest.config, on_left_out)
 
     try:
-        _train(new_model, callbacks, lambda: feeds[0], longest, group, programs, resumption)
+        _train(new_model, callbacks, lambda: feeds[0], longest, group, programs, resumption, on_slower)
     except StopsMatterError as stops_matter:
         train_apart(str(stops_matter))
         return
@@ -268,6 +270,7 @@ def _train(
     group: PointGroup,
     programs: TracedPrograms,
     resumption: Resumption,
+    on_slower: Callable[[str], None],
 ) -> None:
     model = publishable_model(new_model, feed_of_model)
     callbacks, feed = callbacks_of_user(), feed_of_model()
@@ -295,9 +298,7 @@ def _train(
                 group.begin_anew()
         # The trace, or a callback, may have left its marks on the model.
         model, callbacks, feed = new_model(), callbacks_of_user(), feed_of_model()
-    slower = f"Epochs run through model.fit, which is slower: {feed.why_fit or own_reason or of_callbacks}."
-    if first_time(slower):
-        log.info("%s", slower)
+    on_slower(f"Epochs run through model.fit, which is slower: {feed.why_fit or own_reason or of_callbacks}.")
     done = 0
     unknown = feed.why_no_checkpoint or own_reason or why_unknown_state(callbacks)
     if unknown is not None:

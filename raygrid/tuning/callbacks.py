@@ -16,7 +16,7 @@ from raygrid.base.stop_signals import HeldBack
 from raygrid.errors import AllTrialsFailedError, ClusterError
 from raygrid.grid.plan import Plan, Point, trainings
 from raygrid.grid.records import PointRecord
-from raygrid.progress.listeners import SearchListener, tell_left_out, tell_trained_apart
+from raygrid.progress.listeners import SearchListener, tell_left_out, tell_slower, tell_trained_apart
 from raygrid.progress.remedies import NOT_STARTED, with_remedy
 from raygrid.store.points import PointStore
 from raygrid.tuning.startup_faults import STARTUP_REMEDY, StartupFaults
@@ -89,6 +89,8 @@ class RecordingCallback(Callback):
             tell_trained_apart(result["trained_apart"])
         if "left_out" in result:
             tell_left_out(result["left_out"])
+        if "slower" in result:
+            tell_slower(result["slower"])
         for key in result["keys"] if result["epochs"] else ():
             if key not in self.records:
                 self._listener.point_epochs(self._points[key], result["first_epoch"], result["epochs"])

@@ -134,6 +134,7 @@ def run_trial(config: dict[str, Any], *, job: TrialJob, data: TrainingArrays | T
             checkpoints=training.checkpoints,
             on_apart=report.trained_apart,
             on_left_out=report.left_out,
+            on_slower=report.slower,
         )
 
 
@@ -177,6 +178,10 @@ class _Report:
     def left_out(self, text: str) -> None:
         """Takes which callbacks are left out, for the next report."""
         self._told["left_out"] = text
+
+    def slower(self, text: str) -> None:
+        """Takes why epochs run through ``model.fit``, for the next report."""
+        self._told["slower"] = text
 
     def worker_is_ready(self) -> None:
         """Reports that this worker is about to run code of the user's."""

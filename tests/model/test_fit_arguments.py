@@ -41,8 +41,6 @@ def folder(tmp_path: Path) -> Any:
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("class_weight", r"MLPClassifier(class_weight=...), or pass the weight of each row as sample_weight"),
-        ("validation_data", "pass its two parts: X_val=..., y_val=..."),
         ("objective", "the point with the lowest val_loss is chosen."),
         ("monitor", "look at model.results"),
         ("scoring", "fit(..., model_config={...})"),

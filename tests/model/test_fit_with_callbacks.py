@@ -25,9 +25,10 @@ def rising_rate(config: Any) -> list[Any]:
 
 def digest(model: GridSearchModel, **given: Any) -> str:
     """The digest of the code of a call."""
+    from raygrid.base.types import FitFunctions
     from raygrid.model.grid_search_model import _call_options
 
-    options = _call_options(False, True, False, given.get("callbacks"))
+    options = _call_options(False, True, False, FitFunctions(given.get("callbacks")))
     return model._call(options, None, CONFIG, X, X_VAL).identity.code["digest"]
 
 
@@ -105,7 +106,9 @@ def test_a_method_of_the_model_itself_can_be_given(tmp_path: Path) -> None:
     model = CallbackModel(tmp_path, "m", 0)
     model.fit(X, X_VAL, model_config=CONFIG, callbacks=model.twice_as_fast)
     assert model.history["learning_rate"] == pytest.approx([0.01, 0.0025, 0.000625])
-    definition = model._bare_definition(model.twice_as_fast)
+    from raygrid.base.types import FitFunctions
+
+    definition = model._bare_definition(FitFunctions(model.twice_as_fast))
     assert definition.callbacks is not None
     assert definition.callbacks.__self__._published is None  # type: ignore[attr-defined]
 

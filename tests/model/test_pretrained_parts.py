@@ -205,7 +205,7 @@ def test_it_is_a_parameter_as_others_are(tmp_path: Path) -> None:
     assert GridSearchModel(tmp_path).depends_on == ()
     both = AutoencoderResidualRegressor(tmp_path, depends_on=[path])
     assert both.autoencoder.depends_on == both.regressor.depends_on == (path,)
-    with pytest.raises(ArgumentError, match=r"depends_on is 'a\.h5'; it must be a list of paths of files"):
+    with pytest.raises(ArgumentError, match=r"depends_on is 'a\.h5', and no list of paths"):
         Pretrained(tmp_path, depends_on="a.h5")
     with pytest.raises(ArgumentError, match="it is a setting of the model"):
         model.fit(X, depends_on=[path])  # type: ignore[call-arg]

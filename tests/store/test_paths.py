@@ -71,7 +71,8 @@ def manifest() -> Manifest:
         context="c",
         winner={"key": "k", "point": 0},
         model_class="module:Class",
-        input_shape=[52],
+        input_shape={"image": [28, 28, 1], "text": [], "pair": [[2], [3]]},
+        input_dtypes={"image": "uint8", "text": "string", "pair/[0]": "float32", "pair/[1]": "int64"},
         versions={"keras": "3.15.1"},
         created="2026-01-02T03:04:05+00:00",
     )
@@ -99,6 +100,7 @@ def test_the_form_of_a_manifest_is_pinned() -> None:
         "winner",
         "model_class",
         "input_shape",
+        "input_dtypes",
         "versions",
         "created",
         "accepted_code",
@@ -156,6 +158,10 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(name: Any) -> None:
         {"input_shape": 5},
         {"input_shape": "52"},
         {"input_shape": [52.0]},
+        {"input_shape": {"image": 3}},
+        {"input_dtypes": {"image": "unknown"}},
+        {"input_dtypes": {"image": "object"}},
+        {"input_dtypes": ["float32"]},
         {"accepted_code": {}},
         {"accepted_code": ["x"]},
     ],
@@ -176,7 +182,7 @@ def test_a_manifest_without_a_field_that_decides_something_is_damaged(name: str)
         Manifest.from_json(value, SOURCE)
 
 
-@pytest.mark.parametrize("name", ["model_class", "input_shape", "versions", "created", "accepted_code"])
+@pytest.mark.parametrize("name", ["model_class", "input_shape", "input_dtypes", "versions", "created", "accepted_code"])
 def test_a_manifest_of_before_a_field_was_added_has_its_default(name: str) -> None:
     value = as_json()
     del value[name]
