@@ -261,7 +261,8 @@ def _load(
         target = list(getattr(found, "EMBEDDED_TARGETS", ())) or None
     if getattr(found, "USES_TARGETS", None) is True and target is None and (data is None or data.suffix != ".npz"):
         raise ArgumentError(f"--model {model} predicts a target.", remedy="Name its column with --target NAME.")
-    columns = Columns(features, target, getattr(found, "TARGET_IS_LABEL", False), runs)
+    is_label, apart = getattr(found, "TARGET_IS_LABEL", False), getattr(found, "TAKES_COLUMNS", False)
+    columns = Columns(features, target, is_label, runs, apart)
     if data is None and layout:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in layout)
         raise ArgumentError(
