@@ -36,8 +36,8 @@ PACKAGES = ("keras", "tensorflow", "ray", "numpy")
 class Result:
     """Memory in MB of 10**6 bytes; ``processes``: worker processes that trained, one after the other or together.
 
-    ``first_mb`` is the memory of the worker that grew most when its first point was recorded, ``layers`` how many blocks
-    of three layers each model has; 0: the autoencoder.
+    ``first_mb`` is the memory of the worker that grew most when its first point was recorded, ``layers`` how many
+    blocks of three layers each model has; 0: the autoencoder.
     """
 
     trials: int

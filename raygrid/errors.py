@@ -70,6 +70,11 @@ PYTHON: Mapping[str, str] = {
     "model_dir": "model_dir",
     "drop_missing": 'fit(..., missing="drop")',
     "drop_missing_of_file": 'read_data(..., missing="drop")',
+    "named_columns": "Pass a DataFrame, a pyarrow.Table or a dict of columns",
+    "steps_per_epoch": "steps_per_epoch=... to fit",
+    "validation_steps": "validation_steps=... to fit",
+    "no_scaler": "Pass scaler=None",
+    "no_target_scaler": "Pass target_scaler=None",
 }
 # Where a saved file is not what it was.
 RESTORE = "Put the file back from a copy, or $train_anew to train anew."

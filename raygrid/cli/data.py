@@ -12,6 +12,7 @@ import numpy as np
 from raygrid.base.types import Array
 from raygrid.data.column_names import NamedArray
 from raygrid.data.files.tables import read_data
+from raygrid.data.structures import Tree
 from raygrid.datasets import TEPData, load_tep
 from raygrid.errors import ArgumentError
 
@@ -30,21 +31,23 @@ class Columns:
         target: None: no targets.
         target_is_label: whether the target is kept as it is, text or number.
         runs: the column of run ids; None: none.
+        apart: whether the model takes a dict of columns, numbers and texts.
     """
 
     features: Sequence[str] | None = None
     target: Sequence[str] | None = None
     target_is_label: bool = False
     runs: str | None = None
+    apart: bool = False
 
 
 @dataclass(frozen=True)
 class SearchData:
-    """The arrays for ``fit``; None where there are none."""
+    """The arrays for ``fit``, or dicts of columns; None where there are none."""
 
-    X_train: Array | NamedArray
+    X_train: Tree | NamedArray
     X_val: Array | NamedArray | None = None
-    y_train: Array | NamedArray | None = None
+    y_train: Tree | NamedArray | None = None
     y_val: Array | NamedArray | None = None
     run_ids: Array | None = None
     val_run_ids: Array | None = None
@@ -64,7 +67,7 @@ def load_file(path: Path, columns: Columns, layout: Mapping[str, Any], windowed:
         windowed: whether rows follow each other, also where no column of run ids is named.
 
     Raises:
-        DataError: it cannot be read, or a column is not there or not numeric.
+        DataError: it cannot be read, or a column is not there or not of a type that the model takes.
         ArgumentError: what is asked for contradicts itself, or is not of such a file.
     """
     target = list(columns.target or [])
@@ -80,11 +83,12 @@ def load_file(path: Path, columns: Columns, layout: Mapping[str, Any], windowed:
         target=None if columns.target_is_label or not target else target,
         labels=labels or None,
         in_series=[columns.runs] if columns.runs else [] if windowed else None,
+        apart=columns.apart,
         **layout,
     )
-    y: Array | NamedArray | None = data.labels[target[0]] if columns.target_is_label and target else data.y
-    X: Array | NamedArray = data.X
-    if data.feature_names:
+    y: Tree | NamedArray | None = data.labels[target[0]] if columns.target_is_label and target else data.y
+    X: Tree | NamedArray = data.X
+    if data.feature_names and not columns.apart:
         X = NamedArray(data.X, data.feature_names)
         if data.y is not None and len(target) > 1:
             y = NamedArray(data.y, tuple(target))

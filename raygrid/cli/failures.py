@@ -46,6 +46,11 @@ COMMAND = {
     "model_dir": "--model-dir",
     "drop_missing": "--missing drop",
     "drop_missing_of_file": "--missing drop",
+    "named_columns": "Name a file with column names: Parquet, Arrow/Feather or CSV",
+    "steps_per_epoch": "--steps-per-epoch N",
+    "validation_steps": "--validation-steps N",
+    "no_scaler": "Write DEFAULT_SCALER = None in the class",
+    "no_target_scaler": "Write DEFAULT_TARGET_SCALER = None in the class",
 }
 
 

@@ -80,8 +80,23 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="What to do about rows of --data with missing values: refuse them, or leave them out.",
 )
 @click.option(
-    "--model", default="autoencoder", show_default=True, help="A built-in model, or package.module:Class of your own."
+    "--model",
+    default="autoencoder",
+    show_default=True,
+    help="A built-in model, or package.module:Class of your own, which may make its own datasets.",
 )
+@click.option(
+    "--verify-data",
+    is_flag=True,
+    help="Read all data_files of a class that makes its own datasets, also those that look as they did before.",
+)
+@click.option(
+    "--steps-per-epoch",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Batches of an epoch, where the class makes a dataset without an end.",
+)
+@click.option("--validation-steps", type=click.IntRange(min=1), metavar="N", help="The same for validation.")
 @click.option("--grid", type=LocalPath(folder=False), help="The grid: a JSON, YAML or TOML file.")
 @click.option(
     "--set",
@@ -131,6 +146,9 @@ def search(
     missing_values: list[str] | None,
     missing: str,
     model: str,
+    verify_data: bool,
+    steps_per_epoch: int | None,
+    validation_steps: int | None,
     grid: Path | None,
     settings: tuple[str, ...],
     config: Path | None,
@@ -153,6 +171,7 @@ def search(
     """Train every point of a grid in parallel and keep the best, or load it if that is done already."""
     from rich.console import Console
 
+    from raygrid.cli.dataset_options import dataset_arguments
     from raygrid.cli.display import ConsoleHandler, make_display
     from raygrid.cli.inputs import Asked, find_model, parse_settings, read_mapping
     from raygrid.cli.reports import print_outcome, print_plan
@@ -189,9 +208,20 @@ def search(
     asked = Asked(None if file is None else read_mapping(file), parse_settings(settings), single=config is not None)
     layout = {"delimiter": delimiter, "decimal": decimal, "encoding": encoding, "missing_values": missing_values}
     said = {name: value for name, value in layout.items() if value is not None}
-    arrays = _load(found, model, data, features, target, runs, said, missing).arguments()
-    if shuffle_split:
-        arrays["shuffle_split"] = True
+    makes_datasets = bool(getattr(searcher, "makes_datasets", False))
+    arrays = dataset_arguments(
+        model,
+        makes_datasets,
+        {"verify_data": verify_data, "steps_per_epoch": steps_per_epoch, "validation_steps": validation_steps},
+        {
+            **{"data": data, "features": features, "target": target, "run_column": runs},
+            **{"shuffle_split": shuffle_split, **layout, "missing": missing == "drop"},
+        },
+    )
+    if not makes_datasets:
+        arrays = _load(found, model, data, features, target, runs, said, missing).arguments()
+        if shuffle_split:
+            arrays["shuffle_split"] = True
     workers = max_concurrent or max(1, (os.cpu_count() or 1) // cpus_per_trial)
     how: dict[str, Any] = {
         "reset_experiment": reset,
@@ -231,7 +261,8 @@ def _load(
         target = list(getattr(found, "EMBEDDED_TARGETS", ())) or None
     if getattr(found, "USES_TARGETS", None) is True and target is None and (data is None or data.suffix != ".npz"):
         raise ArgumentError(f"--model {model} predicts a target.", remedy="Name its column with --target NAME.")
-    columns = Columns(features, target, getattr(found, "TARGET_IS_LABEL", False), runs)
+    is_label, apart = getattr(found, "TARGET_IS_LABEL", False), getattr(found, "TAKES_COLUMNS", False)
+    columns = Columns(features, target, is_label, runs, apart)
     if data is None and layout:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in layout)
         raise ArgumentError(

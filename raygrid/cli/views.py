@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,11 +66,18 @@ def show(model_dir: Path, prefix: str) -> None:
     for title, values in (("config", cached.config), ("metrics", cached.metrics), ("versions", manifest.versions)):
         _echo_block(title, values)
     _echo_block("settings", manifest.depends_on.get("settings", {}))
-    arrays = manifest.depends_on.get("data", {})
+    data = manifest.depends_on.get("data", {})
+    arrays = {name: entry for name, entry in data.items() if "path" not in entry}
     _echo_block("columns", {n: ", ".join(a["names"]) for n, a in arrays.items() if "names" in a})
-    _echo_block("data", {n: f"{'x'.join(map(str, a['shape']))}  digest {a['digest'][:12]}" for n, a in arrays.items()})
-    files = manifest.depends_on.get("files", {}).values()
-    _echo_block("files", {f["path"]: f"{counted(f['size'], 'byte')}  digest {f['digest'][:12]}" for f in files})
+    # What is no array, such as datasets, has no shape.
+    _echo_block("data", {n: f"{_shape_text(a['shape'])}digest {a['digest'][:12]}" for n, a in arrays.items()})
+    sizes = [(f["path"], f["size"], f["digest"]) for f in manifest.depends_on.get("files", {}).values()]
+    sizes += [(f["path"], *f["shape"], f["digest"]) for f in data.values() if "path" in f]
+    _echo_block("files", {path: f"{counted(size, 'byte')}  digest {digest[:12]}" for path, size, digest in sizes})
+
+
+def _shape_text(shape: Sequence[int]) -> str:
+    return f"{'x'.join(map(str, shape))}  " if shape else ""
 
 
 def _echo_block(title: str, values: Mapping[str, object]) -> None:

@@ -34,7 +34,8 @@ _NUMERIC_KINDS = "biuf"
 _ENCODE_LABELS = "Encode labels as integers, for example with classes, y = np.unique(y, return_inverse=True)."
 _LEAVE_OUT_OR_ENCODE = (
     "Leave these columns out, for example with X.drop(columns=[...]). Or encode them as numbers, such as one column of "
-    "0 and 1 per value (pandas.get_dummies). A model of your own takes columns as they are: pass dict(X)."
+    "0 and 1 per value (pandas.get_dummies). A model of your own takes columns as they are: pass dict(X), or set "
+    "TAKES_COLUMNS = True in its class."
 )
 _FIX_BY_KIND = {
     "c": "Pass the real and the imaginary part as two features.",
@@ -114,7 +115,10 @@ def as_input(name: str, value: object, missing: MissingValues, *, alone: bool) -
     Raises:
         DataTypeError, DataError: as `as_features`.
     """
-    texts = as_texts(name, value)
+    columns = _columns_of(value)
+    # Of a table of texts and numbers, the columns of texts are what is wrong.
+    mixed = columns is not None and not set(_NUMERIC_KINDS).isdisjoint(columns.kinds)
+    texts = None if mixed else as_texts(name, value)
     if texts is None:
         return as_features(name, value, missing, axes=2 if alone else 1)
     if texts.size == 0:
@@ -273,7 +277,7 @@ def _columns_of(value: object) -> _Columns | None:
             dtypes=tuple(str(dtype) for dtype in frame.dtypes),
             kinds=tuple(dtype.kind for dtype in frame.dtypes),
             rows=len(frame),
-            read=lambda i: _pandas_column(frame.iloc[:, i]),
+            read=lambda i: pandas_column(frame.iloc[:, i]),
             examples=lambda i: frame.iloc[:_ROWS_LOOKED_AT, i].dropna(),
             whole=frame.to_numpy if _is_one_array(frame.dtypes) else None,
         )
@@ -286,7 +290,7 @@ def _columns_of(value: object) -> _Columns | None:
             dtypes=tuple(str(type_) for type_ in types),
             kinds=tuple("f" if is_numeric_arrow_type(type_) else "O" for type_ in types),
             rows=frame.num_rows,
-            read=lambda i: _arrow_column(frame.column(i)),
+            read=lambda i: arrow_column(frame.column(i)),
             examples=lambda i: frame.column(i).slice(0, _ROWS_LOOKED_AT).to_pylist(),
         )
     return None
@@ -300,7 +304,8 @@ def _is_numeric_series(value: Any) -> bool:
     return hasattr(value, "iloc") and hasattr(value, "dtype") and value.dtype.kind in _NUMERIC_KINDS
 
 
-def _pandas_column(series: Any) -> Array:
+def pandas_column(series: Any) -> Array:
+    """A numeric Series of pandas as an array of its own type, with NaN where a value is missing."""
     dtype = series.dtype
     if isinstance(dtype, np.dtype):
         return np.asarray(series.to_numpy())
@@ -310,7 +315,8 @@ def _pandas_column(series: Any) -> Array:
     return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
-def _arrow_column(column: Any) -> Array:
+def arrow_column(column: Any) -> Array:
+    """A numeric ``pyarrow.ChunkedArray`` as an array of its own type, with NaN where a value is missing."""
     import pyarrow as pa
 
     if column.null_count or pa.types.is_decimal(column.type):
@@ -389,7 +395,7 @@ def _numeric_array(name: str, value: object, fix: str, missing: MissingValues) -
     if isinstance(value, np.ma.MaskedArray):
         missing.look_at_mask(name, value)
     try:
-        array: Array = _pandas_column(value) if _is_numeric_series(value) else np.asarray(value)
+        array: Array = pandas_column(value) if _is_numeric_series(value) else np.asarray(value)
     except (TypeError, ValueError) as error:
         raise DataError(
             f"{name} is a {type(value).__name__} that numpy cannot turn into an array: {error}.",

@@ -78,13 +78,14 @@ class DatasetSource:
         return []
 
     def digests(self, scaler: ScalerSetting = None) -> dict[str, dict[str, Any]]:
-        """``{"digest", "shape"}`` of each file and of what else is no code."""
+        """``{"digest", "shape"}`` of each file, with its path, and of what else is no code."""
         datasets = self.datasets
         steps: list[Any] = [datasets.steps_per_epoch, datasets.validation_steps]
         if datasets.class_weight is not None:
             steps.append(sorted(datasets.class_weight.items()))
         files = {
-            f"file {name}": {"digest": file["digest"], "shape": [file["size"]]} for name, file in self.files.items()
+            f"file {name}": {"digest": file["digest"], "shape": [file["size"]], "path": file["path"]}
+            for name, file in self.files.items()
         }
         return {DATASETS: {"digest": digest_json(steps), "shape": []}, **files}
 

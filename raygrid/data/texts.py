@@ -59,6 +59,29 @@ def is_text(array: Array) -> bool:
     return array.dtype.kind == "O"
 
 
+def is_text_type(arrow_type: Any) -> bool:
+    """Whether a column of this ``pyarrow.DataType`` holds texts, written out or as a dictionary."""
+    from pyarrow import types  # slow to import; most callers hold arrays
+
+    if types.is_dictionary(arrow_type):
+        arrow_type = arrow_type.value_type
+    return any(check(arrow_type) for check in (types.is_string, types.is_large_string, types.is_string_view))
+
+
+def texts_of_arrow(column: Any) -> Array:
+    """The texts of a ``pyarrow.ChunkedArray``, with None where one is missing; equal ones are the same object."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.large_string()).dictionary_encode()
+    chunk = column.combine_chunks()
+    distinct = chunk.dictionary.to_pylist()
+    texts = np.empty(len(distinct) + 1, object)
+    texts[: len(distinct)] = distinct
+    return np.asarray(texts[np.asarray(pc.fill_null(chunk.indices.cast(pa.int64()), len(distinct)))])
+
+
 def text_bytes(array: Array) -> int:
     """About what the texts of a checked array take in memory, in bytes."""
     return sum(sys.getsizeof(text) for text in array.flat) + array.nbytes

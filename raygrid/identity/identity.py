@@ -25,7 +25,8 @@ class Identity:
 
     Attributes:
         data: digest and shape of each array, in original units, the dtype that a model is fed, and the names of columns
-            that have some. Names change no result, so they are in no key.
+            that have some, and the paths of the files that datasets are made of. Names and paths change no result, so
+            they are in no key.
         code: name and digest of the builder.
         settings: seed, scaler, shuffling, dtype policy.
         files: digest, size and path of each file that the builder reads, see ``depended_files``. Where it lies changes

@@ -108,9 +108,12 @@ def _check(model: GridSearchModel, name: str, function: object, arrays: Mapping[
             f"{own} trains on an array, and datasets are given.",
             remedy="Pass X_train, or define a model of your own.",
         )
-    for setting, kind in (("scaler", model.scaler_kind), ("target_scaler", model.target_scaler_kind)):
+    for setting, kind, leave_out in (
+        ("scaler", model.scaler_kind, "$no_scaler"),
+        ("target_scaler", model.target_scaler_kind, "$no_target_scaler"),
+    ):
         if kind is not None:
             raise ArgumentError(
                 f"{setting} is {kind!r}, and datasets are not scaled.",
-                remedy=f"Pass {setting}=None, and scale in the dataset or with a Normalization layer.",
+                remedy=f"{leave_out}, and scale in the dataset or with a Normalization layer.",
             )

@@ -27,6 +27,7 @@ from raygrid.base.arguments import (
 from raygrid.base.files import decode_json, encode_json, make_folder
 from raygrid.base.keras_settings import global_dtype_policy, keras_settings
 from raygrid.base.types import Builder, FitFunctions, ModelDefinition
+from raygrid.data.columns_apart import data_by_column
 from raygrid.data.dataset_source import DatasetSource
 from raygrid.data.dropped_rows import DROP, ERROR, check_missing, drop_missing
 from raygrid.data.scaling import ScalerSetting, scaler_setting
@@ -81,6 +82,9 @@ class GridSearchModel(Parameters):
     - ``USES_TARGETS``: True: ``y_train`` is needed; False: it is refused; None: both work.
     - ``WINDOWED``: True: the model learns to reproduce windows of ``config["window"]`` rows, ``config["stride"]`` rows
       apart; ``input_shape`` is then ``(window, features)``.
+    - ``TAKES_COLUMNS``: True: the model has an input for each column, and is given a table (a DataFrame, a
+      ``pyarrow.Table``, a data file) as a dict of its columns by name: numbers and truth values as they are, texts as
+      texts. ``input_shape`` is then a dict of ``()``. Targets of several columns are a dict as well.
     - ``depends_on``: the files that ``build_model`` reads, such as weights of a pre-trained part; see the argument. In
       ``build_model``, ``self.depends_on`` holds them as absolute paths, in this order.
 
@@ -128,6 +132,7 @@ class GridSearchModel(Parameters):
     WINDOWED: ClassVar[bool] = False
     EXTRA_ARTIFACTS: ClassVar[tuple[str, ...]] = ()
     SINGLE_ARRAY: ClassVar[bool] = False
+    TAKES_COLUMNS: ClassVar[bool] = False
     data_files: ClassVar[Sequence[str | Path]] = ()
     # What a built-in model predicts of the embedded data.
     EMBEDDED_TARGETS: ClassVar[tuple[str, ...]] = ()
@@ -676,14 +681,15 @@ class GridSearchModel(Parameters):
                 f"shuffle_split draws single rows, and {type(self).__name__} learns windows of rows in order.",
                 remedy="Leave $shuffle_split out, or pass whole runs for validation as $val_runs.",
             )
+        given: dict[str, Any] = {"X_train": X_train, "X_val": X_val, **others}
+        if self.TAKES_COLUMNS:
+            given = data_by_column(type(self).__name__, data_apart(given))
         data = prepare_data(
-            X_train,
-            X_val,
+            **given,
             seed=self.seed,
             targets_are_labels=self._targets_are_labels(),
             single_array=self.SINGLE_ARRAY or self.WINDOWED,
             in_series=self.WINDOWED,
-            **others,
         )
         if self.USES_TARGETS is False and data.supervised:
             raise ArgumentError(

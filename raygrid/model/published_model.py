@@ -12,6 +12,7 @@ from raygrid.base.types import Array
 from raygrid.base.wording import counted
 from raygrid.data.checks import as_features, as_input, as_sample_weights, as_targets
 from raygrid.data.column_names import column_order, in_order, names_of, put_back
+from raygrid.data.columns_apart import columns_apart, targets_apart
 from raygrid.data.dataset_source import DATASETS
 from raygrid.data.missing_values import MissingValues
 from raygrid.data.precision import are_whole, cast, require_float32, unscaled_dtype
@@ -135,7 +136,8 @@ class PublishedModel:
 
     def _model_inputs(self, X: object, run_ids: object) -> tuple[Tree, Array | None]:
         """``X`` in the units that the model sees, and the number of each row's run."""
-        tree, trained = given_structure("X", X), self._trained_inputs()
+        X, trained = self._by_column(X), self._trained_inputs()
+        tree = given_structure("X", X)
         if isinstance(trained, RowSpec) and is_structure(X):
             # Says what it is, and what to do.
             as_features("X", X)
@@ -171,6 +173,12 @@ class PublishedModel:
                 require_float32(name, array)
                 scaled[path] = cast(array, self._unscaled_dtype(name, path, array))
         return filled(tree, scaled), runs
+
+    def _by_column(self, X: object) -> object:
+        """``X``, where it is a table and the model has an input for each column, as a dict of its columns."""
+        trained = self._trained_inputs()
+        by_column = isinstance(trained, dict) and all(row.shape == () for row in leaves(trained).values())
+        return columns_apart("X", X) if by_column else X
 
     def _trained_inputs(self) -> Tree | None:
         """What a row was in training; a legacy set does not say."""
@@ -222,7 +230,7 @@ class PublishedModel:
 
     def _model_targets(self, y: object, rows: int) -> Tree:
         """``y`` in the units that the model sees."""
-        tree = given_structure("y", y)
+        tree = given_structure("y", targets_apart("y", y) if any(self._target_paths()) else y)
         self._check_target_paths(tree)
         targets = filled(tree, {p: self.targets(leaf_name("y", p), leaf, rows, p) for p, leaf in leaves(tree).items()})
         scaled = leaves(self.scaling.scale_targets(targets))
@@ -282,7 +290,7 @@ class PublishedModel:
 
     def as_given(self, X: object, values: Tree) -> Any:
         """``values``, one for each column that was trained on, in the order of the columns of ``X``."""
-        given = leaves(given_structure("X", X))
+        given = leaves(given_structure("X", self._by_column(X)))
         found = {
             path: put_back(array, self._order_of_leaf(leaf_name("X", path), given[path], path))
             for path, array in leaves(values).items()

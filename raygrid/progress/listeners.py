@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from raygrid.base.once import first_time
 from raygrid.base.wording import counted
 from raygrid.grid.plan import Plan, Point
 from raygrid.grid.records import PointRecord
@@ -142,10 +143,10 @@ def tell_left_out(text: str) -> None:
     log.warning("%s", text)
 
 
-@functools.cache
 def tell_slower(text: str) -> None:
     """Says, once, why epochs run through ``model.fit``."""
-    log.info("%s", text)
+    if first_time(text):
+        log.info("%s", text)
 
 
 def set_verbosity(verbose: int) -> None:

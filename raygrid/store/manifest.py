@@ -173,6 +173,8 @@ def _check_depends_on(value: dict[str, Any]) -> None:
             raise ValueError(f"the entry of the data {name!r} is not a digest and a shape")
         if entry.get("dtype", TEXT) != TEXT:
             np.dtype(entry["dtype"])
+        if "path" in entry and not (isinstance(entry["path"], str) and len(shape) == 1):
+            raise ValueError(f"the entry of the data {name!r} is not a path and a size")
         if "names" in entry and not _are_names(entry["names"], shape):
             raise ValueError(f"the names of the data {name!r} are not one text for each column")
     if not all(isinstance(text, str) for text in code.values()):

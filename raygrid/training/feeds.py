@@ -140,9 +140,9 @@ class _DatasetFeed:
         self._class_weight = datasets.class_weight
         self._steps = (datasets.steps_per_epoch, datasets.validation_steps)
         specs = []
-        names = ("steps_per_epoch", "validation_steps")
-        for which, dataset, steps, argument in zip(("training", "validation"), made, self._steps, names, strict=True):
-            specs.append(_spec(f"the {which} dataset that {name} gave", dataset, steps, argument))
+        words = ("$steps_per_epoch", "$validation_steps")
+        for which, dataset, steps, word in zip(("training", "validation"), made, self._steps, words, strict=True):
+            specs.append(_spec(f"the {which} dataset that {name} gave", dataset, steps, word))
         _require_alike(name, *specs)
         x = keras.utils.unpack_x_y_sample_weight(specs[0])[0]
         self.inputs = InputSpec(map_leaves(_row, _as_tree(x)))
@@ -173,8 +173,8 @@ class _DatasetFeed:
         return float(model.evaluate(self._val, steps=self._steps[1], verbose=0, return_dict=True)["loss"])
 
 
-def _spec(name: str, dataset: Any, steps: int | None, argument: str) -> Any:
-    """Shapes and dtypes of a batch, the number of rows left open.
+def _spec(name: str, dataset: Any, steps: int | None, how_many: str) -> Any:
+    """Shapes and dtypes of a batch, the number of rows left open; ``how_many`` says in a remedy what gives ``steps``.
 
     Raises:
         BuilderError: it is no dataset.
@@ -191,9 +191,7 @@ def _spec(name: str, dataset: Any, steps: int | None, argument: str) -> Any:
             f"{name} is {_kind(dataset)}.", remedy="Make it a tf.data.Dataset or a keras.utils.PyDataset, in batches."
         )
     if endless and steps is None:
-        raise DataError(
-            f"{name} has no end.", remedy=f"Pass {argument}=... to fit, or leave repeat() out of the dataset."
-        )
+        raise DataError(f"{name} has no end.", remedy=f"Pass {how_many}, or leave repeat() out of the dataset.")
     if empty:
         raise DataError(f"{name} holds no batch.", remedy="Look at what it is made of.")
     if isinstance(dataset, tf.data.Dataset):

@@ -39,15 +39,20 @@ def check_backend() -> None:
     keras = sys.modules.get("keras")
     if keras is not None and hasattr(keras, "backend"):
         name = str(keras.backend.backend())
-        remedy = 'Set os.environ["KERAS_BACKEND"] = "tensorflow" before Keras is imported.'
+        remedy = 'set os.environ["KERAS_BACKEND"] = "tensorflow" before Keras is imported.'
     elif os.environ.get("KERAS_BACKEND"):
-        name, remedy = os.environ["KERAS_BACKEND"], "Run 'export KERAS_BACKEND=tensorflow' first."
+        name, remedy = os.environ["KERAS_BACKEND"], "run 'export KERAS_BACKEND=tensorflow' first."
     else:
         path, saved = keras_json()
         name = str(saved.get("backend", "tensorflow"))
-        remedy = f"""Run 'export KERAS_BACKEND=tensorflow' first, or put "backend": "tensorflow" into {path}."""
+        remedy = f"""run 'export KERAS_BACKEND=tensorflow' first, or put "backend": "tensorflow" into {path}."""
     if name != "tensorflow":
-        raise BackendError(f"Keras is set to the backend {name!r}, and raygrid trains with TensorFlow.", remedy=remedy)
+        raise BackendError(
+            f"Keras is set to the backend {name!r}, and raygrid trains with TensorFlow: its epochs in a graph, traced "
+            "programs, batches, checkpoints and GPU set-up are written against it, and another backend would need its "
+            "own, or model.fit without them.",
+            remedy=f"A Keras 3 model of keras.layers and keras.ops trains on TensorFlow unchanged: {remedy}",
+        )
 
 
 def load_tensorflow() -> None:

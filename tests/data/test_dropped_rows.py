@@ -237,7 +237,7 @@ def test_the_error_says_what_would_be_left(given: dict[str, Any], said: str) -> 
 
 @pytest.mark.parametrize("value", ["fill", None, True, 0])
 def test_any_other_way_is_refused(value: object) -> None:
-    with pytest.raises(ArgumentError, match=r"missing is .*, and says what to do about rows with missing values"):
+    with pytest.raises(ArgumentError, match=r"missing is .* Pass 'error' to refuse them, or 'drop'"):
         check_missing(value)
 
 
@@ -307,7 +307,7 @@ def test_a_column_of_texts_is_named_with_three_of_its_values_and_what_to_do(tmp_
     message = str(caught.value)
     assert "columns that are not numeric: 'level' (" in message
     assert ", such as 'low', 'mid', 'high'). Leave the" in message
-    assert "ncode them" in message and "Embedding in a model of your own" in message
+    assert "ncode them" in message and "TAKES_COLUMNS = True" in message
 
 
 def test_nothing_is_said_at_the_level_of_progress(caplog: pytest.LogCaptureFixture) -> None:

@@ -237,7 +237,7 @@ class Forgetful(SmallWindows):
 
 
 def test_a_windowed_model_without_a_stride_is_told_to_declare_it(tmp_path: Path) -> None:
-    with pytest.raises(GridError, match="Forgetful learns windows, but its configs have no 'stride'. Add it to DEF"):
+    with pytest.raises(GridError, match=r"Forgetful learns windows, but its configs have no 'stride'\. Add it to DEF"):
         Forgetful(tmp_path, "own", 0).fit(X, model_config={})
 
 

@@ -21,7 +21,8 @@ from raygrid.base.arguments import local_path
 from raygrid.base.memory import require_memory
 from raygrid.base.types import Array
 from raygrid.base.wording import counted
-from raygrid.data.checks import as_features, as_targets, is_numeric_arrow_type, such_as
+from raygrid.data.checks import as_features, as_input, as_targets, is_numeric_arrow_type, such_as
+from raygrid.data.columns_apart import columns_apart
 from raygrid.data.dropped_rows import DROP, ERROR, check_missing, rows_to_keep, without_rows
 from raygrid.data.files.arrow_sizes import decoded_bytes
 from raygrid.data.files.csv_files import CsvFile
@@ -29,6 +30,8 @@ from raygrid.data.files.csv_layout import CsvOptions, is_number
 from raygrid.data.files.numpy_files import read_npy, read_npz
 from raygrid.data.index_columns import NO_INDEX, is_nameless, pandas_index, row_numbers
 from raygrid.data.missing_values import TRAINING, VALIDATION, MissingValues
+from raygrid.data.structures import Tree
+from raygrid.data.texts import is_text_type
 from raygrid.errors import WRITE_AGAIN, ArgumentError, DataError, DataTypeError, literal
 
 _LOG = logging.getLogger("raygrid")
@@ -57,8 +60,10 @@ _VALUES_IN_MESSAGE = 3
 _CHOOSE = "choose columns with $features"
 _ENCODE = (
     "write a file with numbers in their place, such as one column of 0 and 1 per value (pandas.get_dummies), or whole "
-    "numbers for an Embedding in a model of your own"
+    "numbers for an Embedding in a model of your own. Or take the columns as they are in a class with "
+    "TAKES_COLUMNS = True"
 )
+_AS_NUMBERS_OR_TEXTS = "write them as numbers or texts, such as a time as the seconds since a start"
 # Among so many rows, the values that a message shows are looked for.
 _ROWS_LOOKED_AT = 10_000
 
@@ -68,16 +73,18 @@ class DataFile:
     """The arrays of one data file.
 
     Attributes:
-        X: floats, integers or booleans as ``as_features`` gives them, shape (rows, ..., features).
-        y: float32, float64, int32 or int64, shape (rows,) for one target column, (rows, targets) for several; or None.
+        X: floats, integers or booleans as ``as_features`` gives them, shape (rows, ..., features); or a dict of
+            columns, each of shape (rows,) and as ``as_input`` gives it.
+        y: float32, float64, int32 or int64, shape (rows,) for one target column, (rows, targets) for several; or a dict
+            of these columns; or None.
         X_val: validation features, where an .npz file holds them.
         y_val: validation targets, where an .npz file holds them.
         labels: the columns that were asked for as labels, by name, shape (rows,), of their own type.
         feature_names: the columns of ``X``; empty for .npz and .npy files, which have no names.
     """
 
-    X: Array
-    y: Array | None = None
+    X: Tree
+    y: Tree | None = None
     X_val: Array | None = None
     y_val: Array | None = None
     feature_names: tuple[str, ...] = ()
@@ -86,11 +93,15 @@ class DataFile:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which columns play which part; ``features`` None stands for all that play no other."""
+    """Which columns play which part; ``features`` None stands for all that play no other.
+
+    Where they are read ``apart``, features may be texts.
+    """
 
     features: list[str] | None
     targets: list[str]
     labels: list[str]
+    apart: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -130,6 +141,7 @@ def read_data(
     missing_values: Sequence[str] | None = None,
     missing: str = ERROR,
     in_series: Sequence[str] | None = None,
+    apart: bool = False,
 ) -> DataFile:
     """Read a data file, chosen by its suffix.
 
@@ -152,9 +164,11 @@ def read_data(
             the columns are left out, and one line of the log says how many.
         in_series: where rows follow each other, the column among ``labels`` that says which run a row belongs to, or
             none for a single run; no row is dropped from within a run then. None: each row is by itself.
+        apart: whether ``X`` is a dict of its columns, each of its own type: whole numbers, floats, truth values or
+            texts. So is ``y`` with several target columns.
 
     Raises:
-        DataTypeError: a column or array that is not numeric.
+        DataTypeError: a column or array that is not numeric, or, of features that are read apart, no text either.
         DataError: a file that is missing, empty, damaged, of an unknown kind or too big for the memory; a
             column that is unknown, chosen twice, without a name, or has missing values, or that only numbers the rows.
         ArgumentError: ``path`` is an address such as ``s3://...``; columns are chosen from a file that has no names; an
@@ -177,7 +191,12 @@ def read_data(
             remedy="Leave them out.",
         )
     if suffix not in _NUMPY:
-        return _read_columns(file, suffix, _Columns(features, target or [], labels or []), options, rows)
+        return _read_columns(file, suffix, _Columns(features, target or [], labels or [], apart), options, rows)
+    if apart:
+        raise DataError(
+            f"{file}: a {suffix} file has no column names, and the model takes its columns by name.",
+            remedy="Write a Parquet, Arrow or CSV file.",
+        )
     if features or target or labels:
         raise ArgumentError(
             f"{file}: a {suffix} file has no column names to choose by.",
@@ -251,14 +270,29 @@ def _read_columns(file: Path, suffix: str, asked: _Columns, options: CsvOptions,
     table = table.replace_schema_metadata(NO_INDEX)
     table = _without_missing(file, table, [*names, *chosen.targets, *chosen.labels], rows)
     missing = rows.missing_values()
-    X = as_features(f"X of {file.name}", table.select(names), missing)
+    X: Tree
+    if asked.apart:
+        columns = columns_apart(str(file), table.select(names))
+        assert isinstance(columns, Mapping)
+        X = {name: as_input(_column_of(file, name), a, missing, alone=False) for name, a in columns.items()}
+    else:
+        X = as_features(f"X of {file.name}", table.select(names), missing)
     labels = {name: _as_labels(file, name, table.column(name)) for name in chosen.labels}
-    y = None
-    if chosen.targets:
+    y: Tree | None = None
+    if asked.apart and len(chosen.targets) > 1:
+        y = {
+            name: as_targets(_column_of(file, name), table.select([name]), table.num_rows, missing).reshape(-1)
+            for name in chosen.targets
+        }
+    elif chosen.targets:
         y = as_targets(f"y of {file.name}", table.select(chosen.targets), table.num_rows, missing)
         y = y.reshape(-1) if len(chosen.targets) == 1 else y
     missing.require_none()
     return DataFile(X, y, feature_names=tuple(names), labels=labels)
+
+
+def _column_of(file: Path, name: str) -> str:
+    return f"column {name!r} of {file.name}"
 
 
 def _without_missing(file: Path, table: Any, names: list[str], rows: _Rows) -> Any:
@@ -307,16 +341,23 @@ def _read_parquet(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
             f"{file} is damaged, or not a .parquet file: its description of columns has {footer_bytes:,} bytes.",
             remedy=WRITE_AGAIN,
         )
-    # Labels stay in the form in which a file repeats one text at no cost.
-    with pq.ParquetFile(file, read_dictionary=asked.labels) as parquet:
+    # Labels and texts stay in the form in which a file repeats one text at no cost.
+    texts = pq.read_schema(file).names if asked.apart else asked.labels
+    with pq.ParquetFile(file, read_dictionary=texts) as parquet:
         chosen = _choose(file, parquet.schema_arrow.names, asked, parquet.schema_arrow.metadata)
         _check_numeric(file, parquet.schema_arrow, chosen, lambda name: _first_of_parquet(parquet, name))
-        require_memory(file, _parquet_rows(parquet, set(chosen.names)) * len(chosen.names) * _VALUE_BYTES)
+        rows, text_bytes = _parquet_sizes(parquet, set(chosen.names))
+        # Of texts, twice: once in the table, once as Python's own.
+        needed = rows * len(chosen.names) * _VALUE_BYTES + (2 * text_bytes if asked.apart else 0)
+        require_memory(file, needed)
         return parquet.read(columns=chosen.names), chosen
 
 
-def _parquet_rows(parquet: Any, names: set[str]) -> int:
-    """The most rows of which any part of a Parquet file speaks: those of a damaged one contradict each other."""
+def _parquet_sizes(parquet: Any, names: set[str]) -> tuple[int, int]:
+    """The most rows of which any part of a Parquet file speaks, and the bytes of its texts without compression.
+
+    The rows that a damaged file speaks of contradict each other.
+    """
     metadata = parquet.metadata
     # A column in a column has both names, joined with a dot, which a plain column's name may have as well.
     paths = [parquet.schema.column(i).path for i in range(metadata.num_columns)]
@@ -326,7 +367,9 @@ def _parquet_rows(parquet: Any, names: set[str]) -> int:
         # Raises for a damaged description of a column; asking for that itself would end the process in C++ (Arrow 26).
         next(parquet.iter_batches(1, row_groups=[i], columns=sorted(names), use_threads=False), None)
     values = [sum(group.column(i).num_values for group in groups) for i in chosen]
-    return int(max(metadata.num_rows, sum(group.num_rows for group in groups), *values, 0))
+    texts = [i for i in chosen if parquet.schema.column(i).physical_type == "BYTE_ARRAY"]
+    text_bytes = sum(max(0, group.column(i).total_uncompressed_size) for i in texts for group in groups)
+    return int(max(metadata.num_rows, sum(group.num_rows for group in groups), *values, 0)), text_bytes
 
 
 def _read_ipc(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
@@ -341,7 +384,8 @@ def _read_ipc(file: Path, asked: _Columns) -> tuple[Any, _Columns]:
         _check_numeric(file, reader.schema, chosen, lambda name: _first_of_ipc(reader, name))
         start = 8 if is_file else 0
         table_bytes, rows = decoded_bytes(file, start)
-        require_memory(file, table_bytes + rows * _ARRAY_BYTES * len(chosen.names))
+        # Texts become Python's own beside those of the table.
+        require_memory(file, table_bytes * (2 if asked.apart else 1) + rows * _ARRAY_BYTES * len(chosen.names))
         stream.seek(start)
         batches = pa.ipc.open_stream(stream)
         if not batches.schema.equals(reader.schema):
@@ -369,7 +413,7 @@ def _choose(file: Path, names: list[str], asked: _Columns, metadata: Mapping[byt
     if both:
         raise DataError(f"{_quoted(both)} is both a feature and the target.", remedy="Leave it out of one of the two.")
     chosen = asked.features if asked.features is not None else _features(file, names, asked, metadata)
-    return _Columns(chosen, asked.targets, asked.labels)
+    return _Columns(chosen, asked.targets, asked.labels, asked.apart)
 
 
 def _features(file: Path, names: list[str], asked: _Columns, metadata: Mapping[bytes, bytes] | None) -> list[str]:
@@ -413,7 +457,7 @@ def _refuse_row_numbers(file: Path, table: Any, features: list[str]) -> None:
 
 
 def _check_numeric(file: Path, schema: Any, chosen: _Columns, values: Callable[[str], Iterable[Any]]) -> None:
-    """Refuses columns that are not numeric.
+    """Refuses columns that are not numeric; features that are read apart may be texts as well.
 
     Args:
         file: it appears in the message.
@@ -425,7 +469,12 @@ def _check_numeric(file: Path, schema: Any, chosen: _Columns, values: Callable[[
         DataTypeError: names the columns, with values of each, and says what to do.
     """
     features, targets = chosen.features or [], chosen.targets
-    wrong = [name for name in features + targets if not is_numeric_arrow_type(schema.field(name).type)]
+    wrong = [
+        name
+        for name in features + targets
+        if not is_numeric_arrow_type(schema.field(name).type)
+        and not (chosen.apart and name in features and is_text_type(schema.field(name).type))
+    ]
     if not wrong:
         return
     shown = wrong[:_NAMES_IN_MESSAGE]
@@ -433,12 +482,14 @@ def _check_numeric(file: Path, schema: Any, chosen: _Columns, values: Callable[[
     described += [repr(name) for name in wrong[_NAMES_IN_MESSAGE:]]
     fixes = []
     if any(name in features for name in wrong):
-        fixes.append(f"Leave them out: {_CHOOSE}. Or encode them: {_ENCODE}.")
+        how = _AS_NUMBERS_OR_TEXTS if chosen.apart else f"encode them: {_ENCODE}"
+        fixes.append(f"Leave them out: {_CHOOSE}. Or {how}.")
     if any(name in targets for name in wrong):
         fixes.append(
             "Encode a target of labels as integers, for example with classes, y = np.unique(y, return_inverse=True)."
         )
-    raise DataTypeError(f"{file} has columns that are not numeric: {_first_of(described)}.", remedy=" ".join(fixes))
+    what = "neither numeric nor texts" if chosen.apart and any(name in features for name in wrong) else "not numeric"
+    raise DataTypeError(f"{file} has columns that are {what}: {_first_of(described)}.", remedy=" ".join(fixes))
 
 
 def _not_numbers(column: Any, decimal: str) -> Iterable[str]:
