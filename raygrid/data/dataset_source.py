@@ -61,12 +61,19 @@ class DatasetSource:
         return []
 
     def digests(self, scaler: ScalerSetting = None) -> dict[str, dict[str, Any]]:
-        """``{"digest", "shape"}`` of each file and of what else is no code."""
-        steps = [self.datasets.steps_per_epoch, self.datasets.validation_steps]
+        """``{"digest", "shape", "path"}`` of each file, whose shape is its size; and that it is no arrays."""
         files = {
-            f"file {name}": {"digest": file["digest"], "shape": [file["size"]]} for name, file in self.files.items()
+            f"file {name}": {"digest": file["digest"], "shape": [file["size"]], "path": file["path"]}
+            for name, file in self.files.items()
         }
-        return {DATASETS: {"digest": digest_json(steps), "shape": []}, **files}
+        return {DATASETS: {"digest": digest_json(DATASETS), "shape": []}, **files}
+
+    def settings(self) -> dict[str, int | None]:
+        """What else results depend on."""
+        return {
+            "steps_per_epoch": self.datasets.steps_per_epoch,
+            "validation_steps": self.datasets.validation_steps,
+        }
 
 
 class PreparedDatasets:
