@@ -78,16 +78,24 @@ class DatasetSource:
         return []
 
     def digests(self, scaler: ScalerSetting = None) -> dict[str, dict[str, Any]]:
-        """``{"digest", "shape"}`` of each file, with its path, and of what else is no code."""
-        datasets = self.datasets
-        steps: list[Any] = [datasets.steps_per_epoch, datasets.validation_steps]
-        if datasets.class_weight is not None:
-            steps.append(sorted(datasets.class_weight.items()))
+        """``{"digest", "shape", "path"}`` of each file, whose shape is its size; and that it is no arrays."""
         files = {
             f"file {name}": {"digest": file["digest"], "shape": [file["size"]], "path": file["path"]}
             for name, file in self.files.items()
         }
-        return {DATASETS: {"digest": digest_json(steps), "shape": []}, **files}
+        return {DATASETS: {"digest": digest_json(DATASETS), "shape": []}, **files}
+
+    def settings(self) -> dict[str, Any]:
+        """What else results depend on."""
+        weights = self.datasets.class_weight
+        by_class = (
+            {} if weights is None else {"class_weight": {str(label): weights[label] for label in sorted(weights)}}
+        )
+        return {
+            "steps_per_epoch": self.datasets.steps_per_epoch,
+            "validation_steps": self.datasets.validation_steps,
+            **by_class,
+        }
 
 
 class PreparedDatasets:

@@ -13,11 +13,15 @@ _GATHER = (
     "Gather its batches with np.concatenate, and pass them as X_train and y_train: arrays in memory, or in a "
     "memory-mapped .npy file."
 )
+_MAKE = (
+    "With a model of your own, pass a function that makes it: fit(data=lambda config: (train, validation)). Otherwise "
+    f"{_GATHER[0].lower()}{_GATHER[1:]}"
+)
 _KEYS_IN_MESSAGE = 5
 _DENSE = "Pass a dense array, for example {name}.toarray()."
 # Top-level package and name of a class, or of one that it derives from, to what it is and what to do.
 _BY_CLASS = {
-    ("tensorflow", "DatasetV2"): ("a tf.data.Dataset", _GATHER),
+    ("tensorflow", "DatasetV2"): ("a tf.data.Dataset", _MAKE),
     ("tensorflow", "RaggedTensor"): (
         "a tf.RaggedTensor",
         "Pad its rows to the same shape, for example with {name}.to_tensor().",
@@ -26,7 +30,7 @@ _BY_CLASS = {
         "a tf.SparseTensor",
         "Pass a dense array, for example tf.sparse.to_dense({name}).",
     ),
-    ("keras", "PyDataset"): ("a keras.utils.PyDataset", _GATHER),
+    ("keras", "PyDataset"): ("a keras.utils.PyDataset", _MAKE),
     ("keras", "KerasTensor"): ("a symbol of a Keras model, without values", "Pass the data itself."),
     ("torch", "DataLoader"): ("a DataLoader of torch", _GATHER),
     ("torch", "Dataset"): ("a Dataset of torch", _GATHER),

@@ -146,15 +146,15 @@ def _matching(name: str, pattern: Path) -> Iterator[tuple[str, str]]:
         return
     found = sorted(path for path in glob.glob(str(pattern), recursive=True) if _is_file(path))
     if not found:
-        raise ArgumentError(f"{name} names {pattern}, and no file matches it.", remedy=_CHECK.format(name=name))
+        raise ArgumentError(f"{name} names {pattern}, and no file matches it.", remedy=_check_path(name))
     fixed = next(folder for folder in pattern.parents if not glob.has_magic(str(folder)))
     for path in found:
         yield os.path.relpath(path, fixed), path
 
 
-_CHECK = (
-    "Check the path, or leave it out of {name}; a relative one begins in the folder where the model object was made."
-)
+def _check_path(name: str) -> str:
+    begins = "the folder where the model object was made" if name == "depends_on" else "the working folder"
+    return f"Check the path, or leave it out of {name}; a relative one begins in {begins}."
 
 
 def _require_file(name: str, path: Path) -> None:
@@ -164,7 +164,7 @@ def _require_file(name: str, path: Path) -> None:
         )
     if not _is_file(path):
         what = "which is not a regular file" if path.exists() else "and there is no such file"
-        raise ArgumentError(f"{name} names {path}, {what}.", remedy=_CHECK.format(name=name))
+        raise ArgumentError(f"{name} names {path}, {what}.", remedy=_check_path(name))
 
 
 def _is_file(path: str | Path) -> bool:

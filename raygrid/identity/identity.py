@@ -25,8 +25,8 @@ class Identity:
 
     Attributes:
         data: digest and shape of each array, in original units, the dtype that a model is fed, and the names of columns
-            that have some, and the paths of the files that datasets are made of. Names and paths change no result, so
-            they are in no key.
+            that have some; of each file that datasets are made of, digest, size and path. Names and paths change no
+            result, so they are in no key.
         code: name and digest of the builder.
         settings: seed, scaler, shuffling, dtype policy.
         files: digest, size and path of each file that the builder reads, see ``depended_files``. Where it lies changes
@@ -78,6 +78,9 @@ class Identity:
         old_data = saved.get("data", {})
         for name in sorted({*self.data, *old_data}):
             old, new = old_data.get(name), self.data.get(name)
+            if "path" in (new or old or {}):
+                lines += _different_files(*({name: _as_file(entry)} if entry else {} for entry in (old, new)))
+                continue
             renamed = names_differ((old or {}).get("names"), (new or {}).get("names"))
             if old is None or new is None or _what_counts(name, old) != _what_counts(name, new):
                 was, now = _array_text(name, old), _array_text(name, new)
@@ -137,6 +140,11 @@ def _different_files(before: Mapping[str, Any], today: Mapping[str, Any]) -> lis
             moved = f"{old['path']}, " if old is not None and old["path"] != path else ""
             lines.append(f"file {path}: was {moved}{_file_text(old)}, now {_file_text(new)}")
     return lines
+
+
+def _as_file(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of a file that stands among the data, as it would stand among the files of the model."""
+    return {**entry, "size": entry["shape"][0]}
 
 
 def _content(entry: Mapping[str, Any]) -> list[Any]:

@@ -14,7 +14,7 @@ from raygrid.data.training_data import TrainingData
 from raygrid.data.windows import check_window_configs
 from raygrid.errors import ArgumentError
 from raygrid.grid.request import Request
-from raygrid.identity.files import remember_digests
+from raygrid.identity.files import digest_files, remember_digests
 from raygrid.identity.identity import Identity
 from raygrid.model.asked_datasets import try_datasets
 from raygrid.model.fit_plan import FitPlan, Task
@@ -93,10 +93,16 @@ class FitCall:
         return Task(request, None, current_experiment(paths))
 
     def check(self, request: Request, warn: bool = True) -> None:
-        """Refuses data that cannot be trained on, and warns of what is lost where it is cast and not scaled."""
+        """Refuses data that cannot be trained on, and warns of what is lost where it is cast and not scaled.
+
+        Args:
+            request: what is to be trained.
+            warn: whether this is the first look: it warns, and makes datasets.
+        """
         model, data = self.model, self.data
         if isinstance(data, DatasetSource):
-            try_datasets(model, data, next(iter(request.configs())))
+            if warn:
+                try_datasets(model, data, next(iter(request.configs())))
             return
         if model.WINDOWED:
             series = {"X_train": (data.runs_train, data.rows), "X_val": (data.runs_val, data.val_rows)}
@@ -133,9 +139,15 @@ class FitCall:
         Raises:
             ArgumentError: one holds something else than when the call began.
         """
-        today = self.model.files_read(verify=True)
-        for part in {**self.identity.files, **today}:
-            before, now = self.identity.files.get(part), today.get(part)
+        known, today = dict(self.identity.files), self.model.files_read(verify=True)
+        if isinstance(self.data, DatasetSource):
+            # They may be too large to be read once more: what looks as it did is taken for the same.
+            paths = [str(file["path"]) for file in self.data.files.values()]
+            now_there = digest_files(paths, False, self.paths.digests_path, "data_files")
+            known |= {str(file["path"]): dict(file) for file in self.data.files.values()}
+            today |= {path: {**file, "path": path} for path, file in now_there.items()}
+        for part in {**known, **today}:
+            before, now = known.get(part), today.get(part)
             if before is None or now is None or before["digest"] != now["digest"]:
                 path = (now or before or {})["path"]
                 raise ArgumentError(f"{path} was changed since this call began.", remedy="Call it again.")

@@ -738,6 +738,7 @@ class GridSearchModel(Parameters):
                 "shuffle": self.shuffle,
                 "dtype_policy": self.dtype_policy or global_dtype_policy(),
                 **keras_settings().to_json(),
+                **(data.settings() if isinstance(data, DatasetSource) else {}),
             },
             files=self.files_read(),
         )

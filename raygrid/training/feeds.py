@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from raygrid.data.class_weights import checked_class_weight
@@ -48,6 +51,9 @@ class Feed(Protocol):
     def fit_arguments(self, epochs: int, seed: int, done: int) -> dict[str, Any]:
         """The arguments of ``model.fit`` that speak of data, to go on after ``done`` epochs."""
 
+    def ends_quietly(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps Keras from warning of the end of data that has no known length."""
+
     def val_batch(self) -> tuple[Any, ...]:
         """A batch of the validation data."""
 
@@ -56,15 +62,18 @@ class Feed(Protocol):
 
 
 def feed_of(
-    data: TrainingArrays | TrainingDatasets, config: Config, settings: TrainSettings, class_weight: Any = None
+    data: TrainingArrays | TrainingDatasets,
+    config: Config,
+    settings: TrainSettings,
+    class_weight: Any = None,
+    begin: Callable[[], None] | None = None,
 ) -> Feed:
     """What a training of ``config`` is fed; datasets are made here.
 
     Args:
-        data: of the search.
-        config: the point's.
-        settings: shuffling and windows.
+        data, config, settings: of the training.
         class_weight: what the user's function gave for the config; it multiplies the weights of the training rows.
+        begin: begins its session, with its seeds, once more; None: there is none, and datasets are looked into.
 
     Raises:
         ArgumentError: ``class_weight`` cannot be right.
@@ -74,7 +83,7 @@ def feed_of(
     if isinstance(data, TrainingDatasets):
         if weights is not None:
             data = replace(data, class_weight=dataset_class_weight(weights))
-        return _DatasetFeed(data, config)
+        return DatasetFeed(data, config, settings, begin)
     return _ArrayFeed(data if weights is None else with_class_weights(data, weights), config, settings)
 
 
@@ -112,7 +121,11 @@ class _ArrayFeed:
             "steps_per_epoch": train.steps(batch_size),
             "validation_data": validation_data(arrays, config, settings),
             "validation_batch_size": batch_size,
+            "shuffle": False,
         }
+
+    def ends_quietly(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
     def val_batch(self) -> tuple[Any, ...]:
         return next(iter(self._val_batches()))
@@ -124,28 +137,46 @@ class _ArrayFeed:
         return val_items(self._arrays, self._config, self._settings).in_order(self._config["batch_size"])
 
 
-class _DatasetFeed:
+class DatasetFeed:
+    """The datasets of a config, as a ``Feed``.
+
+    Attributes:
+        has_targets: whether they give targets beside inputs.
+    """
+
     x_train: Tree | None = None
     why_fit: str | None = "it trains on datasets"
     why_no_checkpoint: str | None = "it trains on datasets, which may remember what they gave"
 
-    def __init__(self, datasets: TrainingDatasets, config: Config) -> None:
+    def __init__(
+        self, datasets: TrainingDatasets, config: Config, settings: TrainSettings, begin: Callable[[], None] | None
+    ) -> None:
         name = datasets.name
         made = datasets.make(dict(config))
         if not isinstance(made, tuple | list) or len(made) != 2:
+            of = f" of {len(made)}" if isinstance(made, tuple | list) else ""
             raise BuilderError(
-                f"{name} gave {_kind(made)}.", remedy="Return (train, validation), two datasets of the same structure."
+                f"{name} gave {_kind(made)}{of}.",
+                remedy="Return (train, validation), two datasets of the same structure.",
             )
-        self._train, self._val = made
         self._class_weight = datasets.class_weight
+        self._shuffle = settings.shuffle
         self._steps = (datasets.steps_per_epoch, datasets.validation_steps)
         specs = []
         words = ("$steps_per_epoch", "$validation_steps")
         for which, dataset, steps, word in zip(("training", "validation"), made, self._steps, words, strict=True):
-            specs.append(_spec(f"the {which} dataset that {name} gave", dataset, steps, word))
+            called = f"the {which} dataset that {name} gave"
+            specs.append(_spec(called, dataset, steps, word))
+            if begin is None:
+                _require_a_batch(called, dataset)
         _require_alike(name, *specs)
-        x = keras.utils.unpack_x_y_sample_weight(specs[0])[0]
-        self.inputs = InputSpec(map_leaves(_row, _as_tree(x)))
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(specs[0])
+        self.inputs, self.has_targets = InputSpec(map_leaves(_row, _as_tree(x))), y is not None
+        if begin is not None and any(isinstance(dataset, keras.utils.PyDataset) for dataset in made):
+            # To look at a batch of it was to draw from it, which the training must not notice.
+            begin()
+            made = datasets.make(dict(config))
+        self._train, self._val = made
 
     def steps(self) -> int | None:
         return self._steps[0]
@@ -163,14 +194,24 @@ class _DatasetFeed:
             "validation_data": self._val,
             "validation_steps": self._steps[1],
             "class_weight": self._class_weight,
+            # Keras shuffles no other ones, and warns where it is asked to.
+            "shuffle": self._shuffle and getattr(self._train, "num_batches", None) is not None,
         }
+
+    @contextlib.contextmanager
+    def ends_quietly(self) -> Iterator[None]:
+        with warnings.catch_warnings():
+            if None in self._steps:
+                warnings.filterwarnings("ignore", "Your input ran out of data")
+            yield
 
     def val_batch(self) -> tuple[Any, ...]:
         first = self._val[0] if isinstance(self._val, keras.utils.PyDataset) else next(iter(self._val))
         return tuple(first) if isinstance(first, tuple | list) else (first,)
 
     def val_loss(self, model: keras.Model) -> float:
-        return float(model.evaluate(self._val, steps=self._steps[1], verbose=0, return_dict=True)["loss"])
+        with self.ends_quietly():
+            return float(model.evaluate(self._val, steps=self._steps[1], verbose=0, return_dict=True)["loss"])
 
 
 def _spec(name: str, dataset: Any, steps: int | None, how_many: str) -> Any:
@@ -193,20 +234,55 @@ def _spec(name: str, dataset: Any, steps: int | None, how_many: str) -> Any:
     if endless and steps is None:
         raise DataError(f"{name} has no end.", remedy=f"Pass {how_many}, or leave repeat() out of the dataset.")
     if empty:
-        raise DataError(f"{name} holds no batch.", remedy="Look at what it is made of.")
+        raise _empty(name)
     if isinstance(dataset, tf.data.Dataset):
         spec = dataset.element_spec
     else:
-        spec = keras.tree.map_structure(lambda part: tf.TensorSpec([None, *part.shape[1:]], part.dtype), dataset[0])
+        spec = keras.tree.map_structure(_spec_of_array, dataset[0])
+    rows: dict[str, int] = {}
     for path, part in leaves(_as_tree(spec)).items():
+        if part is None:
+            continue
         if not isinstance(part, tf.TensorSpec) or part.shape.rank is None:
             raise DataError(
                 f"{name} gives {leaf_name('a batch', path)} of no known shape ({part}).",
                 remedy="Give each element a shape, for example with tf.ensure_shape, and pad ragged ones.",
             )
         if part.shape.rank == 0:
-            raise DataError(f"{name} gives single rows.", remedy="End it with .batch(config['batch_size']).")
+            raise DataError(f"{name} gives single rows.", remedy=_BATCH)
+        if part.shape[0] is not None:
+            rows[leaf_name("a batch", path)] = part.shape[0]
+    if len(set(rows.values())) > 1:
+        counts = ", ".join(f"{part}: {count}" for part, count in rows.items())
+        raise DataError(
+            f"{name} gives parts of different numbers of rows ({counts}), or single rows.",
+            remedy=f"Where these are single rows: {_BATCH[0].lower()}{_BATCH[1:]}",
+        )
     return spec
+
+
+def _require_a_batch(name: str, dataset: Any) -> None:
+    """Reads the first batch of what may hold none: a training would go through nothing, and measure nothing."""
+    unknown = isinstance(dataset, tf.data.Dataset) and int(dataset.cardinality()) == tf.data.UNKNOWN_CARDINALITY
+    if unknown and next(iter(dataset), None) is None:
+        raise _empty(name)
+
+
+def _empty(name: str) -> DataError:
+    return DataError(f"{name} holds no batch.", remedy="Check the files and filters that it is made of.")
+
+
+_BATCH = "End it with .batch(config['batch_size'])."
+
+
+def _spec_of_array(part: Any) -> tf.TensorSpec | None:
+    """What Keras makes of a part of a batch of a ``PyDataset``."""
+    if part is None:
+        return None
+    array = np.asarray(part)
+    dtype = keras.config.floatx() if array.dtype.kind == "f" else tf.as_dtype(array.dtype)
+    # The last batch may have fewer rows.
+    return tf.TensorSpec([None, *array.shape[1:]] if array.ndim else [], dtype)
 
 
 def _require_alike(name: str, train: Any, val: Any) -> None:

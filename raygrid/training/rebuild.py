@@ -72,9 +72,12 @@ def rebuild_winner(
 
         feeds: list[Feed] = []
 
-        def fresh() -> keras.Model:
+        def begin() -> None:
             begin_session(record.seed, settings.dtype_policy)
-            feeds[:] = [feed_of(arrays, record.config, settings)]
+
+        def fresh() -> keras.Model:
+            begin()
+            feeds[:] = [feed_of(arrays, record.config, settings, begin=begin)]
             return built_model(definition.build, record.config, feeds[0].inputs, feeds[0].x_train)
 
         try:

@@ -160,10 +160,13 @@ def train_points(
     weigh = definition.class_weight
     class_weight = None if weigh is None else weigh(dict(longest.config))
 
-    def built(config: Mapping[str, Any]) -> keras.Model:
+    def begin() -> None:
         begin_session(longest.seed, settings.dtype_policy, keep_programs=len(programs) > 0)
+
+    def built(config: Mapping[str, Any]) -> keras.Model:
+        begin()
         # Datasets are made in the session of their model, which seeds them.
-        feeds[:] = [feed_of(arrays, longest.config, settings, class_weight)]
+        feeds[:] = [feed_of(arrays, longest.config, settings, class_weight, begin)]
         return build_checked(definition.build, config, feeds[0].inputs.shape, feeds[0].x_train)
 
     def new_model() -> keras.Model:
@@ -383,11 +386,11 @@ def _train_with_fit(
     # It changes no result, and where it does not divide an epoch's steps, an epoch would take some of the next one's.
     model.steps_per_execution = 1
     epochs = point.config["epochs"]
-    model.fit(
-        **feed.fit_arguments(epochs, point.seed, done),
-        initial_epoch=done,
-        epochs=epochs,
-        callbacks=with_listeners(callbacks, group, resumption),
-        shuffle=False,
-        verbose=0,
-    )
+    with feed.ends_quietly():
+        model.fit(
+            **feed.fit_arguments(epochs, point.seed, done),
+            initial_epoch=done,
+            epochs=epochs,
+            callbacks=with_listeners(callbacks, group, resumption),
+            verbose=0,
+        )
