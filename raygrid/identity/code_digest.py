@@ -49,7 +49,7 @@ CODE_FORMAT = "raygrid-code-1"
 #: Class attributes that are resolved into each config before its key is made: growing them changes no point.
 _RESOLVED_DEFAULTS = ("DEFAULT_CONFIG", "DEFAULT_PARAM_GRID")
 #: Class attributes of models that count otherwise: of files, what is in them, wherever they lie.
-_COUNTED_APART = (*_RESOLVED_DEFAULTS, "depends_on")
+_COUNTED_APART = (*_RESOLVED_DEFAULTS, "depends_on", "data_files")
 
 _VALUES_BY_REPR = (
     *(range, bytearray, array.array, Decimal, Fraction, np.dtype),
