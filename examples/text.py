@@ -1,18 +1,17 @@
-"""Text: the layer that splits it into words learns its vocabulary from the training data, in every worker."""
+"""Texts: the layer that splits them into words learns its vocabulary from the training data, in every worker."""
 
 import numpy as np
 
 from raygrid import GridSearchModel
 
 
-def data() -> tuple[np.ndarray, np.ndarray]:
-    """800 short reviews, and whether they praise."""
+def data():
+    """800 short reviews, and whether they praise (1) or not (0)."""
     rng = np.random.default_rng(0)
-    good, bad, other = ["great", "lovely"], ["dull", "poor"], ["the", "film", "was", "a", "plot", "and", "music"]
+    words, verdicts = ["the", "film", "was", "a", "plot", "and", "music"], [["dull", "poor"], ["great", "lovely"]]
     praise = rng.integers(0, 2, 800)
-    return np.array(
-        [" ".join(rng.permutation([*rng.choice(other, 5), rng.choice(good if p else bad)])) for p in praise]
-    ), praise
+    reviews = [rng.permutation([*rng.choice(words, 5), rng.choice(verdicts[kind])]) for kind in praise]
+    return np.array([" ".join(review) for review in reviews]), praise
 
 
 class ReviewClassifier(GridSearchModel):
@@ -23,16 +22,18 @@ class ReviewClassifier(GridSearchModel):
         from keras import layers
 
         words = layers.TextVectorization(max_tokens=config["words"], output_sequence_length=8)
-        if X_train is not None:
+        if X_train is not None:  # None where only a saved model is loaded
             words.adapt(X_train)
         text = keras.Input(input_shape, dtype="string")
-        x = layers.GlobalAveragePooling1D()(layers.Embedding(config["words"], config["width"])(words(text)))
+        x = layers.Embedding(config["words"], config["width"])(words(text))
+        x = layers.GlobalAveragePooling1D()(x)
         model = keras.Model(text, layers.Dense(1, "sigmoid")(x))
-        model.compile(keras.optimizers.Adam(0.05), "binary_crossentropy", metrics=["accuracy"])
+        model.compile(keras.optimizers.Adam(0.05), "binary_crossentropy")
         return model
 
 
 if __name__ == "__main__":
     model = ReviewClassifier("models", "text")
     model.fit(data(), param_grid={"words": [5, 20], "width": [2, 4]})
-    print(model.predict(np.array(["a lovely film", "the plot was dull"])).round(1).tolist())
+    for text in ("a lovely film", "the plot was dull"):
+        print(f"{text}: {model.predict([text])[0, 0]:.1f}")

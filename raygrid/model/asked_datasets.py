@@ -58,7 +58,7 @@ def dataset_source(
     }
     weights = dataset_class_weight(checked_class_weight(arrays.get("class_weight")))
     patterns = given.get("data_files")
-    patterns = file_patterns("data_files", type(model).data_files if patterns is None else patterns)
+    patterns = file_patterns("data_files", model.data_files if patterns is None else patterns)
     verify = flag("verify_data", given.get("verify_data") or False)
     memory = model._get_artifacts().digests_path
     files = depended_files(patterns, verify, memory, "data_files")

@@ -87,6 +87,8 @@ class GridSearchModel(Parameters):
       texts. ``input_shape`` is then a dict of ``()``. Targets of several columns are a dict as well.
     - ``depends_on``: the files that ``build_model`` reads, such as weights of a pre-trained part; see the argument. In
       ``build_model``, ``self.depends_on`` holds them as absolute paths, in this order.
+    - ``data_files``: the files that ``datasets`` reads, also patterns; in it, ``self.data_files`` holds absolute
+      paths. Relative ones begin in the working folder of the moment when the object is made.
 
     Instance attributes that a subclass adds count as code, since ``build_model`` may read them: another value makes the
     saved model stale. Those whose names begin with ``fitted_`` do not.
@@ -133,10 +135,10 @@ class GridSearchModel(Parameters):
     EXTRA_ARTIFACTS: ClassVar[tuple[str, ...]] = ()
     SINGLE_ARRAY: ClassVar[bool] = False
     TAKES_COLUMNS: ClassVar[bool] = False
-    data_files: ClassVar[Sequence[str | Path]] = ()
     # What a built-in model predicts of the embedded data.
     EMBEDDED_TARGETS: ClassVar[tuple[str, ...]] = ()
     depends_on: Sequence[str | Path] = ()
+    data_files: Sequence[str | Path] = ()
 
     @explains_settings
     def __init__(
@@ -180,6 +182,7 @@ class GridSearchModel(Parameters):
         )
         self.progress = None if progress is None else instance("progress", progress, SearchListener)
         self.depends_on = file_patterns("depends_on", type(self).depends_on if depends_on is None else depends_on)
+        self.data_files = file_patterns("data_files", type(self).data_files)
         self._build_function = build_model
         self._published: PublishedModel | None = None
 
@@ -589,7 +592,8 @@ class GridSearchModel(Parameters):
         Each is a ``tf.data.Dataset`` or a ``keras.utils.PyDataset`` of batches, as ``model.fit`` takes it. They are
         made in each worker, once for every training, after its seeds are set; ``config["batch_size"]`` is yours to
         read. What they depend on is this code, and the files that ``data_files`` names; raygrid notices no change of
-        anything else that they read, such as a database. Training runs through ``model.fit``.
+        anything else that they read, such as a database. Read the files by ``self.data_files``, whose paths are
+        absolute: a worker's working folder may be another one. Training runs through ``model.fit``.
 
         Args:
             config: the whole config of a point.
