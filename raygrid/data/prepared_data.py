@@ -18,10 +18,10 @@ from raygrid.data.mapped_arrays import Fed, open_array_files, write_array_files
 from raygrid.data.precision import cast
 from raygrid.data.scaler import StandardScaler
 from raygrid.data.scaling import ScalerSetting, Scaling, by_columns, fitted_scalers, scaled_leaves
-from raygrid.data.structures import Tree, filled, leaves, map_leaves
+from raygrid.data.structures import Tree, array_name, filled, leaves, map_leaves
 from raygrid.data.texts import is_text, text_bytes
 from raygrid.data.training_arrays import InputSpec, TrainingArrays, input_spec
-from raygrid.data.training_data import TrainingData, array_name
+from raygrid.data.training_data import TrainingData
 from raygrid.data.windows import window_starts
 
 log = logging.getLogger("raygrid")

@@ -94,6 +94,16 @@ def filled(like: Tree, by_path: Mapping[str, Any]) -> Tree:
     return map_leaves(lambda _: by_path[next(paths)], like)
 
 
+def array_name(name: str, path: str) -> str:
+    """How the leaf at ``path`` of the attribute ``name`` is called among the arrays."""
+    return f"{name}/{path}" if path else name
+
+
+def row_count(tree: Tree) -> int:
+    """How many rows each array of a checked structure has."""
+    return len(next(iter(leaves(tree).values())))
+
+
 def leaf_name(name: str, path: str) -> str:
     """How a user writes the leaf at ``path`` of the data ``name``, such as ``X_train["image"]``."""
     keys = path.split("/") if path else ()

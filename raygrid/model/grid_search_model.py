@@ -30,8 +30,9 @@ from raygrid.base.types import Builder, FitFunctions, ModelDefinition
 from raygrid.data.columns_apart import data_by_column
 from raygrid.data.dataset_source import DatasetSource
 from raygrid.data.dropped_rows import DROP, ERROR, check_missing, drop_missing
+from raygrid.data.given_data import data_apart
 from raygrid.data.scaling import ScalerSetting, scaler_setting
-from raygrid.data.training_data import TrainingData, data_apart, prepare_data
+from raygrid.data.training_data import TrainingData, prepare_data
 from raygrid.errors import AllTrialsFailedError, ArgumentError, BuilderError, MissingArtifactError, NotFittedError
 from raygrid.grid.request import Request
 from raygrid.grid.space import SearchSpace
@@ -850,6 +851,11 @@ class GridSearchModel(Parameters):
         arrays = {name: value for name, value in given.items() if name not in DATASET_ARGUMENTS}
         source = dataset_source(self, {**arrays, "validation_split": None}, given)
         if source is not None:
+            if check_missing(missing) == DROP:
+                raise ArgumentError(
+                    "missing is 'drop', and datasets make their own rows.",
+                    remedy="Leave rows out in the dataset, for example with filter().",
+                )
             return source
         if check_missing(missing) == DROP:
             arrays = drop_missing(data_apart(arrays), self.WINDOWED)

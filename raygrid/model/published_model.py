@@ -14,14 +14,23 @@ from raygrid.data.checks import as_features, as_input, as_sample_weights, as_tar
 from raygrid.data.column_names import column_order, in_order, names_of, put_back
 from raygrid.data.columns_apart import columns_apart, targets_apart
 from raygrid.data.dataset_source import DATASETS
+from raygrid.data.given_data import as_runs, unpacked
 from raygrid.data.missing_values import MissingValues
 from raygrid.data.precision import are_whole, cast, require_float32, unscaled_dtype
 from raygrid.data.row_labels import check_row_labels
 from raygrid.data.scaling import Scaling
-from raygrid.data.structures import Tree, filled, given_structure, is_structure, leaf_name, leaves, same_structure
+from raygrid.data.structures import (
+    Tree,
+    filled,
+    given_structure,
+    is_structure,
+    leaf_name,
+    leaves,
+    row_count,
+    same_structure,
+)
 from raygrid.data.texts import is_text
 from raygrid.data.training_arrays import RowSpec
-from raygrid.data.training_data import as_runs, row_count, unpacked
 from raygrid.data.unsupported_data import is_dataset
 from raygrid.errors import ArgumentError, DataError, DataTypeError
 from raygrid.search.run import results_of_published

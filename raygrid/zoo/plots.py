@@ -12,7 +12,7 @@ import numpy as np
 
 from raygrid.base.types import Array
 from raygrid.base.wording import counted
-from raygrid.data.training_data import as_targets
+from raygrid.data.checks import as_targets
 from raygrid.errors import DataError, MissingExtraError
 from raygrid.zoo.bottleneck import checked_curve, elbow_point
 

@@ -13,10 +13,10 @@ from raygrid.base.arguments import local_path, verbosity
 from raygrid.base.fingerprint import digest_array, digest_json
 from raygrid.base.types import Array, Float32Array
 from raygrid.base.wording import counted
+from raygrid.data.checks import as_features, as_targets
 from raygrid.data.column_names import NamedArray, in_order, names_of
 from raygrid.data.dropped_rows import DROP, ERROR, check_missing, drop_missing
 from raygrid.data.missing_values import MissingValues
-from raygrid.data.training_data import as_features, as_targets
 from raygrid.errors import (
     PYTHON,
     ArgumentError,

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from raygrid.data.checks import as_features, as_targets
 from raygrid.data.column_names import (
     NamedArray,
     column_order,
@@ -19,7 +20,6 @@ from raygrid.data.column_names import (
     names_of,
     put_back,
 )
-from raygrid.data.training_data import as_features, as_targets
 from raygrid.errors import DataError
 
 COLUMNS = {"flow": [1.0, 2.0], "heat": [3.0, 4.0]}

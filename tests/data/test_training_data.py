@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raygrid.data.checks import is_mapped
+from raygrid.data.checks import as_features, as_sample_weights, as_targets, is_mapped
 from raygrid.data.splitting import split_tail
-from raygrid.data.training_data import as_features, as_sample_weights, as_targets, prepare_data
+from raygrid.data.training_data import prepare_data
 from raygrid.errors import ArgumentError, DataError, DataTypeError
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from raygrid.data.training_data import as_features, as_sample_weights, as_targets
+from raygrid.data.checks import as_features, as_sample_weights, as_targets
 from raygrid.errors import DataError, DataTypeError
 
 X = np.ones((3, 2), np.float32)
