@@ -54,6 +54,17 @@ def as_texts(name: str, value: object) -> Array | None:
     return texts.reshape(array.shape)
 
 
+def looks_like_texts(value: object) -> bool:
+    """Whether ``value`` is an array or list of texts, judged by its dtype and its first items; nothing is copied."""
+    if isinstance(value, list | tuple):
+        return any(isinstance(item, str | bytes) for item in value[:_LOOKED_AT])
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    if kind in ("U", "S", "T"):
+        return True
+    first = getattr(value, "ravel", lambda: ())()[:_LOOKED_AT] if kind == "O" else ()
+    return any(isinstance(item, str | bytes) for item in first)
+
+
 def is_text(array: Array) -> bool:
     """Whether a checked array holds texts."""
     return array.dtype.kind == "O"
@@ -148,7 +159,7 @@ def in_memory(array: Array | MappedTexts) -> Array:
 
 def _as_array(value: Any) -> Array | None:
     if isinstance(value, list | tuple):
-        if not any(isinstance(item, str | bytes) for item in value[:_LOOKED_AT]):
+        if not looks_like_texts(value):
             return None
         array = np.empty(len(value), object)
         array[:] = value

@@ -15,7 +15,8 @@ import numpy as np
 
 from raygrid.base.types import CallbacksFunction
 from raygrid.base.wording import did_you_mean
-from raygrid.data.structures import is_structure
+from raygrid.data.structures import given_structure, is_structure, leaves
+from raygrid.data.texts import looks_like_texts
 from raygrid.data.training_data import prepare_data
 from raygrid.errors import ArgumentError
 from raygrid.model.asked_datasets import DATASET_ARGUMENTS
@@ -209,6 +210,15 @@ def _check_positions(model: _Model, method: str, positional: tuple[Any, ...], na
         )
     if len(positional) < 2 or positional[1] is None or named.get("y_train") is not None:
         return
+    if isinstance(positional[0], tuple):
+        # Inputs and targets together: what is second is the same for validation.
+        return
+    if _of_other_kind(positional[0], positional[1]):
+        raise ArgumentError(
+            f"the second argument of {method} is X_val, the inputs for validation, and it does not have the parts of "
+            "X_train.",
+            remedy=_ways(model, method),
+        )
     x, second = _shape(positional[0]), _shape(positional[1])
     if x is None or second is None or not x or not second:
         return
@@ -235,6 +245,14 @@ def _check_positions(model: _Model, method: str, positional: tuple[Any, ...], na
         )
 
 
+def _of_other_kind(x: object, second: object) -> bool:
+    """Whether ``second`` cannot be inputs like ``x``: other parts, or numbers beside texts."""
+    if is_structure(x) or is_structure(second):
+        paths = [set(leaves(given_structure(name, value))) for name, value in (("X_train", x), ("X_val", second))]
+        return paths[0] != paths[1]
+    return looks_like_texts(x) and not looks_like_texts(second)
+
+
 def _second_is(method: str, shape: tuple[int, ...]) -> str:
     return f"the second argument of {method} is X_val, the inputs for validation; it is of shape {shape}"
 
@@ -251,7 +269,7 @@ def _ways(model: _Model, method: str) -> str:
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
-    if is_structure(value):
+    if is_structure(value) or looks_like_texts(value):
         return None
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):

@@ -19,6 +19,7 @@ def train_point(
     *,
     device: str,
     on_epoch: Callable[[int, Any], None] = lambda epoch, logs: None,
+    programs: Any = None,
 ) -> Any:
     """What ``train_points`` gives for one point."""
     from raygrid.training.train import train_points
@@ -33,5 +34,6 @@ def train_point(
         device=device,
         on_epoch=lambda points, epoch, logs: on_epoch(epoch, logs),
         on_finished=finished.append,
+        programs=programs,
     )
     return finished[0]

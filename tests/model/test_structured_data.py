@@ -307,6 +307,40 @@ def test_what_cannot_be_right_is_said_before_anything_starts(
     assert not list(tmp_path.iterdir())
 
 
+def test_targets_in_the_place_of_validation_inputs_are_told_by_their_parts(tmp_path: Path) -> None:
+    words, labels = texts(12)
+    for x, second in ((X, Y), (X, Y["price"]), (X["sensor"], Y), (words, labels), (list(words), labels.reshape(-1, 1))):
+        with pytest.raises(
+            ArgumentError, match=r"does not have the parts of X_train\. If it holds the targets, pass it"
+        ):
+            searched(tmp_path, several_model).fit(x, second, model_config={})
+    assert not list(tmp_path.iterdir())
+    model = searched(tmp_path, text_model)
+    model.fit(words[:9], words[9:], model_config={"epochs": 1}, y_train=labels[:9], y_val=labels[9:])
+    assert model.predict(list(words[:2])).shape == (2, 1)
+
+
+@pytest.mark.ray
+def test_workers_train_as_this_process_does_and_resume(ray_session: None, tmp_path: Path) -> None:
+    x, y = several()
+    grid = {"units": [2, 3], "rate": [0.01, 0.02]}
+    model = searched(tmp_path / "all", several_model)
+    model.fit((x, y), param_grid=grid)
+    rows = model.results.to_pylist()
+    assert [row["status"] for row in rows] == ["done"] * 4
+    for row in rows:
+        alone = searched(tmp_path / f"{row['point']}", several_model)
+        alone.fit((x, y), model_config={"units": row["config.units"], "rate": row["config.rate"]})
+        assert alone.best_metrics is not None
+        assert alone.best_metrics["val_loss"] == pytest.approx(row["val_loss"], rel=1e-6)
+    # Grown by two points: what is there is not trained again, and one worker gives the same.
+    from raygrid import Resources
+
+    grown = searched(tmp_path / "all", several_model, resources=Resources(max_concurrent=1))
+    plan = grown.plan((x, y), param_grid={**grid, "units": [2, 3, 4]})
+    assert (plan.done, plan.to_train) == (4, 2)
+
+
 def test_a_scaler_by_name_needs_parts_of_that_name(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="scaler names 'sensr', and X_train has no such part"):
         searched(tmp_path, several_model, scaler={"sensr": "standard"}).fit((X, Y), model_config={})
