@@ -263,6 +263,7 @@ def prepare_data(
     x = given.inputs(lambda path, array: by_kept(kept or {}, names, "x_train", given.name, path, array))
     y = given.targets("y_train", lambda path, array: by_kept(kept or {}, names, "y_train", "y_train", path, array))
     w, runs = given.weights("sample_weight"), given.runs("run_ids")
+    _require_targets_for_texts(given.name, x, y)
     if X_val is None:
         given.missing.require_none()
         if val_run_ids is not None:
@@ -292,6 +293,17 @@ def prepare_data(
     if (run_ids is None) != (val_run_ids is None):
         raise ArgumentError("run_ids and val_run_ids go together when X_val is given.", remedy="Pass both, or neither.")
     return _weighted(TrainingData(x, y, x_val, t_val, w, w_val, runs, held.runs("val_run_ids"), names), class_weight)
+
+
+def _require_targets_for_texts(name: str, x: Tree, y: Tree | None) -> None:
+    """Refuses texts where the inputs are the targets: no loss compares texts."""
+    texts = [leaf_name(name, path) for path, array in leaves(x).items() if is_text(array)]
+    if texts and y is None:
+        raise DataTypeError(
+            f"{', '.join(texts)} holds texts, and no targets are given: the inputs would be the targets, and no loss "
+            "compares texts.",
+            remedy="Pass targets as y_train, or turn the texts into numbers.",
+        )
 
 
 def _weighted(data: TrainingData, class_weight: object) -> TrainingData:

@@ -144,9 +144,17 @@ def _local_imports(function: FunctionType, tree: ast.AST, packages: frozenset[st
             if module is None:
                 continue
             for alias in node.names:
-                if not hasattr(module, alias.name):
+                if _bound(module, alias.name) is None:
                     _import(f"{module.__name__}.{alias.name}", None, packages)
-                yield alias.asname or alias.name, getattr(module, alias.name, None)
+                yield alias.asname or alias.name, _bound(module, alias.name)
+
+
+def _bound(module: ModuleType, name: str) -> object:
+    """What a module has under a name; None: nothing, or what makes it on demand cannot."""
+    try:
+        return getattr(module, name, None)
+    except Exception:  # A lazy import whose package is not installed.
+        return None
 
 
 def _import(name: str, package: str | None, packages: frozenset[str]) -> ModuleType | None:

@@ -50,7 +50,8 @@ def _gpus(value: float) -> float:
     gpus = number_from_0("gpus_per_trial", value, allowed, ResourceError)
     if gpus >= 1 and not float(gpus).is_integer():
         raise ResourceError(
-            f"gpus_per_trial is {value!r}; it must be {allowed}.", remedy=f"Ask for whole GPUs, such as {int(gpus)}."
+            f"gpus_per_trial is {value!r}.",
+            remedy=f"It must be {allowed}. Ask for whole GPUs, such as {int(gpus)}.",
         )
     return gpus
 

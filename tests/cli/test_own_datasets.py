@@ -59,7 +59,7 @@ def test_a_class_trains_on_its_datasets_with_its_callbacks_and_is_loaded_the_nex
     write(folder, "numbers.txt", numbers.read_text().replace("e+00", "e-01"))
     stale = command("search", *OF_FILE, *CONFIG, "--set", "epochs=3")
     assert stale.code == 1
-    assert "data file 1: was " in stale.err
+    assert "\n  file " in stale.err and ": was " in stale.err
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_dataset_without_an_end_needs_the_number_of_its_batches(command: Comma
     # The number of batches is part of what results depend on.
     other = command("search", *ENDLESS, *CONFIG, "--steps-per-epoch", "3", "--validation-steps", "1")
     assert other.code == 1
-    assert "data datasets: was " in other.err
+    assert "setting steps_per_epoch: was " in other.err
 
 
 @pytest.mark.parametrize("verify", [False, True])

@@ -125,5 +125,5 @@ def test_f10_a_file_system_without_locks_is_refused_and_no_other_kind_of_lock_is
 ) -> None:
     output = run_script(NO_LOCKS, tmp_path, CODE=str(code))
     assert output.startswith(f"lock cannot be locked ({os.strerror(code)}): the file system gives no locks (flock)")
-    assert "choose a model_dir on another one" in output
+    assert "choose another model_dir on a file system that has them" in output
     assert "held" not in output

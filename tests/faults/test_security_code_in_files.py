@@ -189,6 +189,7 @@ def test_weights_of_pickled_objects_count_as_none_though_their_record_vouches_fo
 
 def test_scaled_data_of_pickled_objects_is_not_opened(owned: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x_train.npy", _objects(owned), allow_pickle=True)
+    (tmp_path / "arrays.json").write_text('{"x_train": "x_train.npy", "x_val": "x_train.npy"}')
     with pytest.raises(ValueError, match=r"Object arrays|Python objects"):
         open_array_files(tmp_path)
 

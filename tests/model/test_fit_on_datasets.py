@@ -570,7 +570,8 @@ def test_the_winner_is_confirmed_with_other_seeds(tmp_path: Path, monkeypatch: p
 @pytest.mark.ray
 def test_workers_train_as_this_process_does(ray_session: None, tmp_path: Path) -> None:
     grid = {"noise": [0.0, 0.5], "epochs": [2]}
-    cases: dict[str, dict[str, Any]] = {"method": {}, "function": {"data": lambda config: by_number(config)}}
+    # A method is searched over in tests/cli/test_own_datasets.py.
+    cases: dict[str, dict[str, Any]] = {"function": {"data": lambda config: by_number(config)}}
     for name, given in cases.items():
         searched = OfDatasets(tmp_path, name, 0)
         searched.fit(param_grid=grid, **given)
@@ -594,6 +595,7 @@ _SEARCH = """
 """
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_a_search_killed_in_the_middle_of_a_point_trains_only_what_is_missing(
     ray_session: None, tmp_path: Path, recorded: list[str]

@@ -81,6 +81,7 @@ def test_normalisation_among_layers_that_are_called_one_by_one_learns_what_it_le
     comes_back(tmp_path, model)
 
 
+@pytest.mark.long
 def test_a_model_of_keras_applications_is_trained_on_published_and_loaded(tmp_path: Path) -> None:
     images = np.random.default_rng(0).random((24, 32, 32, 3), np.float32)
     targets = images.mean(axis=(1, 2, 3))

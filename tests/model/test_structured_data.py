@@ -338,7 +338,7 @@ def test_workers_train_as_this_process_does_and_resume(ray_session: None, tmp_pa
 
     grown = searched(tmp_path / "all", several_model, resources=Resources(max_concurrent=1))
     plan = grown.plan((x, y), param_grid={**grid, "units": [2, 3, 4]})
-    assert (plan.done, plan.to_train) == (4, 2)
+    assert (len(plan.plan.done), plan.plan.to_train) == (4, 2)
 
 
 def test_a_scaler_by_name_needs_parts_of_that_name(tmp_path: Path) -> None:

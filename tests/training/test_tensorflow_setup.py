@@ -36,7 +36,7 @@ def test_gpus_that_were_granted_and_that_tensorflow_does_not_see_are_an_error_wi
         assert part in str(caught.value)
     for fix in ("pip install 'raygrid[gpu]'", "nvidia-smi", "Resources(gpus_per_trial=0) (--gpus-per-trial 0)"):
         assert fix in str(caught.value)
-    with pytest.raises(ResourceError, match="sees 1\\. Fix"):
+    with pytest.raises(ResourceError, match="sees 1\\. Install"):
         prepare(2, 1)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     with pytest.raises(ResourceError, match=r"0\.5 GPUs on .* \(CUDA_VISIBLE_DEVICES is not set\)"):

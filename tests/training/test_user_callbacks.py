@@ -408,12 +408,12 @@ def test_a_model_that_is_compiled_anew_while_it_is_trained_fails_as_in_fit() -> 
 def test_an_epoch_that_cannot_be_traced_is_left_to_fit_with_new_callbacks(
     monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
 ) -> None:
-    from raygrid.training import train as train_module
+    from raygrid.training import feeds
 
     def untraceable(*args: Any) -> Any:
         raise RuntimeError("not in this mood")
 
-    monkeypatch.setattr(train_module, "EpochProgram", untraceable)
+    monkeypatch.setattr(feeds, "EpochProgram", untraceable)
     seen: list[Any] = []
     trained = train(noting(seen))
     assert columns(trained.record.history) == columns(by_fit(noting([]))[0])
@@ -503,9 +503,12 @@ def test_a_callback_that_raises_fails_its_point_with_its_traceback_and_no_other(
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (None, "callbacks returned NoneType, not a list of keras.callbacks.Callback; does it end with 'return [...]'?"),
+        (None, "callbacks returned NoneType, not a list of keras.callbacks.Callback. End it with 'return [...]'."),
         ([1], "callbacks returned a list with 1 in it, no keras.callbacks.Callback."),
-        ([int], "callbacks returned a list with <class 'int'> in it, no keras.callbacks.Callback (the class itself;"),
+        (
+            [int],
+            "callbacks returned a list with <class 'int'> in it, no keras.callbacks.Callback. Call the class to make one.",
+        ),
     ],
 )
 def test_what_is_no_list_of_callbacks_fails_the_point(given: Any, told: str) -> None:
