@@ -507,7 +507,7 @@ def test_a_callback_that_raises_fails_its_point_with_its_traceback_and_no_other(
         ([1], "callbacks returned a list with 1 in it, no keras.callbacks.Callback."),
         (
             [int],
-            "callbacks returned a list with <class 'int'> in it, no keras.callbacks.Callback. Call the class to make one.",
+            "callbacks returned a list with <class 'int'> in it, no keras.callbacks.Callback. Call the class",
         ),
     ],
 )
