@@ -93,6 +93,8 @@ def _embedded(module: ModuleType) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (data.X_train.copy(), data.X_val.copy()), {}
 
 
+# A kind of data each; what the others show is held by tests of its own as well.
+IN_THE_SHORT_RUN = ("two_inputs_two_outputs", "tf_data")
 CASES = {
     "images": Case("BarClassifier", _nothing, _inputs_and_targets, _change_a_pixel, "data x_train"),
     "text": Case("ReviewClassifier", _nothing, _inputs_and_targets, _change_a_review, "data x_train"),
@@ -137,7 +139,11 @@ def test_an_example_is_short(name: str) -> None:
     assert len([line for line in text.splitlines() if line.strip()]) <= 65
 
 
-@pytest.mark.parametrize("example", SCRIPTS, indirect=True)
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(name, marks=() if name in IN_THE_SHORT_RUN else pytest.mark.long) for name in SCRIPTS],
+    indirect=True,
+)
 def test_an_example_trains_is_loaded_and_is_refused_with_one_other_value(
     example: tuple[ModuleType, Case], recorded: list[str]
 ) -> None:
@@ -159,6 +165,7 @@ def test_an_example_trains_is_loaded_and_is_refused_with_one_other_value(
     assert len(recorded) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("example", ["transfer_learning"], indirect=True)
 def test_other_weights_of_the_part_that_was_trained_before_are_refused(example: tuple[ModuleType, Case]) -> None:
     module, case = example
@@ -171,6 +178,7 @@ def test_other_weights_of_the_part_that_was_trained_before_are_refused(example: 
         module.Crosses("models", "example", 0).fit(*args, model_config={"epochs": 1})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("example", ["tf_data"], indirect=True)
 def test_files_of_a_dataset_are_found_from_another_folder_and_may_be_moved(
     example: tuple[ModuleType, Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: list[str]

@@ -75,7 +75,7 @@ def _kind_and_fix(value: Any) -> tuple[str, str] | None:
     if isinstance(value, Mapping):
         return (
             f"a {type(value).__name__} with the keys {_first_keys(value)}",
-            "Pass one array; several inputs by name are not supported. Where each entry is a column, pass "
+            "Pass one array, or define a model of your own, which takes a dict. Where each entry is a column, pass "
             "pandas.DataFrame({name}), or np.column_stack(list({name}.values())).",
         )
     if isinstance(value, str | bytes | os.PathLike):

@@ -219,6 +219,8 @@ def _check_positions(model: _Model, method: str, positional: tuple[Any, ...], na
             "X_train.",
             remedy=_ways(model, method),
         )
+    if looks_like_texts(positional[0]):
+        return
     x, second = _shape(positional[0]), _shape(positional[1])
     if x is None or second is None or not x or not second:
         return
@@ -269,7 +271,7 @@ def _ways(model: _Model, method: str) -> str:
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
-    if is_structure(value) or looks_like_texts(value):
+    if is_structure(value):
         return None
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
