@@ -920,6 +920,13 @@ class GridSearchModel(Parameters):
         """The functions of a config that ``fit`` was given, checked; the model's own callbacks as well."""
         if self._has_callbacks:
             callbacks_function(f"{type(self).__name__}.callbacks", self.callbacks)
+        if class_weight is not None and "class_weight" in self.parameter_names():
+            # There it goes by labels, and here it would go by their numbers.
+            own = type(self).__name__
+            raise ArgumentError(
+                f"class_weight is a setting of {own}, by labels, and is given to a call.",
+                remedy=f"Pass it to the constructor: {own}(..., class_weight=...).",
+            )
         of_config = class_weight if callable(class_weight) else None
         return FitFunctions(callbacks_function("callbacks", callbacks), of_config)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from raygrid.base.files import temporary_name
+from raygrid.base.files import replacing
 from raygrid.base.wording import counted
 from raygrid.identity.files import file_digest
 
@@ -102,19 +101,10 @@ def _write(file: CarriedFile, path: Path) -> None:
     import ray
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / temporary_name(path.name)
-    try:
-        with open(temporary, "xb") as out:
-            for part in file.parts:
-                out.write(ray.get(part).data)
-            out.flush()
-            os.fsync(out.fileno())
-        # Beside another worker of this node, which writes the same: whoever comes second replaces like by like.
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    # Beside another worker of this node, which writes the same: whoever comes second replaces like by like.
+    with replacing(path, file.size) as out:
+        for part in file.parts:
+            out.write(ray.get(part).data)
 
 
 def _node() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raygrid import GridSearchModel, MLPRegressor
+from raygrid import GridSearchModel, MLPClassifier, MLPRegressor
 from raygrid.errors import ArgumentError, StaleCacheError
 
 RNG = np.random.default_rng(0)
@@ -137,6 +137,15 @@ def test_without_one_output_of_labels_they_are_refused(tmp_path: Path) -> None:
         Classifier(tmp_path).fit(X, y_train={"a": Y, "b": Y}, model_config={}, class_weight={1: 2.0})
     with pytest.raises(ArgumentError, match="each row has several targets"):
         MLPRegressor(tmp_path).fit(X, y_train=np.zeros((120, 2, 3)), model_config={}, class_weight={1: 2.0})
+
+
+@pytest.mark.parametrize("given", [{1: 5.0, 2: 1.0}, "balanced", by_positive])
+def test_a_model_with_such_a_setting_by_labels_takes_it_there_alone(given: Any, tmp_path: Path) -> None:
+    for method in ("fit", "plan", "confirm"):
+        call = getattr(MLPClassifier(tmp_path), method)
+        with pytest.raises(ArgumentError, match=r"class_weight is a setting of MLPClassifier, by labels"):
+            call(X, y_train=Y + 1, class_weight=given)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_a_function_gives_wrong_fails_its_point(tmp_path: Path) -> None:
